@@ -1,0 +1,1 @@
+"""protocol: what the RFCs say, with no socket, clock or randomness."""

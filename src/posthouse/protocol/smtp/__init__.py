@@ -1,0 +1,1 @@
+"""SMTP as one sans-IO Connection for both roles."""

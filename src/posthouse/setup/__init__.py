@@ -1,0 +1,1 @@
+"""setup: from an e-mail address to proven outgoing settings."""
