@@ -1,0 +1,188 @@
+"""The client's half of ``Connection``: commands out, replies in.
+
+Replies are matched to commands in order (RFC 2920). What ends a reply: a line without a hyphen.
+Some servers forget hyphens ("250 8BITMIME" in the middle of an EHLO list). The rule for that does
+not look at how the octets were cut: lines that follow a finished reply while no command awaits
+one, with the same code, are more of that reply. They come as an event of their own
+(``continued``), and EHLO's are added to the extensions. So a caller that reads on before it sends
+the next command sees all of them, and any cut of the same octets gives the same events.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from posthouse.protocol.smtp import command as c
+from posthouse.protocol.smtp.data import Stuffer
+from posthouse.protocol.smtp.errors import LocalProtocolError, RemoteProtocolError
+from posthouse.protocol.smtp.events import Event, RemoteError, ReplyReceived
+from posthouse.protocol.smtp.extensions import auth_mechanisms, parse_ehlo
+from posthouse.protocol.smtp.limits import Limits
+from posthouse.protocol.smtp.reply import Reply, ReplyReader
+from posthouse.protocol.smtp.session import GREETING, Awaited, Session, row_name
+from posthouse.protocol.smtp.state import State, hoped, permitted
+from posthouse.protocol.smtp.write import write_command
+
+
+class ClientSide:
+    """See ``Connection``."""
+
+    def __init__(self, session: Session, limits: Limits) -> None:
+        self.session = session
+        self.buffer = bytearray()
+        self.dropped = 0  # octets that came between the 220 to STARTTLS and the handshake
+        self.awaited: deque[Awaited] = deque([Awaited(GREETING, None)])
+        self._limits = limits
+        self._reader = ReplyReader(limits)
+        self._last: tuple[Awaited, int] | None = None  # the reply before: to what, and its code
+        self._mail: c.Mail | None = None  # sent last, answered or not
+        self._chunk = 0  # octets of a BDAT chunk still to be written
+        self._stuffer: Stuffer | None = None  # while a message goes out after 354
+        self._broken = False
+
+    # Writing
+
+    def send_command(self, item: c.Command) -> bytes:
+        """A command as octets, if it may be sent now."""
+        if self._chunk:
+            raise LocalProtocolError("a BDAT chunk is not complete")
+        name = row_name(item)
+        self._check_group(item)
+        state = self.session.state
+        for awaited in self.awaited:
+            state = hoped(state, awaited.name)
+        if not permitted(state, name):
+            raise LocalProtocolError(f"{name} may not be sent in state {state}")
+        if isinstance(item, c.MessageEnd):
+            return self._end_message(item)
+        self._check_terms(item)
+        utf8 = self._mail is not None and "SMTPUTF8" in self._mail.params
+        line = write_command(item, extensions=self.session.extensions, utf8=utf8)
+        self._sent(name, item)
+        return line
+
+    def _sent(self, name: str, item: c.Command) -> None:
+        self.awaited.append(Awaited(name, item))
+        if isinstance(item, c.Mail):
+            self._mail = item
+        elif isinstance(item, c.Bdat):
+            self._chunk = item.size
+        elif isinstance(item, c.Data):
+            self._stuffer = Stuffer()
+
+    def _check_group(self, item: c.Command) -> None:
+        if not self.awaited:
+            return
+        last = self.awaited[-1].command
+        if last is None or isinstance(last, c.ENDS_GROUP):
+            raise LocalProtocolError(f"{item.verb} must wait for the reply before it")
+        if "PIPELINING" not in self.session.extensions:
+            raise LocalProtocolError("the server does not offer PIPELINING")
+
+    def _check_terms(self, item: c.Command) -> None:
+        session = self.session
+        if isinstance(item, c.Lhlo) != session.lmtp and isinstance(item, c.Ehlo | c.Helo | c.Lhlo):
+            raise LocalProtocolError("LHLO is for LMTP, and LMTP has nothing else")
+        if isinstance(item, c.StartTls) and session.tls:
+            raise LocalProtocolError("TLS is there already")
+        if isinstance(item, c.Xclient) and "XCLIENT" not in session.extensions:
+            raise LocalProtocolError("the server does not offer XCLIENT")
+        if isinstance(item, c.Auth):
+            if session.authenticated:
+                raise LocalProtocolError("logged in already")
+            if item.mechanism not in auth_mechanisms(session.extensions):
+                raise LocalProtocolError("the server does not offer this mechanism")
+        binary = self._mail is not None and self._mail.params.get("BODY") == "BINARYMIME"
+        if isinstance(item, c.Data) and binary:  # RFC 3030 section 3
+            raise LocalProtocolError("BINARYMIME needs BDAT")
+
+    def send_data(self, data: bytes, *, wire: bool) -> bytes:
+        """Octets of the message, for the chunk that BDAT announced or after 354."""
+        if self._chunk or (self.awaited and isinstance(self.awaited[-1].command, c.Bdat)):
+            if len(data) > self._chunk:
+                raise LocalProtocolError("more octets than BDAT announced")
+            self._chunk -= len(data)
+            return data
+        if self.session.state is not State.DATA or self.awaited or self._stuffer is None:
+            raise LocalProtocolError("no message is expected now")
+        return self._stuffer.add_wire(data) if wire else self._stuffer.add(data)
+
+    def _end_message(self, item: c.MessageEnd) -> bytes:
+        if self._stuffer is None or self.awaited:
+            raise LocalProtocolError("no message is expected now")
+        out = self._stuffer.end()
+        self._stuffer = None
+        self.awaited.extend(self.session.message_replies("MESSAGE", c.MessageEnd()))
+        return out
+
+    # Reading
+
+    def receive(self, data: bytes) -> list[Event]:
+        """Take octets; give the replies that are complete."""
+        events: list[Event] = []
+        self.buffer += data
+        begin = 0
+        while not self._broken and self.session.state is not State.TLS:
+            end = self.buffer.find(b"\n", begin)
+            if end < 0:
+                break
+            line = bytes(self.buffer[begin : end + 1])
+            begin = end + 1
+            try:
+                reply = self._reader.add(line)
+            except RemoteProtocolError as error:
+                events.append(self._break(error.reason, error.raw))
+                break
+            if reply is not None:
+                events.append(self._reply(reply))
+        del self.buffer[:begin]
+        self._check_rest(events)
+        return events
+
+    def _check_rest(self, events: list[Event]) -> None:
+        if self._broken:
+            self.buffer.clear()
+        elif self.session.state is State.TLS:
+            self.dropped += len(self.buffer)
+            self.buffer.clear()
+        elif self._reader.octets + len(self.buffer) > self._limits.reply_octets:
+            events.append(self._break("reply_too_long", self._reader.raw + bytes(self.buffer)))
+            self.buffer.clear()
+
+    def _break(self, reason: str, raw: bytes) -> RemoteError:
+        self._broken = True
+        self.session.state = State.CLOSED
+        return RemoteError(reason, raw[: self._limits.reply_octets])
+
+    def _reply(self, reply: Reply) -> ReplyReceived:
+        if not self.awaited:
+            return self._unasked(reply)
+        awaited = self.awaited.popleft()
+        if awaited.name == "BDAT LAST" and isinstance(awaited.command, c.Bdat):
+            # Only now is it known how many recipients were accepted (RFC 2033 section 4.2).
+            more = self.session.message_replies(awaited.name, awaited.command)
+            awaited = more[0]
+            self.awaited.extendleft(reversed(more[1:]))
+        self._last = (awaited, reply.code)
+        self.session.answered(awaited, reply)
+        return ReplyReceived(reply, awaited.command)
+
+    def _unasked(self, reply: Reply) -> ReplyReceived:
+        if self._last is not None and self._last[1] == reply.code != 421:
+            command = self._last[0].command
+            if isinstance(command, c.Ehlo | c.Lhlo) and reply.is_success:
+                self.session.extensions.update(parse_ehlo(reply.lines))
+            return ReplyReceived(reply, command, continued=True)
+        if reply.code == 421:  # RFC 5321 section 3.8
+            self.session.state = State.CLOSED
+        return ReplyReceived(reply, None, unsolicited=True)
+
+    def forget(self) -> int:
+        """Throw away what came before the handshake; how many octets that was."""
+        dropped = self.dropped + len(self.buffer)
+        self.dropped = 0
+        self.buffer.clear()
+        self._mail = None
+        self._last = None
+        self._reader = ReplyReader(self._limits)
+        return dropped

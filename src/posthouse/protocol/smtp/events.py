@@ -1,0 +1,82 @@
+"""What ``Connection.receive`` gives back. Bytes in, these out; none of them is an exception."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from posthouse.protocol.smtp.command import Command
+from posthouse.protocol.smtp.data import BodyFacts
+from posthouse.protocol.smtp.reply import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyReceived:
+    """Client: a reply, and the command it answers (None: the greeting).
+
+    ``continued``: more lines of the reply before, which the server had ended too early (a missing
+    hyphen); ``command`` is that reply's. ``unsolicited``: nothing was asked (421 before a
+    time-out, or a server out of step).
+    """
+
+    reply: Reply
+    command: Command | None
+    continued: bool = False
+    unsolicited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteError:
+    """Client: what came cannot be read as a reply; the connection is over.
+
+    ``reason``: "no_reply_code" or "reply_too_long". ``raw`` is what came, from its first octet.
+    """
+
+    reason: str
+    raw: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandReceived:
+    """Server: a well-formed command, allowed now. A reply is owed (for BDAT, after its octets)."""
+
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Server: a line that breaks the protocol. ``reply`` is owed, and ready to be sent.
+
+    ``reason`` is a stable word for counts and logs. ``fatal``: what follows cannot be understood,
+    so the connection has to be closed after the reply.
+    """
+
+    reply: Reply
+    reason: str
+    fatal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BodyChunk:
+    """Server: octets of the message. Where one chunk ends and the next begins means nothing.
+
+    After DATA they are in wire form (dots stuffed; ``data.unstuff`` takes them out of the whole);
+    after BDAT they are the message itself.
+    """
+
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BodyEnd:
+    """Server: the message (``last``) or one BDAT chunk of it is complete; replies are owed.
+
+    ``facts`` are of the whole message so far. ``chunked``: it came by BDAT.
+    """
+
+    facts: BodyFacts
+    last: bool = True
+    chunked: bool = False
+
+
+Event: TypeAlias = ReplyReceived | RemoteError | CommandReceived | Refused | BodyChunk | BodyEnd
