@@ -1,0 +1,259 @@
+"""DNS questions and answers: the system's resolvers, one given resolver, or a fixture.
+
+Enters: a name and a type. Leaves: an ``Answer`` with its records in presentation form, and which
+server gave it, or failed to. Called by find, probe and ``net.dial``. ``ask`` never raises for what
+DNS did: the status says it. What can fail: nothing else; a name that no DNS can hold is NXDOMAIN.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from ipaddress import ip_address
+from typing import Any, Final, Protocol
+
+from posthouse.net import hosts
+from posthouse.net.clock import Clock, SystemClock
+from posthouse.net.tls import a_label
+
+QUERY_SECONDS: Final = 2.0  # one server, one question: a far resolver needs 300 ms and one loss
+TOTAL_SECONDS: Final = 5.0  # find promises an answer within 5 s, so no question may take longer
+ROUNDS: Final = 2  # each server is asked this often; UDP loses packets
+CNAME_LIMIT: Final = 8  # aliases followed; longer chains are loops or mistakes
+CACHE_LIMIT: Final = 2_000  # answers kept; one run asks some dozens
+CACHE_SECONDS: Final = 3_600  # no answer is believed longer, whatever its TTL says
+PARALLEL: Final = 50  # questions on the way at once; home routers choke on more
+
+
+class AnswerStatus(StrEnum):
+    """How a question came out."""
+
+    OK = "ok"
+    NXDOMAIN = "nxdomain"  # no such name
+    NODATA = "nodata"  # the name exists, not with this type
+    SERVFAIL = "servfail"  # also: bogus DNSSEC, a malformed answer
+    TIMEOUT = "timeout"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back for one question.
+
+    ``records`` are in presentation form ("10 mx.example.org."); a TXT record is its strings joined,
+    without quotes. ``server`` is who answered or, in a failure, who failed ("" if nobody was
+    asked). ``authenticated`` is the resolver's word that DNSSEC proved it (AD flag).
+    """
+
+    name: str
+    type: str
+    status: AnswerStatus
+    records: tuple[str, ...] = ()
+    ttl: int = 0
+    authenticated: bool = False
+    server: str = ""
+    canonical: str = ""  # the name the records belong to, where a CNAME led elsewhere
+    offline: bool = False  # this machine has no route to any of its resolvers
+
+
+class Resolver(Protocol):
+    """Whoever can answer questions."""
+
+    async def ask(self, name: str, type: str) -> Answer:
+        """Ask for A, AAAA, MX, SRV, TXT, NS, CNAME, PTR, TLSA, SOA..."""
+        ...
+
+
+def resolver_address(text: str) -> tuple[str, int]:
+    """``ADDR[:PORT]`` ("9.9.9.9", "127.0.0.1:5353", "[::1]:53", "::1"). Raises ValueError."""
+    host, port = text.strip(), "53"
+    if host.startswith("["):
+        host, _, rest = host[1:].partition("]")
+        if rest and not rest.startswith(":"):
+            raise ValueError(f"not an address: {text!r}")
+        port = rest[1:] or port
+    elif host.count(":") == 1:
+        host, _, port = host.partition(":")
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
+        raise ValueError(f"not a port: {text!r}")
+    return str(ip_address(host)), int(port)
+
+
+@dataclass(slots=True)
+class _Flight:
+    """One question on the way, and how many wait for it."""
+
+    task: asyncio.Task[Answer]
+    waiting: int = 0
+
+
+class DnsResolver:
+    """Real DNS. ``server`` None: the system's resolvers and hosts file."""
+
+    def __init__(
+        self,
+        server: tuple[str, int] | None = None,
+        *,
+        timeout: float = QUERY_SECONDS,
+        total: float = TOTAL_SECONDS,
+        clock: Clock | None = None,
+    ) -> None:
+        self._given = server
+        self._timeout = timeout
+        self._total = total
+        self._clock = clock or SystemClock()
+        self._servers: Sequence[tuple[str, int]] | None = None
+        self._cache: dict[tuple[str, str], tuple[float, Answer]] = {}
+        self._flights: dict[tuple[str, str], _Flight] = {}
+        self._slots = asyncio.Semaphore(PARALLEL)
+
+    async def ask(self, name: str, type: str) -> Answer:
+        key = (_plain(name), type.upper())
+        local = None if self._given is not None else hosts.lookup(*key)
+        if local:
+            return Answer(*key, AnswerStatus.OK, tuple(local), server="hosts")
+        kept = self._cache.get(key)
+        if kept is not None and kept[0] > self._clock.monotonic():
+            return kept[1]
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = _Flight(asyncio.create_task(self._fetch(*key)))
+            self._flights[key] = flight
+        return await self._join(key, flight)
+
+    async def _join(self, key: tuple[str, str], flight: _Flight) -> Answer:
+        """Wait with others for one answer; the last to give up ends the question."""
+        flight.waiting += 1
+        try:
+            return await asyncio.shield(flight.task)
+        finally:
+            flight.waiting -= 1
+            if flight.task.done() or flight.waiting == 0:
+                flight.task.cancel()
+                if self._flights.get(key) is flight:
+                    del self._flights[key]
+
+    async def _fetch(self, name: str, type_: str) -> Answer:
+        trying = _Trying()
+        try:
+            async with self._slots, asyncio.timeout(self._total):
+                answer = await self._resolve(name, type_, trying)
+        except TimeoutError:
+            answer = Answer(name, type_, AnswerStatus.TIMEOUT, server=trying.server)
+        if answer.status in (AnswerStatus.OK, AnswerStatus.NODATA, AnswerStatus.NXDOMAIN):
+            self._keep(answer)
+        return answer
+
+    def _keep(self, answer: Answer) -> None:
+        if len(self._cache) >= CACHE_LIMIT:
+            self._cache.clear()
+        until = self._clock.monotonic() + min(answer.ttl, CACHE_SECONDS)
+        self._cache[answer.name, answer.type] = (until, answer)
+
+    async def _resolve(self, name: str, type_: str, trying: _Trying) -> Answer:
+        """Follow aliases that the server did not follow itself."""
+        target, ttl, authenticated = name, CACHE_SECONDS, True
+        for _ in range(CNAME_LIMIT):
+            answer = await self._ask_servers(target, type_, trying)
+            ttl, authenticated = min(ttl, answer.ttl), authenticated and answer.authenticated
+            led_on = answer.canonical not in ("", target)
+            if answer.status is AnswerStatus.NODATA and led_on:
+                target = answer.canonical
+                continue
+            canonical = answer.canonical or target
+            return replace(
+                answer,
+                name=name,
+                ttl=ttl,
+                authenticated=authenticated,
+                canonical=canonical if canonical != name else "",
+            )
+        return Answer(name, type_, AnswerStatus.SERVFAIL, server=trying.server)
+
+    async def _ask_servers(self, name: str, type_: str, trying: _Trying) -> Answer:
+        from posthouse.net import dnswire
+
+        if self._servers is None:
+            self._servers = [self._given] if self._given else dnswire.system_servers()
+        query = dnswire.query(name, type_)
+        if query is None:
+            return Answer(name, type_, AnswerStatus.NXDOMAIN)
+        worst = Answer(name, type_, AnswerStatus.SERVFAIL)
+        unreachable = 0
+        for server in [*self._servers] * ROUNDS:
+            trying.server = dnswire.server_text(server)
+            try:
+                async with asyncio.timeout(self._timeout):
+                    answer = await dnswire.exchange(query, name, type_, server)
+            except TimeoutError:
+                answer = Answer(name, type_, AnswerStatus.TIMEOUT, server=trying.server)
+            if answer.status in (AnswerStatus.OK, AnswerStatus.NODATA, AnswerStatus.NXDOMAIN):
+                return answer
+            worst = answer
+            unreachable += answer.offline
+        # Offline only if not one of them could be reached.
+        all_of_them = 0 < unreachable == len(self._servers) * ROUNDS
+        return replace(worst, offline=all_of_them)
+
+
+@dataclass(slots=True)
+class _Trying:
+    """Who is being asked, for the report when time runs out."""
+
+    server: str = ""
+
+
+FixtureValue = Sequence[str] | AnswerStatus | Answer
+
+
+@dataclass(slots=True)
+class FixtureResolver:
+    """The double: answers from a table ``{(name, type): [records] | AnswerStatus | Answer}``.
+
+    A name the table knows with another type is NODATA, any other NXDOMAIN; CNAMEs are followed.
+    ``delay`` seconds pass on the clock before each answer; ``asked`` lists the questions.
+    """
+
+    table: Mapping[tuple[str, str], FixtureValue]
+    delay: float = 0.0
+    authenticated: bool = False
+    clock: Clock = field(default_factory=SystemClock)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    async def ask(self, name: str, type: str) -> Answer:
+        if self.delay:
+            await self.clock.sleep(self.delay)
+        name, type = _plain(name), type.upper()
+        self.asked.append((name, type))
+        table = {(_plain(n), t.upper()): value for (n, t), value in self.table.items()}
+        target = name
+        for _ in range(CNAME_LIMIT):
+            alias = table.get((target, "CNAME"))
+            if (target, type) in table or not isinstance(alias, list | tuple):
+                break
+            target = _plain(alias[0])
+        answer = self._answer(target, type, table)
+        return replace(
+            answer,
+            name=name,
+            canonical=target if target != name else "",
+            authenticated=answer.authenticated or self.authenticated,
+        )
+
+    def _answer(self, name: str, type_: str, table: Mapping[tuple[str, str], Any]) -> Answer:
+        value = table.get((name, type_))
+        if isinstance(value, Answer):
+            return value
+        if isinstance(value, AnswerStatus):
+            return Answer(name, type_, value, server="fixture")
+        if value:
+            return Answer(name, type_, AnswerStatus.OK, tuple(value), 300, server="fixture")
+        exists = any(n == name or n.endswith("." + name) for n, _ in table)
+        status = AnswerStatus.NODATA if exists else AnswerStatus.NXDOMAIN
+        return Answer(name, type_, status, server="fixture")
+
+
+def _plain(name: str) -> str:
+    return a_label(name.strip()).rstrip(".")
