@@ -1,0 +1,66 @@
+"""The common form in which lines and rule terms are compared.
+
+Enters: decoded text. Leaves: ``Words``: lower case, accents and punctuation gone, single spaces,
+and the Chinese, Japanese and Korean characters apart, since those scripts have no word breaks.
+Called by ``reading`` for every line and by ``rules`` for every term, so that both sides agree.
+Nothing can fail.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+KEY_LENGTH: Final = 4  # letters of a word that look it up: enough to part, few enough to stem
+
+_ASCII: Final = re.compile(r"[a-z0-9]+")
+_CJK: Final = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_ANY: Final = f"[{_CJK}]+|[^\\W_{_CJK}]+"  # compiled when first needed: that takes 4 ms
+_MARK: Final = re.compile(r"[\u0300-\u036f]")
+
+
+class Words(NamedTuple):
+    """One line, ready to be searched."""
+
+    # " user unknown ": a term of whole words is found as " term ". Where the line has CJK
+    # characters, everything follows once more without spaces: "smtp服务未开启".
+    text: str
+    keys: list[str]  # words, their first letters, pairs of words; CJK characters and pairs
+
+
+def split(text: str) -> Words:
+    """Bring any text to the common form."""
+    lower = text.lower()
+    if not lower.isascii():
+        return _split_wide(lower)
+    found = _ASCII.findall(lower)
+    return Words(f" {' '.join(found)} ", _keys(found))
+
+
+def _keys(found: list[str]) -> list[str]:
+    # A list with what occurs twice in it costs less than a set without.
+    return [*found, *[word[:KEY_LENGTH] for word in found], *map(" ".join, pairwise(found))]
+
+
+def _split_wide(lower: str) -> Words:
+    # NFKD takes accents off letters (é -> e + mark) and makes full-width forms plain; it also
+    # takes Hangul syllables and voiced kana apart, so those are put together again by NFC.
+    folded = unicodedata.normalize("NFC", _MARK.sub("", unicodedata.normalize("NFKD", lower)))
+    runs = re.findall(_ANY, folded)
+    latin = [run for run in runs if not is_cjk(run[0])]
+    spaced = f" {' '.join(latin)} "
+    keys = _keys(latin)
+    if len(latin) == len(runs):
+        return Words(spaced, keys)
+    tight = "".join(runs)
+    keys += [*tight, *map("".join, pairwise(tight))]
+    return Words(f"{spaced}\n{tight}", keys)
+
+
+def is_cjk(char: str) -> bool:
+    """Kana, Han or Hangul: scripts whose words need no spaces."""
+    return (
+        "\u3040" <= char <= "\u30ff" or "\u3400" <= char <= "\u9fff" or "\uac00" <= char <= "\ud7af"
+    )
