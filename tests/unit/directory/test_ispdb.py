@@ -1,0 +1,73 @@
+"""Every domain of the public directory leads to its servers, or to what overrides them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from posthouse import directory
+from posthouse.flow import Security
+
+from .shared import rows
+
+MODES = {"SSL": Security.TLS, "STARTTLS": Security.STARTTLS, "plain": Security.NONE}
+FORMS = {
+    "%EMAILADDRESS%": "ann@{}",
+    "%EMAILLOCALPART%": "ann",
+    "%EMAILLOCALPART%.%EMAILDOMAIN%": "ann.{}",
+}
+# Domains whose own row is overridden, and why.
+OVERRIDDEN = {
+    "daum.net": "the user name is the part before @, says the provider; the row says the address",
+}
+
+
+def table() -> dict[str, list[tuple[str, int, Security, str]]]:
+    found = defaultdict(list)
+    for row in rows("ispdb.tsv"):
+        host = row["smtp_host"].replace("%EMAILDOMAIN%", row["domain"])
+        mode = MODES[row["socketType"]]
+        found[row["domain"]].append((host, int(row["port"]), mode, row["username"]))
+    return found
+
+
+def test_every_domain_is_known() -> None:
+    domains = table()
+    assert len(domains) > 950
+    assert [d for d in domains if directory.by_domain(d) is None] == []
+
+
+def test_the_first_server_is_one_of_its_rows() -> None:
+    wrong = []
+    for domain, known in table().items():
+        provider = directory.by_domain(domain)
+        assert provider is not None
+        encrypted = {row[:3] for row in known if row[2] is not Security.NONE}
+        offered = [
+            (s.endpoint.host, s.endpoint.port, s.endpoint.security) for s in provider.offered
+        ]
+        if offered[:1] != [] and offered[0] not in encrypted:
+            wrong.append((domain, offered[0]))
+        if not offered and encrypted:
+            wrong.append((domain, "nothing offered"))
+    assert wrong == []
+
+
+def test_plain_only_domains_are_recorded_and_nothing_is_offered() -> None:
+    plain = [d for d, known in table().items() if {r[2] for r in known} == {Security.NONE}]
+    assert len(plain) == 99
+    for domain in plain:
+        provider = directory.by_domain(domain)
+        assert provider is not None
+        assert provider.offered == (), domain
+        assert provider.plain_only, domain
+
+
+def test_user_names() -> None:
+    wrong = []
+    for domain, known in table().items():
+        provider = directory.by_domain(domain)
+        assert provider is not None
+        wanted = {FORMS[row[3]].format(domain) for row in known if row[3]}
+        if wanted and provider.username.for_address(f"ann@{domain}") not in wanted:
+            wrong.append(domain)
+    assert wrong == [*OVERRIDDEN]

@@ -1,0 +1,132 @@
+"""The rules as data: readable, about causes that exist, and filed as the index says."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import pytest
+
+from posthouse import explain
+from posthouse.explain import build, rules, store, words
+from posthouse.explain.catalogue import entries
+from posthouse.flow import Failure, Stage
+
+IDS = {cause.id for cause in explain.causes()}
+
+
+def test_the_index_is_made_of_the_rules_as_they_are() -> None:
+    assert store.INDEX.read_text("utf-8") == build.text(), "python -m posthouse.explain.build"
+
+
+def test_rules_and_codes_speak_of_causes_that_exist() -> None:
+    index = build.compile_rules()
+    assert {rule.cause for rule in index.rules} == IDS
+    assert {cause for weights in index.codes.values() for cause, _ in weights} <= IDS
+    assert {row["cause"] for name in ("failures", "context") for row in store.rows(name)} <= IDS
+
+
+def test_conditions_name_stages_and_failures_that_exist() -> None:
+    stages = {stage.value for stage in Stage}
+    index = build.compile_rules()
+    assert {rule.stage for rule in index.rules} <= {None, *stages}
+    assert {name for _, kind, name in index.signs if kind == "stage"} <= stages
+    assert {code.split()[1] for code in index.codes if " " in code} <= stages
+    whens = [row["when"] for name in ("failures", "context") for row in store.rows(name)]
+    assert {when["stage"] for when in whens if "stage" in when} <= stages
+    assert {when["failure"] for when in whens if "failure" in when} == {f.value for f in Failure}
+
+
+def test_providers_named_are_the_directory_s() -> None:
+    from posthouse.directory.read import FOLDER
+
+    known = {path.stem for path in FOLDER.glob("*.toml")}
+    # These speak as recipients' filters; nobody sends through them, so the directory has no file.
+    filters = {"mimecast", "proofpoint", "messagelabs"}
+    named = {name for _, kind, name in build.compile_rules().signs if kind == "provider"}
+    assert named - filters <= known
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_every_variant_that_is_named_has_words(lang: str) -> None:
+    texts = entries(lang, "causes")
+    named = {(r.cause, r.variant) for r in build.compile_rules().rules if r.variant}
+    for table in ("failures", "context"):
+        named |= {(row["cause"], row["variant"]) for row in store.rows(table) if "variant" in row}
+    for cause, variant in sorted(named):
+        for part in ("title", "remedy"):
+            assert f"{cause}.variant.{variant}.{part}" in texts
+
+
+def numbers() -> Any:
+    seen: dict[str, int] = {}
+    return lambda alternatives, _where: seen.setdefault(alternatives, len(seen))
+
+
+def test_a_rule_is_read() -> None:
+    rule = rules.parse_rule("a.b/c", "9.5 code=55 stage=rcpt variant=v : x | y & z ! n", numbers())
+    assert rule.name == "a.b/c"
+    assert rule.cause == "a.b"
+    assert rule.weight == 9.5
+    assert rule.need == 0b11
+    assert rule.veto == 0b100
+    assert (rule.code, rule.stage, rule.provider, rule.variant) == (" 55", "rcpt", None, "v")
+
+
+@pytest.mark.parametrize(
+    "text", ["9 x", "9 : ", "9 when=now : x", "nine : x", "9 code=1 maybe=2 : x", "x : y"]
+)
+def test_a_bad_rule_is_named(text: str) -> None:
+    with pytest.raises(rules.RuleError, match=r"a\.b/c"):
+        rules.parse_rule("a.b/c", text, numbers())
+
+
+@pytest.mark.parametrize(
+    ("terms", "rule"),
+    [({}, "9 : @nobody"), ({}, "9 : x | "), ({}, "9 : ab*"), ({}, "9 : re*ject"), ({}, "9 : ..")],
+)
+def test_bad_terms_are_refused(terms: dict[str, str], rule: str) -> None:
+    with pytest.raises(rules.RuleError):
+        rules.build(terms, {}, {"a.b": {"c": rule}}, {})
+
+
+def test_bad_weights_of_a_code_are_refused() -> None:
+    with pytest.raises(rules.RuleError, match="535"):
+        rules.build({}, {}, {}, {"basic": {"535": "auth.credentials much"}})
+
+
+@pytest.mark.parametrize(
+    ("term", "line", "found"),
+    [
+        ("over quota", "Mailbox OVER-QUOTA!", True),
+        ("over quota", "overquota", False),
+        ("reject*", "it was rejected", True),
+        ("reject", "it was rejected", False),
+        ("doesn't exist", "doesn't exist", True),
+        ("empfanger", "Empfänger", True),
+        ("邮箱已满", "对方邮箱 已满", True),
+        ("邮箱已满", "邮箱未满", False),
+        ("smtp服务", "您的SMTP 服务未开启", True),
+        ("本ip", "本IP被拒绝", True),
+        ("сертификат*", "Сертификата нет", True),
+        ("메일", "메일 서버", True),
+    ],
+)
+def test_a_term_is_found_where_it_is(term: str, line: str, found: bool) -> None:
+    form, keys = rules.search_form(term)
+    said = words.split(line)
+    assert (form in said.text) is found
+    if found:
+        assert set(keys) <= set(said.keys)
+
+
+def test_each_rule_can_fire() -> None:
+    """A rule whose own terms set off its vetoes would be dead."""
+    index = build.compile_rules()
+    for rule in index.rules:
+        assert not rule.need & rule.veto, rule.name
+
+
+def test_rule_files_hold_nothing_twice() -> None:
+    for family in build.FAMILIES:
+        tomllib.loads((store.RULES / f"{family}.toml").read_text("utf-8"))
