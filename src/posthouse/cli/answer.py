@@ -1,0 +1,14 @@
+"""The answer for programs: one JSON object on stdout. Light, for commands that start quickly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+
+def print_json(answer: Mapping[str, Any]) -> None:
+    """Print one object, ``"schema": 1`` first."""
+    click.echo(json.dumps({"schema": 1, **answer}, ensure_ascii=False, indent=2))

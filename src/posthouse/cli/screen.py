@@ -1,0 +1,117 @@
+"""Where words and answers go: answers to stdout, progress and errors to stderr.
+
+Enters: a Session. Leaves: ``Screen`` with the two consoles and JSON. Everything is readable without
+colour (NO_COLOR, pipes): a mark, a word or a place says what colour says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from posthouse.cli.answer import print_json
+from posthouse.cli.options import Session
+from posthouse.cli.prose import Prose
+from posthouse.flow import Status
+
+MARKS: Final[Mapping[Status, tuple[str, str]]] = {
+    Status.OK: ("✓", "green"),
+    Status.WARN: ("!", "yellow"),
+    Status.FAIL: ("✗", "bold red"),
+    Status.UNKNOWN: ("?", "yellow"),
+    Status.SKIPPED: ("·", "dim"),
+}
+WIDEST: Final = 100  # columns; longer lines are hard to read
+
+
+class Screen:
+    """The two consoles of one command."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.words = session.words
+        self.out = _console(stderr=False)
+        self.err = _console(stderr=True)
+
+    def say(self, text: str, *, style: str = "", indent: int = 0) -> None:
+        """One paragraph of the answer. Server text is never read as markup."""
+        self.out.print(padded(Prose(text, style), indent))
+
+    def blank(self) -> None:
+        """One empty line."""
+        self.out.print()
+
+    def heading(self, key: str, **params: Any) -> None:
+        """A heading from the catalogue, with a blank line above."""
+        self.blank()
+        self.say(self.words.text(key, **params), style="bold")
+
+    def mark(self, status: Status, text: str, *, indent: int = 0, bold: bool = False) -> None:
+        """A line with its mark, wrapped under itself."""
+        self.out.print(marked(status, text, indent, bold=bold))
+
+    def warn(self, status: Status, text: str) -> None:
+        """A line with its mark that is not part of the answer."""
+        self.err.print(marked(status, text))
+
+    def hanging(self, label: str, text: str, *, indent: int = 2) -> None:
+        """A label and its text, wrapped beside it."""
+        grid = _grid()
+        grid.add_row(Text(label), Prose(text))
+        self.out.print(padded(grid, indent))
+
+    def table(self, rows: Sequence[Sequence[str]], *, indent: int = 2) -> None:
+        """Rows in columns: the first is a name and never wraps, the others do."""
+        grid = _grid(gap=2)
+        grid.add_column(no_wrap=True)
+        for first, *others in rows:
+            grid.add_row(Text(first), *(Prose(cell) for cell in others))
+        self.out.print(padded(grid, indent))
+
+    def columns(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Names and what they stand for."""
+        self.table(rows, indent=0)
+
+    def note(self, text: str) -> None:
+        """A line of progress, not part of the answer."""
+        if not self.session.quiet and not self.session.json:
+            self.err.print(Prose(text))
+
+    def problem(self, text: str) -> None:
+        """A line that says what is wrong with the call itself."""
+        click.echo(f"posthouse: {text}", err=True)
+
+    def json(self, answer: Mapping[str, Any]) -> None:
+        """The answer for programs: one object, ``"schema": 1`` first."""
+        print_json(answer)
+
+
+def marked(status: Status, text: str, indent: int = 0, *, bold: bool = False) -> Any:
+    """A grid of the mark and the text, so that long text wraps beside its mark."""
+    sign, style = MARKS[status]
+    grid = _grid()
+    grid.add_row(Text(sign, style=style), Prose(text, "bold" if bold else ""))
+    return padded(grid, indent)
+
+
+def padded(body: Any, indent: int) -> Any:
+    """The body, moved to the right, with no blanks at the ends of its lines."""
+    return Padding(body, (0, 0, 0, indent), expand=False)
+
+
+def _grid(gap: int = 1) -> Any:
+    from rich.table import Table
+
+    return Table.grid(padding=(0, gap, 0, 0))
+
+
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False)
+    if console.width > WIDEST:
+        console = Console(stderr=stderr, highlight=False, width=WIDEST)
+    return console
