@@ -64,7 +64,7 @@ def _run(asked: Session, text: str | None, options: Mapping[str, Any]) -> int:
     if _ID.fullmatch(text) and not os.path.exists(text):
         return _unknown_id(asked, text)
     said = _input(text, asked.words)
-    several = _several(said)
+    several = [] if said is text else _several(said)
     if several:
         from posthouse.cli import digest
 
@@ -104,11 +104,9 @@ def _several(said: str | bytes) -> list[bytes]:
     """The lines of a log; [] where all is one reply (RFC 5321 section 4.2.1: one code on each)."""
     raw = said.encode() if isinstance(said, str) else said
     lines = [line for line in raw.splitlines() if line.strip()]
-    if len(lines) < 2:
-        return []
-    code = lines[0].lstrip()[:3]
-    folded = all(line.lstrip()[:3] == code or line[:1] in b" \t" for line in lines)
-    return [] if folded and len(lines) <= 100 else lines
+    code = lines[0].lstrip()[:3] if lines else b""
+    one_reply = code.isdigit() and all(line.lstrip()[:3] == code for line in lines)
+    return [] if one_reply or len(lines) < 2 else lines
 
 
 def _lines(asked: Session, hints: dict[str, Any], text: str | None) -> int:

@@ -6,6 +6,7 @@ said in the user's language, a bug in a short report without secrets.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
@@ -47,7 +48,8 @@ def run(argv: Sequence[str], lang: str) -> int:
         return USAGE
     except BrokenPipeError:
         # The reader has gone (``| head``): nothing to say, and nowhere to say it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with contextlib.suppress(OSError):  # a stream that is no file needs no such care
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except Exception as error:
         _bug(error, words)

@@ -1,0 +1,114 @@
+"""What is typed wrong ends in clear words and exit code 2, a bug in a report without secrets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from canaries import PASSWORD
+from posthouse.cli import search
+from unit.cli.world import World
+
+WRONG = [
+    (["fnid", "a@b.example"], "Did you mean 'find'?"),
+    (["find"], "give an address, or --provider"),
+    (["find", "--jsno", "a@b.example"], "Did you mean --json"),
+    (["find", "a@b.example", "--resolver", "dns.example"], "not the address of a DNS server"),
+    (["find", "a@b.example", "--ca-file", "/nowhere"], "no such file"),
+    (["find", "a@b.example", "--timeout", "0"], "must be between"),
+    (["find", "--provider"], "needs a value"),
+    (["find", "a@b.example", "extra"], "one argument too many: extra"),
+    (["find", "--provider", "gmial"], "Did you mean gmail?"),
+    (["find", "--provider", "ses", "--region", "eu-wst-1"], "eu-west-1"),
+    (["find", "alice"], "alice has no dot"),
+    (["find", "alice at example.com"], "no host name"),
+    (["find", "a@b@c.example"], "more than one @"),
+    (["find", "@example.com"], "nothing before the @"),
+    (["find", "alice@"], "nothing after the @"),
+    (["find", "smtp.10.10.10.10"], "the last part can't be a number"),
+    (["find", "smtp://smtp.example.com:587"], "posthouse probe smtp.example.com"),
+    (["find", "imap.gmail.com"], "smtp.gmail.com"),
+    (["find", "a@b.example", "--profile", "/nowhere"], "nowhere can't be used"),
+    (["probe"], "HOST[:PORT]|ADDRESS is missing"),
+    (["probe", "smtp.example.com", "--port", "70000"], "must be between 1 and 65535"),
+    (["probe", "smtp.example.com:99999"], "between 1 and 65535"),
+    (["probe", "smtp.example.com", "--security", "ssl"], "must be one of: tls, starttls, none"),
+    (["probe", "imap.example.com:993", "--offline"], "needs the network"),
+    (["probe", "smtp.example.com", "--login"], "needs a user name"),
+    (["probe", "smtp.example.com", "--open-relay"], "needs --rcpt-to"),
+    (["probe", "http://example.com/mail"], "web address"),
+    (["probe", "smtp.example.com", "--send-test", "a@b.example"], "needs --login"),
+    (["setup", "a@b.example", "--offline"], "needs the network"),
+    (["explain"], "give a reply"),
+    (["explain", "auth.app_pasword"], "Did you mean auth.app_password?"),
+    (["explain", "--provider", "nobody", "535 no"], "no provider 'nobody'"),
+    (["explain", "--stage", "login", "535 no"], "must be one of"),
+    (["completion", "tcsh"], "bash, zsh, fish"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), WRONG, ids=[" ".join(a) for a, _ in WRONG])
+def test_wrong_use_is_one_clear_line(world: World, arguments: list[str], words: str) -> None:
+    ran = world.run(*arguments)
+    assert ran.code == 2
+    assert not ran.out
+    assert words in " ".join(ran.err.split()), ran.err
+    assert "Traceback" not in ran.err
+    assert 1 <= len(ran.err.splitlines()) <= 3
+
+
+@pytest.mark.parametrize("arguments", [a for a, _ in WRONG], ids=lambda a: " ".join(a))
+def test_wrong_use_is_said_in_chinese(world: World, arguments: list[str]) -> None:
+    ran = world.run(*arguments, lang="zh")
+    assert ran.code == 2
+    assert "Traceback" not in ran.err
+    assert any("\u4e00" <= character <= "\u9fff" for character in ran.err), ran.err
+
+
+def test_wrong_input_as_json(world: World) -> None:
+    ran = world.run("find", "imap.gmail.com", "--json")
+    assert ran.code == 2
+    assert ran.json["ok"] is False
+    (finding,) = ran.json["findings"]
+    assert finding["id"] == "incoming_host"
+    assert finding["params"]["suggestion"] == "smtp.gmail.com"
+
+
+def test_a_bug_ends_in_a_short_report_without_secrets(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError(f"the password was {PASSWORD}")
+
+    monkeypatch.setattr(search, "run", broken)
+    ran = world.run("find", "alice@example.com")
+    assert ran.code == 1
+    assert "bug in Posthouse (RuntimeError" in ran.err
+    assert "test_errors.py" in ran.err  # where
+    assert PASSWORD not in ran.all
+    assert "Traceback" not in ran.err
+    assert len(ran.err.splitlines()) <= 6
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, BrokenPipeError])
+def test_interruptions_are_no_bugs(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(search, "run", interrupted)
+    ran = world.run("find", "alice@example.com")
+    assert ran.code == (130 if error is KeyboardInterrupt else 0)
+    assert "bug" not in ran.err
+
+
+def test_an_empty_password_file(world: World, tmp_path: Path) -> None:
+    empty = tmp_path / "secret"
+    empty.write_text("\n")
+    ran = world.run(
+        "probe", "smtp.d.example", "--login", "--user", "a", "--password-file", str(empty)
+    )
+    assert ran.code == 2
+    assert "password is empty" in ran.err
