@@ -10,13 +10,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from ipaddress import ip_address
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from posthouse.net import hosts
 from posthouse.net.clock import Clock, SystemClock
 from posthouse.net.tls import a_label
+from posthouse.protocol.dns import Answer, AnswerStatus, Query
+
+__all__ = [
+    "Answer",
+    "AnswerStatus",
+    "DnsResolver",
+    "FixtureResolver",
+    "Resolver",
+    "answer",
+    "resolver_address",
+]
+
+T = TypeVar("T")
 
 QUERY_SECONDS: Final = 2.0  # one server, one question: a far resolver needs 300 ms and one loss
 TOTAL_SECONDS: Final = 5.0  # find promises an answer within 5 s, so no question may take longer
@@ -27,43 +39,23 @@ CACHE_SECONDS: Final = 3_600  # no answer is believed longer, whatever its TTL s
 PARALLEL: Final = 50  # questions on the way at once; home routers choke on more
 
 
-class AnswerStatus(StrEnum):
-    """How a question came out."""
-
-    OK = "ok"
-    NXDOMAIN = "nxdomain"  # no such name
-    NODATA = "nodata"  # the name exists, not with this type
-    SERVFAIL = "servfail"  # also: bogus DNSSEC, a malformed answer
-    TIMEOUT = "timeout"
-    REFUSED = "refused"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back for one question.
-
-    ``records`` are in presentation form ("10 mx.example.org."); a TXT record is its strings joined,
-    without quotes. ``server`` is who answered or, in a failure, who failed ("" if nobody was
-    asked). ``authenticated`` is the resolver's word that DNSSEC proved it (AD flag).
-    """
-
-    name: str
-    type: str
-    status: AnswerStatus
-    records: tuple[str, ...] = ()
-    ttl: int = 0
-    authenticated: bool = False
-    server: str = ""
-    canonical: str = ""  # the name the records belong to, where a CNAME led elsewhere
-    offline: bool = False  # this machine has no route to any of its resolvers
-
-
 class Resolver(Protocol):
     """Whoever can answer questions."""
 
     async def ask(self, name: str, type: str) -> Answer:
         """Ask for A, AAAA, MX, SRV, TXT, NS, CNAME, PTR, TLSA, SOA..."""
         ...
+
+
+async def answer(query: Query[T], resolver: Resolver) -> T:
+    """The result of an algorithm that asks DNS, its questions put to ``resolver``."""
+    try:
+        ask = next(query)
+        while True:
+            ask = query.send(await resolver.ask(ask.name, ask.type))
+    except StopIteration as end:
+        result: T = end.value
+        return result
 
 
 def resolver_address(text: str) -> tuple[str, int]:
