@@ -10,10 +10,10 @@ from typing import Final
 
 import click
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 
 from posthouse.cli.prose import Prose
+from posthouse.cli.screen import padded
 from posthouse.explain import Catalogue
 
 WIDEST: Final = 100  # columns; longer lines are hard to read
@@ -65,7 +65,7 @@ def _console() -> Console:
 def _paragraph(console: Console, text: str) -> None:
     for paragraph in text.strip().split("\n\n"):
         body = " ".join(paragraph.split("\n"))
-        console.print(Padding(Prose(body), (0, 0, 0, 2), expand=False))
+        console.print(padded(Prose(body), 2))
         console.print()
 
 
@@ -79,7 +79,7 @@ def _rows(console: Console, rows: list[tuple[str, str]]) -> None:
     table.add_column()
     for left, right in rows:
         table.add_row(f"  {left}", Prose(right))
-    console.print(table, markup=False, highlight=False)
+    console.print(padded(table, 0))
     console.print()
 
 

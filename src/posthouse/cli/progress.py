@@ -75,7 +75,10 @@ class Progress:
         note = note_of(step)
         if note:
             line.append(f"  {note}", style="default" if step.status is Status.OK else "yellow")
-        self._screen.err.print(line, no_wrap=self._screen.err.is_terminal, overflow="ellipsis")
+        if self._screen.err.is_terminal:
+            self._screen.err.print(line, no_wrap=True, overflow="ellipsis")
+        else:
+            self._screen.err.print(line, soft_wrap=True)
 
 
 def note_of(step: Step) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import click
-from rich.console import Console
-from rich.padding import Padding
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.segment import Segment
 from rich.text import Text
 
 from posthouse.cli.answer import print_json
@@ -101,7 +101,25 @@ def marked(status: Status, text: str, indent: int = 0, *, bold: bool = False) ->
 
 def padded(body: Any, indent: int) -> Any:
     """The body, moved to the right, with no blanks at the ends of its lines."""
-    return Padding(body, (0, 0, 0, indent), expand=False)
+    return _Indented(body, indent)
+
+
+class _Indented:
+    """rich's own Padding either fills lines with blanks or squeezes tables."""
+
+    def __init__(self, body: Any, indent: int) -> None:
+        self.body = body
+        self.indent = indent
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        inner = options.update(width=max(1, options.max_width - self.indent))
+        for line in console.render_lines(self.body, inner, pad=False):
+            while line and not line[-1].text.strip():
+                line.pop()
+            yield Segment(" " * self.indent if line else "")
+            yield from line[:-1]
+            yield from (Segment(s.text.rstrip(), s.style) for s in line[-1:])
+            yield Segment.line()
 
 
 def _grid(gap: int = 1) -> Any:
