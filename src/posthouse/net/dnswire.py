@@ -23,8 +23,8 @@ import dns.rrset
 
 from posthouse.flow import Failure, NetworkFailure
 from posthouse.net.pipe import failure_of
-from posthouse.net.resolver import Answer, AnswerStatus
 from posthouse.net.stream import TcpStream
+from posthouse.protocol.dns import Answer, AnswerStatus
 
 UDP_PAYLOAD: Final = 1232  # DNS flag day 2020: what passes without fragments everywhere
 RECORDS_LIMIT: Final = 200  # of one answer; a real MX or TXT set has some dozens at most
