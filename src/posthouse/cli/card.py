@@ -13,8 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from posthouse import directory
-from posthouse.cli.prose import Prose
-from posthouse.cli.screen import Screen, padded
+from posthouse.cli.screen import Prose, Screen, padded
 from posthouse.explain import Catalogue, catalogue
 from posthouse.flow import Endpoint
 from posthouse.setup.find import Candidate

@@ -14,6 +14,7 @@ from typing import Any, Final
 from posthouse import explain
 from posthouse.cli.answer import print_json
 from posthouse.cli.options import Session
+from posthouse.cli.plain import Plain
 from posthouse.explain import Explanation
 
 SURE: Final = 0.3  # a log has many lines that report no failure
@@ -61,16 +62,14 @@ def show(asked: Session, lines: Sequence[bytes], hints: Mapping[str, Any]) -> in
         ]
         print_json({"lines": len(lines), "failures": told, "causes": rows})
         return 1 if groups else 0
-    from posthouse.cli.screen import Screen
-
-    screen = Screen(asked)
+    screen = Plain(asked)
     screen.say(asked.words.text("screen.explain.lines", lines=len(lines), failures=told))
     for group in groups:
         _group(screen, group)
     return 1 if groups else 0
 
 
-def _group(screen: Any, group: Group) -> None:
+def _group(screen: Plain, group: Group) -> None:
     lang = screen.session.lang
     screen.blank()
     title = explain.title(group.found, lang)

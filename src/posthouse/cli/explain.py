@@ -16,6 +16,7 @@ import click
 from posthouse import explain
 from posthouse.cli.command import Command
 from posthouse.cli.options import Session, common, session
+from posthouse.cli.plain import Plain
 from posthouse.explain import Catalogue, Explanation
 from posthouse.flow import Stage
 
@@ -135,13 +136,11 @@ def _one(asked: Session, found: Explanation, said: str | bytes) -> int:
 
         print_json(found.to_dict(asked.lang))
         return 0
-    from posthouse.cli.screen import Screen
-
-    show(Screen(asked), found)
+    show(Plain(asked), found)
     return 0
 
 
-def show(screen: Any, found: Explanation) -> None:
+def show(screen: Plain, found: Explanation) -> None:
     """One explanation for a person."""
     words, lang = screen.words, screen.session.lang
     screen.say(explain.title(found, lang), style="bold")
@@ -175,9 +174,7 @@ def _page(asked: Session, cause_id: str) -> int:
 
         print_json(asdict(page))
         return 0
-    from posthouse.cli.screen import Screen
-
-    screen = Screen(asked)
+    screen = Plain(asked)
     words, label = asked.words, "causes.word.label"
     screen.say(f"{page.title}  ({page.id})", style="bold")
     for name in ("meaning", "recognise"):
@@ -200,12 +197,12 @@ def _page(asked: Session, cause_id: str) -> int:
     return 0
 
 
-def _remedy(screen: Any, heading: str, text: str) -> None:
+def _remedy(screen: Plain, heading: str, text: str) -> None:
     screen.heading(heading)
     _steps(screen, text, indent=2)
 
 
-def _steps(screen: Any, text: str, *, indent: int) -> None:
+def _steps(screen: Plain, text: str, *, indent: int) -> None:
     lines = [line for line in text.splitlines() if line.strip()]
     for number, line in enumerate(lines, 1):
         screen.hanging(f"{number}." if len(lines) > 1 else "→", line, indent=indent)

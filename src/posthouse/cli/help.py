@@ -12,8 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from posthouse.cli.prose import Prose
-from posthouse.cli.screen import padded
+from posthouse.cli.screen import Prose, padded
 from posthouse.explain import Catalogue
 
 WIDEST: Final = 100  # columns; longer lines are hard to read

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from posthouse.cli.prose import cells
 from posthouse.cli.screen import MARKS, Screen
 from posthouse.flow import Line, Status, Step
 from posthouse.setup.find import FindResult, Outcome
@@ -70,7 +70,7 @@ class Progress:
         sign, style = MARKS[step.status]
         name = step_text(step, self._screen.session.lang)
         line = Text(f"{sign} ", style=style)
-        line.append(set_cell_size(name, max(NAME_WIDTH, cell_len(name))), style="default")
+        line.append(name + " " * (NAME_WIDTH - cells(name)), style="default")
         line.append(_time(seconds).rjust(TIME_WIDTH), style="dim")
         note = note_of(step)
         if note:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Final
 
@@ -152,6 +151,8 @@ def _near(name: str) -> str:
 
 def _bug(error: Exception, words: Catalogue) -> None:
     """Type and places only: messages and values may hold a secret."""
+    import traceback
+
     frames = traceback.extract_tb(error.__traceback__)
     places = [f"{os.path.basename(f.filename)}:{f.lineno} {f.name}" for f in frames[-4:]]
     version = f"{__version__}, Python {sys.version.split()[0]}, {sys.platform}"

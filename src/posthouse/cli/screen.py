@@ -11,12 +11,13 @@ from typing import Any, Final
 
 import click
 from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.segment import Segment
 from rich.text import Text
 
 from posthouse.cli.answer import print_json
 from posthouse.cli.options import Session
-from posthouse.cli.prose import Prose
+from posthouse.cli.prose import cells, widest_piece, wrap
 from posthouse.flow import Status
 
 MARKS: Final[Mapping[Status, tuple[str, str]]] = {
@@ -102,6 +103,23 @@ def marked(status: Status, text: str, indent: int = 0, *, bold: bool = False) ->
 def padded(body: Any, indent: int) -> Any:
     """The body, moved to the right, with no blanks at the ends of its lines."""
     return _Indented(body, indent)
+
+
+class Prose:
+    """One paragraph, or several parted by line ends, for rich, which breaks at blanks only."""
+
+    def __init__(self, text: str, style: str = "") -> None:
+        self.text = text
+        self.style = style
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in wrap(self.text, options.max_width):
+            yield Text(line, style=self.style, no_wrap=True, overflow="fold")
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        longest = max((cells(line) for line in self.text.splitlines()), default=0)
+        most = options.max_width
+        return Measurement(min(widest_piece(self.text), most), min(longest, most))
 
 
 class _Indented:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from posthouse.cli.prose import Prose, wrap
+from posthouse.cli.prose import wrap
+from posthouse.cli.screen import Prose
 
 
 @pytest.mark.parametrize(
