@@ -15,6 +15,17 @@ USER = "Debian-exim"
 
 
 @dataclass(frozen=True, slots=True)
+class Smarthost:
+    """Where Exim hands in mail for other domains; ``transport`` are more lines of its transport."""
+
+    host: str
+    port: int = SMTP
+    user: str = ""
+    password: str = ""
+    transport: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Exim:
     """A running Exim."""
 
@@ -40,11 +51,12 @@ def running(
     domains: Sequence[str] = ("example.test",),
     main: str = "",
     acl_rcpt: str = "",
+    smarthost: Smarthost | None = None,
 ) -> Iterator[Exim]:
     """Start Exim on ``host``; ``users`` may log in once TLS is on (PLAIN, LOGIN, CRAM-MD5).
 
     ``main`` is added to the main section of its configuration, ``acl_rcpt`` stands before its
-    rules for RCPT.
+    rules for RCPT. Without a ``smarthost``, other domains' mail goes where DNS says.
     """
     folder = process.new_folder("exim")
     for part in ("spool", "log", "mail"):
@@ -59,7 +71,13 @@ def running(
     config = folder / "exim.conf"
     config.write_text(
         CONFIG.format(
-            folder=folder, host=host, name=name, domains=":".join(domains), main=main, acl=acl_rcpt
+            folder=folder,
+            host=host,
+            name=name,
+            domains=":".join(domains),
+            main=main,
+            acl=acl_rcpt,
+            **_away(smarthost),
         )
     )
     with process.running(
@@ -70,6 +88,21 @@ def running(
         log_files=[folder / "log" / part for part in ("main", "reject", "panic")],
     ) as daemon:
         yield Exim(host, daemon)
+
+
+def _away(smarthost: Smarthost | None) -> dict[str, str]:
+    """The parts of the configuration that depend on where other domains' mail goes."""
+    if smarthost is None:
+        parts = {"router": "driver = dnslookup", "remote": ""}
+        return parts | dict.fromkeys(("plain", "login", "cram"), "")
+    user, password = smarthost.user, smarthost.password
+    return {
+        "router": f"driver = manualroute\n  route_list = * {smarthost.host}",
+        "remote": f"  port = {smarthost.port}\n" + smarthost.transport,
+        "plain": f"  client_send = ^{user}^{password}" if user else "",
+        "login": f"  client_send = : {user} : {password}" if user else "",
+        "cram": f"  client_name = {user}\n  client_secret = {password}" if user else "",
+    }
 
 
 CONFIG = """\
@@ -119,7 +152,7 @@ local:
   transport = maildir
   no_more
 away:
-  driver = dnslookup
+  {router}
   transport = remote
 begin transports
 maildir:
@@ -129,6 +162,7 @@ maildir:
   create_directory
 remote:
   driver = smtp
+{remote}
 begin retry
 * * F,2h,15m
 begin authenticators
@@ -139,6 +173,7 @@ plain:
   server_condition = ${{if eq{{$auth3}}{{\\
     ${{lookup{{$auth2}}lsearch{{{folder}/users}}{{$value}}fail}}}}}}
   server_set_id = $auth2
+{plain}
 login:
   driver = plaintext
   public_name = LOGIN
@@ -146,9 +181,11 @@ login:
   server_condition = ${{if eq{{$auth2}}{{\\
     ${{lookup{{$auth1}}lsearch{{{folder}/users}}{{$value}}fail}}}}}}
   server_set_id = $auth1
+{login}
 cram:
   driver = cram_md5
   public_name = CRAM-MD5
   server_secret = ${{lookup{{$auth1}}lsearch{{{folder}/users}}{{$value}}fail}}
   server_set_id = $auth1
+{cram}
 """

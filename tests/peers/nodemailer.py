@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from peers import process
 SUBMISSIONS = 465
 SCRIPT = """
 const { transport, mail } = JSON.parse(require("fs").readFileSync(0, "utf8"));
+if (mail.raw) mail.raw = Buffer.from(mail.raw, "base64");
 require("nodemailer").createTransport(transport).sendMail(mail).then(
   (info) => console.log(JSON.stringify({ response: info.response, accepted: info.accepted })),
   (error) => {
@@ -35,8 +37,9 @@ def send(
     password: str = "",
     subject: str = "by nodemailer",
     transport: Mapping[str, Any] | None = None,
+    raw: bytes | None = None,
 ) -> process.Ran:
-    """Send a short message by TLS. The output is one JSON object: the reply or the error."""
+    """Send a short message by TLS, or ``raw``. The output is one JSON object: reply or error."""
     options: dict[str, Any] = {
         "host": host,
         "port": port,
@@ -50,7 +53,15 @@ def send(
     }
     if user:
         options["auth"] = {"user": user, "pass": password}
-    mail = {"from": sender, "to": recipient, "subject": subject, "text": "A test.\n"}
+    mail: dict[str, Any] = {
+        "from": sender,
+        "to": recipient,
+        "subject": subject,
+        "text": "A test.\n",
+    }
+    if raw is not None:
+        envelope = {"from": sender, "to": [recipient]}
+        mail = {"envelope": envelope, "raw": base64.b64encode(raw).decode()}
     job = {"transport": options | dict(transport or {}), "mail": mail}
     return process.run_client(
         ["node", "-e", SCRIPT],

@@ -43,9 +43,11 @@ def running(
     name: str = "mail.test",
     domains: Sequence[str] = ("example.test",),
     relay: str = "",
+    relay_login: tuple[str, str] | None = None,
 ) -> Iterator[OpenSmtpd]:
     """Start OpenSMTPD on ``host``; ``users`` may log in once TLS is on (PLAIN, LOGIN).
-    ``relay`` is where mail for other domains goes, as smtpd.conf writes it ("smtp://127.0.0.9").
+    ``relay`` is where mail for other domains goes, as smtpd.conf writes it ("smtp://127.0.0.9");
+    with a ``relay_login`` (user, password) it is "smtps://login@127.0.0.9".
     """
     folder = process.new_folder("opensmtpd")
     process.own(folder / "mail", "vmail")
@@ -56,7 +58,11 @@ def running(
         shutil.copyfile(source, folder / target)
         (folder / target).chmod(0o600)  # it insists, on both
     config = folder / "smtpd.conf"
-    config.write_text(_config(folder, host, name, domains, relay))
+    user, password = relay_login or ("", "")
+    (folder / "secrets").write_text(f"login {user}:{password}\n")
+    (folder / "secrets").chmod(0o644)
+    away = _away(folder, relay, login=relay_login is not None)
+    config.write_text(_config(folder, host, name, domains, away))
     config.chmod(0o600)
     shutil.rmtree(QUEUE, ignore_errors=True)
     with process.running(
@@ -77,13 +83,21 @@ def _encrypted(password: str) -> str:
     return ran.output.strip()
 
 
-def _config(folder: Path, host: str, name: str, domains: Sequence[str], relay: str) -> str:
+def _away(folder: Path, relay: str, *, login: bool) -> str:
+    if not relay:
+        return "relay"
+    # It only knows the system's authorities, not the tests' own.
+    tls = " tls no-verify" if relay.startswith(("smtps:", "smtp+tls:")) else ""
+    return f'relay host "{relay}"{tls}{" auth <secrets>" if login else ""}'
+
+
+def _config(folder: Path, host: str, name: str, domains: Sequence[str], away: str) -> str:
     listed = ", ".join(f'"{domain}"' for domain in domains)
-    away = f'relay host "{relay}"' if relay else "relay"
     return f"""
 pki "{name}" cert "{folder}/cert.pem"
 pki "{name}" key "{folder}/key.pem"
 table users file:{folder}/users
+table secrets file:{folder}/secrets
 table domains {{ {listed} }}
 table everyone {{ "@" = "vmail" }}
 listen on {host} port {SMTP} hostname "{name}" tls pki "{name}"

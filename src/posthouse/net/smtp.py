@@ -255,7 +255,12 @@ class SmtpClient:
         return tuple(replies)
 
     async def bdat(self, message: bytes, *, chunk: int = 1_048_576) -> Reply:
-        """The message as BDAT chunks (RFC 3030); the reply that ended it."""
+        """The message as BDAT chunks (RFC 3030); the reply that ended it (in LMTP the first)."""
+        return (await self.bdat_each(message, chunk=chunk))[0]
+
+    async def bdat_each(self, message: bytes, *, chunk: int = 1_048_576) -> tuple[Reply, ...]:
+        """The same for LMTP: the last chunk gets a reply for each accepted recipient."""
+        recipients = len(self._wire.connection.recipients) if self._lmtp else 1
         begin = 0
         while True:
             part = message[begin : begin + chunk]
@@ -265,9 +270,10 @@ class SmtpClient:
             for start in range(0, len(part), BLOCK):
                 await self._wire.send(MessageData(part[start : start + BLOCK]), Stage.DATA)
             seconds = self._timeouts.end if last else self._timeouts.command
-            reply = await self._wire.reply(Stage.DATA, seconds)
-            if last or not reply.is_success:
-                return reply
+            owed = (recipients or 1) if last else 1
+            replies = [await self._wire.reply(Stage.DATA, seconds) for _ in range(owed)]
+            if last or not replies[0].is_success:
+                return tuple(replies)
 
     async def command(self, item: c.Command) -> Reply:
         """Any one command, and its reply."""

@@ -129,6 +129,16 @@ async def test_lmtp() -> None:
         assert server.last.lines[0] == "LHLO me.test"
 
 
+async def test_lmtp_by_bdat_answers_for_every_recipient_too() -> None:
+    behaviour = Behaviour(lmtp=True, replies=((r"^\. c@", "452 4.2.2 full"), ("^NOOP", "250 here")))
+    async with talking(behaviour, lmtp=True) as (client, server, _):
+        await ready(client)
+        await client.envelope("a@b.test", ["b@x.test", "c@x.test"])
+        assert [r.code for r in await client.bdat_each(MESSAGE, chunk=9)] == [250, 452]
+        assert (await client.command(Noop())).text == "here"
+        assert [m.content for m in server.messages] == [MESSAGE]
+
+
 async def test_helo_only() -> None:
     async with talking(Behaviour(ehlo="502 5.5.1 unknown")) as (client, _, _):
         await client.greeting()
