@@ -13,7 +13,7 @@ import click
 
 from posthouse.explain import Catalogue
 
-COMMANDS: Final = ("setup", "find", "probe", "explain", "doctor", "completion")
+COMMANDS: Final = ("setup", "find", "probe", "explain", "profile", "doctor", "completion")
 
 
 class Command(click.Command):

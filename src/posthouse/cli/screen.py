@@ -78,6 +78,16 @@ class Screen:
         """Names and what they stand for."""
         self.table(rows, indent=0)
 
+    def verbatim(self, text: str) -> None:
+        """A file's content, not wrapped: it is to be copied."""
+        self.out.print(Text(text.rstrip("\n")), soft_wrap=True)
+
+    def aside(self) -> Screen:
+        """The same screen on stderr, where stdout holds a file."""
+        other = Screen(self.session)
+        other.out = self.err
+        return other
+
     def note(self, text: str) -> None:
         """A line of progress, not part of the answer."""
         if not self.session.quiet and not self.session.json:

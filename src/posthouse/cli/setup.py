@@ -14,7 +14,7 @@ from posthouse.explain import Catalogue
 
 def command(words: Catalogue) -> Command:
     """Build the command."""
-    from posthouse.cli import account, find
+    from posthouse.cli import account, find, profile
 
     def text(name: str) -> str:
         return words.text(f"cli.option.{name}")
@@ -32,6 +32,7 @@ def command(words: Catalogue) -> Command:
             click.Option(["--no-login"], is_flag=True, help=text("no_login")),
             *account.options(words),
             click.Option(["--save-password"], metavar="FILE", help=text("save_password")),
+            *profile.client_options(words),
             *find.source_options(words),
             *common(words),
         ],

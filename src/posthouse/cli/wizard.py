@@ -63,9 +63,9 @@ class Wizard:
         if isinstance(found, int):
             return found
         if found.best is None:
-            return self._nothing(found)
+            return nothing(self._screen, found)
         self._say_found(found)
-        choice = self._reach(found)
+        choice = self.reach(found)
         if choice.works and not self._given.get("no_login"):
             choice = self._sign_in(found, choice)
         return self._end(found, choice)
@@ -84,13 +84,6 @@ class Wizard:
                 return str(meant.params["address"])
         return text
 
-    def _nothing(self, found: FindResult) -> int:
-        if self._screen.session.json:
-            self._screen.json({"ok": False, "find": find.to_dict(found, self._screen.session.lang)})
-        else:
-            find_command.show(self._screen, found)
-        return search.exit_code(found)
-
     def _say_found(self, found: FindResult) -> None:
         best = found.best
         if best is None or self._screen.session.json:
@@ -106,7 +99,7 @@ class Wizard:
 
     # -- probe
 
-    def _reach(self, found: FindResult) -> Choice:
+    def reach(self, found: FindResult) -> Choice:
         """The first server that works; else the first one tried."""
         choices: list[Choice] = []
         for candidate, endpoint in self._places(found):
@@ -209,7 +202,25 @@ class Wizard:
             self._screen.heading("screen.setup.settings")
             card.show(self._screen, self._card(choice))
         self._next(found, choice, code)
-        return code
+        return self._hand_out(found, choice, code)
+
+    def _hand_out(self, found: FindResult, choice: Choice, code: int) -> int:
+        """The last step: the file or the guide for the user's own program."""
+        from posthouse.cli import handout
+
+        name = self._given.get("client")
+        if name is None and self._asks and choice.works:
+            self._screen.blank()
+            name = asking.line(self._words.text("screen.setup.ask_client"), "-").strip("- ")
+        if not name:
+            return code
+        client = handout.client(self._screen, name)
+        known = handout.settings(self._screen, found, choice, self._given)
+        made = handout.make(self._screen, client.id, known, self._given)
+        if isinstance(made, int):
+            return made
+        self._screen.blank()
+        return code or handout.give(self._screen, made, self._given.get("out"))
 
     def _card(self, choice: Choice) -> card.Card:
         lang = self._screen.session.lang
@@ -249,6 +260,15 @@ class Wizard:
             "find": find.to_dict(found, lang),
             "probes": [probe_dict(result, lang) for result in self._tried],
         }
+
+
+def nothing(screen: Screen, found: FindResult) -> int:
+    """Nobody knows a server: show who was asked."""
+    if screen.session.json:
+        screen.json({"ok": False, "find": find.to_dict(found, screen.session.lang)})
+    else:
+        find_command.show(screen, found)
+    return search.exit_code(found)
 
 
 # What a finished step proves, in the order of the way.

@@ -13,6 +13,8 @@ import binascii
 import re
 from typing import Final, NamedTuple
 
+from posthouse.protocol.text import head, unescaped
+
 TEXT_LIMIT: Final = 4_096  # characters judged; RFC 5321 4.5.3.1.5 allows 512 octets a line
 OAUTH_LIMIT: Final = 2_048  # base64 characters of a 334 challenge that are opened
 
@@ -48,6 +50,8 @@ class Reading(NamedTuple):
 
 def read(line: str | bytes) -> Reading:
     """Decode, repair and pick out the codes."""
+    if isinstance(line, str):
+        line = unescaped(line[: TEXT_LIMIT * 4])
     text = decode(line) if isinstance(line, bytes) else line
     text = text[:TEXT_LIMIT]
     if not text.isascii():
@@ -59,7 +63,7 @@ def read(line: str | bytes) -> Reading:
     if "\n" in text:
         judged = _join(text, code)
     if "@" in judged:
-        judged = _ADDRESS.sub(" ", judged)
+        judged = _ADDRESS.sub(" mailaddr ", judged)
     if judged.count(".") >= 3:
         judged = _IPV4.sub("ipaddr", judged)  # "[192.0.2.1] blocked": the word rules can name
     return Reading(text, judged, code, enhanced)
@@ -67,7 +71,7 @@ def read(line: str | bytes) -> Reading:
 
 def decode(raw: bytes) -> str:
     """UTF-8, else the Chinese, Cyrillic or Western 8-bit set that the bytes look like."""
-    raw = raw[: TEXT_LIMIT * 4]
+    raw = head(raw, TEXT_LIMIT * 4)
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -148,5 +152,5 @@ def _join(text: str, code: str) -> str:
     """A reply of several lines as one: without the codes that begin its later lines."""
     if not code:
         return text
-    again = re.compile(rf"\r?\n\s*{code}[- ](?:[245]\.\d{{1,3}}\.\d{{1,3}} )?")
+    again = re.compile(rf"\r?\n[ \t]*{code}[- ](?:[245]\.\d{{1,3}}\.\d{{1,3}} )?")
     return again.sub(" ", text)

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 KEY_LENGTH: Final = 4  # letters of a word that look it up: enough to part, few enough to stem
+MANY_WORDS: Final = 150  # of one line: more than any reply has, so repeats are looked for
 
 _ASCII: Final = re.compile(r"[a-z0-9]+")
 _CJK: Final = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
@@ -40,14 +41,23 @@ def split(text: str) -> Words:
 
 
 def _keys(found: list[str]) -> list[str]:
-    # A list with what occurs twice in it costs less than a set without.
+    # A list with what occurs twice in it costs less than a set without; not so where somebody
+    # says one word 800 times, and it is searched for 800 times.
+    if len(found) > MANY_WORDS:
+        return [*dict.fromkeys(_with_repeats(found))]
+    return _with_repeats(found)
+
+
+def _with_repeats(found: list[str]) -> list[str]:
     return [*found, *[word[:KEY_LENGTH] for word in found], *map(" ".join, pairwise(found))]
 
 
 def _split_wide(lower: str) -> Words:
     # NFKD takes accents off letters (é -> e + mark) and makes full-width forms plain; it also
     # takes Hangul syllables and voiced kana apart, so those are put together again by NFC.
-    folded = unicodedata.normalize("NFC", _MARK.sub("", unicodedata.normalize("NFKD", lower)))
+    # NFKD makes capitals of small signs, too ("㏑" and its kin), hence lower once more.
+    plain = unicodedata.normalize("NFKD", lower).lower()
+    folded = unicodedata.normalize("NFC", _MARK.sub("", plain))
     runs = re.findall(_ANY, folded)
     latin = [run for run in runs if not is_cjk(run[0])]
     spaced = f" {' '.join(latin)} "
@@ -55,7 +65,7 @@ def _split_wide(lower: str) -> Words:
     if len(latin) == len(runs):
         return Words(spaced, keys)
     tight = "".join(runs)
-    keys += [*tight, *map("".join, pairwise(tight))]
+    keys += dict.fromkeys((*tight, *map("".join, pairwise(tight))))
     return Words(f"{spaced}\n{tight}", keys)
 
 

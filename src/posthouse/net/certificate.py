@@ -21,7 +21,16 @@ from posthouse.net.tls import CertificateInfo
 NAMES_LIMIT: Final = 500  # SAN entries kept; CDN certificates have some hundreds
 
 # What parsing a malformed certificate lazily may raise, far from load_der.
-UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound)
+UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 
 T = TypeVar("T")
 

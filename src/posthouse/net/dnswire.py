@@ -23,7 +23,7 @@ import dns.rrset
 
 from posthouse.flow import Failure, NetworkFailure
 from posthouse.net.pipe import failure_of
-from posthouse.net.stream import TcpStream
+from posthouse.net.stream import Stream, TcpStream
 from posthouse.protocol.dns import Answer, AnswerStatus
 
 UDP_PAYLOAD: Final = 1232  # DNS flag day 2020: what passes without fragments everywhere
@@ -130,17 +130,24 @@ async def _tcp(message: dns.message.Message, server: Server) -> dns.message.Mess
     """RFC 7766 section 8: two octets of length, then the message."""
     stream = await TcpStream.connect(*server)
     try:
-        wire = message.to_wire()
-        await stream.write(len(wire).to_bytes(2, "big") + wire)
-        data = b""
-        while len(data) < 2 or len(data) < 2 + int.from_bytes(data[:2], "big"):
-            more = await stream.read()
-            if not more:
-                raise dns.exception.FormError
-            data += more
-        response = dns.message.from_wire(data[2 : 2 + int.from_bytes(data[:2], "big")])
+        return await _ask(stream, message)
     finally:
         stream.abort()  # nothing is left to say, and TIME_WAIT costs a port
+
+
+async def _ask(stream: Stream, message: dns.message.Message) -> dns.message.Message:
+    wire = message.to_wire()
+    await stream.write(len(wire).to_bytes(2, "big") + wire)
+    data = b""
+    while len(data) < 2 or len(data) < 2 + int.from_bytes(data[:2], "big"):
+        more = await stream.read()
+        if not more:
+            raise dns.exception.FormError
+        data += more
+    try:
+        response = dns.message.from_wire(data[2 : 2 + int.from_bytes(data[:2], "big")])
+    except ValueError:  # dnspython's readers of single records raise it
+        raise dns.exception.FormError from None
     if not message.is_response(response):
         raise dns.exception.FormError
     return response

@@ -14,6 +14,7 @@ for a URL that is no http or https URL: that is the caller's.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -33,6 +34,8 @@ BODY_LIMIT: Final = 1_000_000  # octets; the largest real settings file has 60,0
 REQUEST_SECONDS: Final = 10.0  # one document with all its redirects
 REDIRECT_LIMIT: Final = 5  # real services use one or two
 URL_LIMIT: Final = 4_096  # characters of a Location that is followed
+# What a host of a redirect may be made of: DNS can hold more, the Host field cannot.
+_HOST: Final = re.compile(r"[A-Za-z0-9._:-]{1,255}")
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _KEEP_METHOD: Final = frozenset((307, 308))  # RFC 9110 sections 15.4.8 and 15.4.9
 
@@ -168,12 +171,14 @@ class _Request:
 
     def redirected(self, status: int, location: str) -> _Request:
         """RFC 9110 section 15.4; never from HTTPS to HTTP."""
-        target = urljoin(self.url, location[:URL_LIMIT])
         try:
-            scheme = _split(target).scheme
-        except ValueError:
+            target = urljoin(self.url, location[:URL_LIMIT])
+            parts = _split(target)
+        except ValueError:  # also of urljoin: "//["
             raise _bad(self.url, "bad_redirect", location=location[:URL_LIMIT]) from None
-        if _split(self.url).scheme == "https" and scheme != "https":
+        if not _HOST.fullmatch(a_label(parts.hostname or "")):
+            raise _bad(self.url, "bad_redirect", location=location[:URL_LIMIT])
+        if _split(self.url).scheme == "https" and parts.scheme != "https":
             raise _bad(self.url, "downgrade", location=target)
         if status in _KEEP_METHOD or self.method == "GET":
             return _Request(self.method, target, self.body, self.headers, self.limit)

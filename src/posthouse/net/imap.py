@@ -25,6 +25,7 @@ from posthouse.net.dial import Dialer
 from posthouse.net.imap_wire import ImapWire, Refused, Response
 from posthouse.net.stream import Stream
 from posthouse.net.tls import TlsOptions
+from posthouse.protocol.smtp import command as c
 
 IMAP_PORT: Final = 143  # RFC 9051 section 2.1: STARTTLS here, TLS from the first byte elsewhere
 CONNECT_SECONDS: Final = 15.0
@@ -129,17 +130,18 @@ async def _login(wire: ImapWire, username: str, secret: Secret) -> None:
     try:
         if "AUTH=PLAIN" in wire.capabilities:  # RFC 9051 section 6.2.2; carries any character
             plain = f"\0{username}\0{secret.reveal()}".encode()
+            wire.masker.learn(c.Auth("PLAIN", plain))
             await wire.command("AUTHENTICATE PLAIN", b64encode(plain))
         elif "LOGINDISABLED" in wire.capabilities:
             raise NetworkFailure(Failure.AUTH_NOT_OFFERED, Stage.AUTH)
         else:
             # As literals, so that no character of a password has to be quoted.
             name, word = username.encode(), secret.reveal().encode()
+            wire.masker.learn(c.Auth("LOGIN", name))
+            wire.masker.learn(c.AuthResponse(word))
             await wire.command(f"LOGIN {{{len(name)}}}", name + b" {%d}" % len(word), word)
     except Refused as refused:
-        # The server's text is shown; it must not carry what we sent.
-        text = refused.text.replace(secret.reveal(), "***") if secret.reveal() else refused.text
-        detail = {"reason": "login_refused", "text": text}
+        detail = {"reason": "login_refused", "text": refused.text}
         raise NetworkFailure(Failure.BAD_REPLY, Stage.AUTH, **detail) from None
     await wire.learn_capabilities()
     if "ID" in wire.capabilities:
@@ -154,6 +156,8 @@ async def _spam_folders(wire: ImapWire) -> list[str]:
         if match is None:
             continue
         name = _folder_name(match[2])
+        if not name.isprintable():  # a line break in it would begin a command of its own
+            continue
         flags = match[1].lower().split()
         leaf = re.split(r"[./]", name)[-1].lower()
         if b"\\junk" in flags or leaf in _SPAM_NAMES:

@@ -17,6 +17,7 @@ from typing import Final
 from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.net.stream import Stream
 from posthouse.protocol.first_bytes import protocol_of
+from posthouse.protocol.smtp.masking import Masker
 
 COMMAND_SECONDS: Final = 30.0  # RFC 9051 section 5.4 lets servers be slow; people do not wait
 LINE_LIMIT: Final = 65_536  # octets; a long CAPABILITY or LIST line has some hundreds
@@ -24,6 +25,10 @@ LITERAL_LIMIT: Final = 65_536  # octets; message headers stay below
 RESPONSES_LIMIT: Final = (
     2_000  # untagged responses to one command; a LIST of folders is the longest
 )
+OCTETS_LIMIT: Final = (
+    1_048_576  # octets of all responses to one command; 30 headers and 500 folders
+)
+LITERALS_LIMIT: Final = 100  # of one response; the headers asked for come in one
 TEXT_LIMIT: Final = 200  # characters of a refusal kept for people
 
 _LITERAL: Final = re.compile(rb"\{(\d{1,10})\+?\}$")
@@ -46,10 +51,11 @@ class Response:
 
     def joined(self) -> bytes:
         """The text with the literals put back where they were announced."""
-        out = self.parts[0]
-        for literal, rest in zip(self.literals, self.parts[1:], strict=True):
-            out = _LITERAL.sub(b"", out) + literal + rest
-        return out
+        pieces = [
+            _LITERAL.sub(b"", part) + literal
+            for part, literal in zip(self.parts, self.literals, strict=False)
+        ]
+        return b"".join((*pieces, self.parts[-1]))
 
 
 class ImapWire:
@@ -59,6 +65,8 @@ class ImapWire:
         self._stream = stream
         self._buffer = b""
         self._tag = 0
+        self._left = OCTETS_LIMIT  # of the command at hand
+        self.masker = Masker()  # who logs in tells it what must not be shown
         self.capabilities: frozenset[str] = frozenset()
 
     async def greeting(self) -> None:
@@ -66,7 +74,7 @@ class ImapWire:
         async with _limited():
             line = await self._line()
         if not line.upper().startswith((b"* OK", b"* PREAUTH")):
-            raise _bad("not_imap", text=_text(line), protocol=protocol_of(line))
+            raise _bad("not_imap", text=self._text(line), protocol=protocol_of(line))
 
     async def learn_capabilities(self) -> None:
         """Ask what the server can do now."""
@@ -82,6 +90,7 @@ class ImapWire:
         tag = b"P%d" % self._tag
         waiting = list(continued)
         responses: list[Response] = []
+        self._left = OCTETS_LIMIT
         async with _limited():
             await self._stream.write(tag + b" " + text.encode() + b"\r\n")
             while True:
@@ -90,11 +99,11 @@ class ImapWire:
                 if first.startswith(b"+"):
                     await self._stream.write((waiting.pop(0) if waiting else b"*") + b"\r\n")
                 elif first.startswith(tag + b" "):
-                    return _completed(first[len(tag) + 1 :], responses)
+                    return self._completed(first[len(tag) + 1 :], responses)
                 elif first.startswith(b"* "):
                     responses.append(Response((first[2:], *response.parts[1:]), response.literals))
                 else:
-                    raise _bad("not_imap", text=_text(first))
+                    raise _bad("not_imap", text=self._text(first))
                 if len(responses) > RESPONSES_LIMIT:
                     raise _bad("too_big")
 
@@ -118,7 +127,7 @@ class ImapWire:
         parts, literals = [await self._line()], list[bytes]()
         while (announced := _LITERAL.search(parts[-1])) is not None:
             size = int(announced[1])
-            if sum(len(part) for part in literals) + size > LITERAL_LIMIT:
+            if size > LITERAL_LIMIT or len(literals) >= LITERALS_LIMIT:
                 raise _bad("too_big")
             literals.append(await self._exactly(size))
             parts.append(await self._line())
@@ -130,19 +139,37 @@ class ImapWire:
                 raise _bad("too_big")
             await self._more()
         line, _, self._buffer = self._buffer.partition(b"\n")
+        self._count(len(line) + 1)
         return line.rstrip(b"\r")
 
     async def _exactly(self, size: int) -> bytes:
         while len(self._buffer) < size:
             await self._more()
         data, self._buffer = self._buffer[:size], self._buffer[size:]
+        self._count(size)
         return data
+
+    def _count(self, octets: int) -> None:
+        self._left -= octets
+        if self._left < 0:
+            raise _bad("too_big")
 
     async def _more(self) -> None:
         data = await self._stream.read()
         if not data:
             raise NetworkFailure(Failure.CLOSED, Stage.ANY, protocol="imap")
         self._buffer += data
+
+    def _completed(self, status: bytes, responses: list[Response]) -> list[Response]:
+        word, _, rest = status.partition(b" ")
+        if word.upper() != b"OK":
+            raise Refused(self._text(rest))
+        return responses
+
+    def _text(self, line: bytes) -> str:
+        """The server's words for people: not endless, and no echo of a password in them."""
+        text = line[: TEXT_LIMIT * 4].decode("utf-8", "replace").strip()
+        return self.masker.text(text)[:TEXT_LIMIT]
 
 
 @asynccontextmanager
@@ -153,17 +180,6 @@ async def _limited() -> AsyncIterator[None]:
     except TimeoutError:
         detail = {"protocol": "imap", "seconds": COMMAND_SECONDS}
         raise NetworkFailure(Failure.SILENT, Stage.ANY, **detail) from None
-
-
-def _completed(status: bytes, responses: list[Response]) -> list[Response]:
-    word, _, rest = status.partition(b" ")
-    if word.upper() != b"OK":
-        raise Refused(_text(rest))
-    return responses
-
-
-def _text(line: bytes) -> str:
-    return line[: TEXT_LIMIT * 4].decode("utf-8", "replace").strip()[:TEXT_LIMIT]
 
 
 def _bad(reason: str, **detail: str) -> NetworkFailure:

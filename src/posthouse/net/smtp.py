@@ -171,7 +171,8 @@ class SmtpClient:
             reply = await self.command(c.AuthResponse(response))
         if reply.is_success:
             self._believe(mechanism)
-        told = getattr(mechanism, "error", None)  # only the OAuth mechanisms have one
+        # Only the OAuth mechanisms have one.
+        told = self._wire.without_echo(getattr(mechanism, "error", None))
         return AuthOutcome(mechanism.name, reply, told, mechanism.verified, cancelled)
 
     @staticmethod

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from posthouse.flow import Failure, Mark, NetworkFailure, Stage, Trace
 from posthouse.net.stream import Stream
@@ -17,6 +17,7 @@ from posthouse.protocol.first_bytes import protocol_of
 from posthouse.protocol.smtp.command import Command
 from posthouse.protocol.smtp.connection import Connection, MessageData, Role
 from posthouse.protocol.smtp.events import RemoteError, ReplyReceived
+from posthouse.protocol.smtp.limits import Limits
 from posthouse.protocol.smtp.masking import Masker
 from posthouse.protocol.smtp.reply import Reply, decode
 from posthouse.protocol.smtp.state import State
@@ -112,16 +113,24 @@ class Wire:
 
     def _whole_reply(self) -> Reply:
         """The next reply, with the lines that a forgotten hyphen had cut off."""
-        reply = self._replies.popleft().reply
+        parts = [self._replies.popleft().reply]
         while self._replies and self._replies[0].continued:
-            more = self._replies.popleft().reply
-            reply = replace(
-                reply,
-                lines=reply.lines + more.lines,
-                raw=reply.raw + more.raw,
-                defects=tuple(dict.fromkeys((*reply.defects, *more.defects, "missing_hyphen"))),
-            )
-        return reply
+            parts.append(self._replies.popleft().reply)
+        if len(parts) == 1:
+            return parts[0]
+        lines = [line for part in parts for line in part.lines]
+        defects = [defect for part in parts for defect in part.defects]
+        limit = Limits().reply_lines
+        return replace(
+            parts[0],
+            lines=tuple(lines[:limit]),
+            raw=b"".join(part.raw for part in parts),
+            defects=tuple(
+                dict.fromkeys(
+                    (*defects, "missing_hyphen", *["too_many_lines"] * (len(lines) > limit))
+                )
+            ),
+        )
 
     async def _read(self, stage: Stage) -> None:
         try:
@@ -141,6 +150,7 @@ class Wire:
         bad = event.reply.is_transient or event.reply.is_permanent
         for text in self._masker.reply(event.reply):
             self._line(Mark.SERVER_ERROR if bad else Mark.RECEIVED, text)
+        event = replace(event, reply=self._masker.clean(event.reply))
         if not event.unsolicited:
             self._replies.append(event)
         elif event.reply.code == 421:
@@ -161,6 +171,16 @@ class Wire:
         if protocol in ("smtp", "unknown"):
             return NetworkFailure(Failure.BAD_REPLY, stage, text=text)
         return NetworkFailure(Failure.NOT_SMTP, stage, protocol=protocol, text=text)
+
+    def without_echo(self, told: Any) -> Any:
+        """Plain JSON values without any credential that was sent."""
+        if isinstance(told, str):
+            return self._masker.hide(told)
+        if isinstance(told, list):
+            return [self.without_echo(item) for item in told]
+        if isinstance(told, dict):
+            return {self.without_echo(k): self.without_echo(v) for k, v in told.items()}
+        return told
 
     # -- the transcript
 

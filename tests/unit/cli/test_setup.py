@@ -64,7 +64,7 @@ class Answers:
 
     def _line(self, question: str, default: str = "") -> str:
         self.asked.append(question)
-        return default
+        return str(self._answers.get("program", default)) if "program" in question else default
 
     def _secret(self, _words: object, question: str) -> Secret:
         self.asked.append(question)
@@ -124,9 +124,20 @@ def test_somebody_at_the_terminal_is_asked(
     answers = Answers(monkeypatch, secret=PASSWORD)
     ran = setup(world, authority, ADDRESS)
     assert ran.code == 0
-    assert len(answers.asked) == 4  # sign in? the password; a test message? where to
+    # sign in? the password; a test message? where to; for which program?
+    assert len(answers.asked) == 5
     assert "sign-in works" in ran.out
     assert len(peer.messages) == 1
+
+
+def test_the_last_step_makes_what_the_users_program_needs(
+    world: World, authority: Authority, peer: FakeSmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Answers(monkeypatch, Sign=False, program="thunderbird")
+    ran = setup(world, authority, ADDRESS)
+    assert ran.code == 0
+    assert "Thunderbird" in ran.out
+    assert HOST in ran.out.partition("Thunderbird")[2]
 
 
 def test_no_means_no(

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 from posthouse.flow import Endpoint, Security
 from posthouse.protocol.address import parse_address
 from posthouse.protocol.discovery.offer import (
+    MAX_DOMAINS,
     MAX_SERVERS,
     DiscoveryError,
     Documentation,
@@ -191,7 +192,7 @@ def _documentation(provider: Node) -> list[Documentation]:
 
 def _domains(provider: Node) -> list[str]:
     found = []
-    for node in provider.all("domain"):
+    for node in list(provider.all("domain"))[:MAX_DOMAINS]:
         if node.attributes.get("purpose", "").lower() == "mx":
             continue  # names the MX server's domain, not one of addresses
         try:

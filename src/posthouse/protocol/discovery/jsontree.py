@@ -17,9 +17,11 @@ from typing import Final, TypeAlias
 from posthouse.protocol.discovery.offer import MAX_DEPTH, MAX_DOCUMENT, DiscoveryError
 
 _MAX_VALUES: Final = 10_000
+# Characters of a path: every value keeps its own, and a field's name may fill the document.
+_MAX_PATH: Final = 200
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _TOKEN = re.compile(
-    r'(?P<mark>[{}\[\]:,])|(?P<string>"(?:[^"\\\x00-\x1f]|\\.)*")'
+    r'(?P<mark>[{}\[\]:,])|(?P<string>"(?:[^"\\\x00-\x1f]++|\\.)*+")'
     # sixteen digits are more than any field here needs, and Python would read a million of them
     r"|(?P<number>-?(?:0|[1-9][0-9]{0,15})(?:\.[0-9]{1,16})?(?:[eE][+-]?[0-9]{1,2})?)"
     r"|(?P<word>true|false|null)"
@@ -177,7 +179,7 @@ class _Reader:
                 raise DiscoveryError("duplicate_field", self._line, name)
             self._next()
             self._need(":")
-            members[name] = self.value(f"{path}.{name}".lstrip("."), depth + 1)
+            members[name] = self.value(f"{path}.{name}".lstrip(".")[:_MAX_PATH], depth + 1)
             if self._take("}"):
                 return members
             self._need(",")
@@ -187,7 +189,7 @@ class _Reader:
         if self._take("]"):
             return items
         while True:
-            items.append(self.value(f"{path}[{len(items)}]", depth + 1))
+            items.append(self.value(f"{path}[{len(items)}]"[:_MAX_PATH], depth + 1))
             if self._take("]"):
                 return items
             self._need(",")

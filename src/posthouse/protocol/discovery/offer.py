@@ -18,6 +18,7 @@ from posthouse.protocol.host import HostError, parse_host
 MAX_DOCUMENT: Final = 256 * 1024
 MAX_DEPTH: Final = 32
 MAX_SERVERS: Final = 50  # more in one file is a mistake or an attack on the probe that follows
+MAX_DOMAINS: Final = 500  # of one file: each costs an IDNA encoding
 _MAX_TEXT: Final = 200
 _MAX_URL: Final = 2_000
 _MAX_USERNAME: Final = 320

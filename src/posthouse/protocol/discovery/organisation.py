@@ -26,6 +26,7 @@ from posthouse.flow import CredentialKind, Endpoint, Security
 from posthouse.protocol.discovery import autoconfig, mobileconfig
 from posthouse.protocol.discovery.jsontree import Value, parse_json
 from posthouse.protocol.discovery.offer import (
+    MAX_DOMAINS,
     MAX_SERVERS,
     DiscoveryError,
     Documentation,
@@ -183,6 +184,8 @@ def _incoming(item: Value) -> Incoming:
 
 def _domains(value: Value | None) -> tuple[str, ...]:
     found = []
+    if value and len(value.items()) > MAX_DOMAINS:
+        raise DiscoveryError("too_many", value.line, value.path)
     for item in value.items() if value else []:
         try:
             found.append(to_ascii(item.text()))

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import re
 
-_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+# Read from string to string; one that is not closed goes to the end, and counts for nothing. To
+# search on for another beginning would take a quadratic time on a record of escaped quotes.
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*+)(?:(")|\\?$)[^"]*', re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:([0-9]{3})|(.))", re.DOTALL | re.ASCII)
 
 
 def txt_value(record: str) -> str:
     """``record`` without quotes and escapes; text without quotes is taken as it is."""
     text = record.strip()
-    strings = _STRING.findall(text) if text.startswith('"') else [text]
+    strings = [text]
+    if text.startswith('"'):
+        strings = [found[1] for found in _STRING.finditer(text) if found[2]]
     return "".join(_ESCAPE.sub(_unescape, part) for part in strings)
 
 

@@ -2,25 +2,27 @@
 
 Enters: commands and replies as they pass. Leaves: one printable line for each, in which whatever
 can be a credential is ``***``. A ``Masker`` belongs to one connection, because a server may echo
-("Command unrecognized: ...") what was sent to it before; ``mask_text`` is for text of unknown
-origin, such as a pasted log. Control characters never pass: a terminal would obey them.
+("Command unrecognized: ...") what was sent to it before, also encoded (``echoes``);
+``mask_text`` is for text of unknown origin, such as a pasted log. Control characters never pass:
+a terminal would obey them. Nothing fails.
 """
 
 from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 from typing import Final
 
 from posthouse.protocol.smtp import command as c
+from posthouse.protocol.smtp.echoes import HIDDEN, Echoes
 from posthouse.protocol.smtp.errors import LocalProtocolError
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.protocol.smtp.write import write_command
 
-HIDDEN: Final = "***"
 SHOWN: Final = 1_000  # characters of one transcript line
+_LOOKED_AT: Final = 2 * SHOWN  # a secret that begins within what is shown may end after it
 
-_SHORTEST: Final = 3  # a secret shorter than this would mask half of the words there are
 # Mechanisms whose challenges tell nothing: a prompt, or why a token was refused. A SCRAM or CRAM
 # challenge is half of what an attack on the password needs.
 _HARMLESS: Final = frozenset({"", "PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER"})
@@ -78,7 +80,7 @@ class Masker:
     """Shows what passes on one connection, and remembers what must not be shown."""
 
     def __init__(self) -> None:
-        self._secrets: set[str] = set()
+        self._echoes = Echoes()
         self._mechanism = ""
         self._responses = 0
 
@@ -111,11 +113,20 @@ class Masker:
         lines = zip(marks, reply.lines, strict=True)
         return [self.text(f"{reply.code}{m}{enhanced}{line}".rstrip()) for m, line in lines]
 
+    def clean(self, reply: Reply) -> Reply:
+        """The reply for everybody above the connection: no echo of what was sent is in it."""
+        if reply.code == 334:
+            return reply  # a challenge is for the mechanism, to the letter
+        lines = tuple(map(self.hide, reply.lines))
+        return reply if lines == reply.lines else replace(reply, lines=lines, raw=b"")
+
     def text(self, text: str) -> str:
         """Any other text that came from, or goes to, this connection."""
-        for secret in sorted(self._secrets, key=len, reverse=True):
-            text = text.replace(secret, HIDDEN)
-        return printable(mask_text(text))
+        return printable(mask_text(self.hide(text[:_LOOKED_AT])))
+
+    def hide(self, text: str) -> str:
+        """``text`` without echoes, and otherwise as it is."""
+        return self._echoes.hide(text)
 
     def learn(self, command: c.Command) -> None:
         """Remember what a command gives away, so that an echo of it is hidden, too."""
@@ -128,35 +139,25 @@ class Masker:
             self._responses += 1
             self._learn(command.data)
         elif isinstance(command, c.Xclient):
-            self._secrets.update(v for k, v in command.attributes.items() if k == "LOGIN" and v)
+            login = command.attributes.get("LOGIN", "")
+            self._echoes.add(login.encode("utf-8", "surrogateescape"))
 
     def _learn(self, data: bytes) -> None:
-        encoded = base64.b64encode(data).decode("ascii")
-        found = {encoded, encoded.rstrip("=")}
+        self._echoes.add_encoded(data)
         if not (self._mechanism == "LOGIN" and self._responses == 1):  # that is the user name
-            found.update(_secret_parts(self._mechanism, data))
-        self._secrets.update(secret for secret in found if len(secret) >= _SHORTEST)
+            for part in _secret_parts(self._mechanism, data):
+                self._echoes.add(part)
 
 
-def _secret_parts(mechanism: str, data: bytes) -> list[str]:
+def _secret_parts(mechanism: str, data: bytes) -> list[bytes]:
     """The parts of a response that a server might echo decoded; user names stay readable."""
     if mechanism == "PLAIN":
-        parts = data.split(b"\0")[2:]  # RFC 4616: authzid NUL authcid NUL passwd
-    elif mechanism == "CRAM-MD5":
-        parts = data.split(b" ")[-1:]
-    elif b"auth=Bearer " in data:
-        parts = [data.partition(b"auth=Bearer ")[2].partition(b"\x01")[0]]
-    else:
-        parts = [data]
-    texts = []
-    for part in parts:
-        for charset in ("utf-8", "latin-1"):
-            try:
-                texts.append(part.decode(charset))
-            except UnicodeDecodeError:
-                continue
-        texts.append(base64.b64encode(part).decode("ascii"))
-    return texts
+        return data.split(b"\0")[2:]  # RFC 4616: authzid NUL authcid NUL passwd
+    if mechanism == "CRAM-MD5":
+        return data.split(b" ")[-1:]
+    if b"auth=Bearer " in data:
+        return [data.partition(b"auth=Bearer ")[2].partition(b"\x01")[0]]
+    return [data]
 
 
 def _unknown_line(line: str) -> str:

@@ -16,6 +16,7 @@ from typing import Final
 
 from posthouse.protocol.smtp.errors import RemoteProtocolError
 from posthouse.protocol.smtp.limits import REPLY_LINE, Limits
+from posthouse.protocol.text import head, unescaped
 
 _CODE: Final = re.compile(rb"([2-5][0-9]{2})(?:([ \t-])|(?![0-9]))")
 _PASTED_CODE: Final = re.compile(r"([2-5][0-9]{2})(?:([ \t-])|(?![0-9]))(.*)", re.DOTALL)
@@ -26,6 +27,7 @@ _PREFIX: Final = re.compile(
     r"\s*(?:(?:<-|<~|<\*\*|<<<|<|>|S:|smtp;|x-unix;|remote said:|['\"(])\s*)*", re.IGNORECASE
 )
 _PASTED_LIMIT: Final = 65_536  # characters of pasted text looked at
+_PASTED_LINES: Final = 2_000  # lines of it; the longest reply of a real server has some 60
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -286,10 +288,11 @@ def parse_reply(raw: bytes | str) -> Reply | None:
     Transcript marks, quotes and "smtp;" before it are read over; folded lines, and replies whose
     line breaks were lost ("550-5.7.1 a 550 5.7.1 b"), are put right. None where no code begins it.
     """
-    if isinstance(raw, bytes):
-        octets, (text, encoding) = raw, decode(raw[:_PASTED_LIMIT])
+    given = unescaped(raw[:_PASTED_LIMIT]) if isinstance(raw, str) else raw
+    if isinstance(given, bytes):
+        octets, (text, encoding) = given, decode(head(given, _PASTED_LIMIT))
     else:
-        octets, text, encoding = raw.encode("utf-8", "replace"), raw[:_PASTED_LIMIT], "utf-8"
+        octets, text, encoding = given.encode("utf-8"), given, "utf-8"
     code, texts = _pasted(text)
     if code is None:
         return None
@@ -303,7 +306,8 @@ def _pasted(text: str) -> tuple[int | None, list[str]]:
     code: int | None = None
     texts: list[str] = []
     ended = False
-    pieces = ((whole, piece) for whole in text.splitlines() for piece in _unfold(whole))
+    lines = text.splitlines()[:_PASTED_LINES]
+    pieces = ((whole, piece) for whole in lines for piece in _unfold(whole))
     for whole, line in pieces:
         match = _PASTED_CODE.match(line)
         if match is None:
@@ -322,8 +326,10 @@ def _pasted(text: str) -> tuple[int | None, list[str]]:
 
 def _unfold(line: str) -> list[str]:
     """A line without its prefix; several where line breaks of a reply had become blanks."""
-    line = _PREFIX.sub("", line, count=1)
+    if prefix := _PREFIX.match(line):
+        line = line[prefix.end() :]
     head = re.match(r"([2-5][0-9]{2})-", line)
     if head is None:
         return [line]
-    return re.split(rf"\s+(?={head[1]}[- ])", line)
+    # From the first blank of a run: starting at each of them would take a quadratic time.
+    return re.split(rf"(?<!\s)\s+(?={head[1]}[- ])", line)

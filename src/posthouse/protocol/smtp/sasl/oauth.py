@@ -53,6 +53,8 @@ def decode_oauth_error(challenge: bytes) -> dict[str, Any]:
         if _depth(text) > _MAX_ERROR_DEPTH:
             raise ValueError
         found = json.loads(text.decode("utf-8"))
+        # NaN, 1e999 and half a surrogate pair are read, but nobody could write them again.
+        json.dumps(found, allow_nan=False, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError):
         raise SaslError("not_oauth_error") from None
     if not isinstance(found, dict):

@@ -12,6 +12,10 @@ from unicodedata import ucd_3_2_0
 
 from posthouse.protocol.smtp.sasl.common import SaslError
 
+# Characters beyond ASCII: each is looked up in ten tables, and NFKC makes up to 18 of one, so a
+# line full of them would hold up a server. No password comes near.
+MAX_TEXT: Final = 1_024
+
 # RFC 4013 section 2.3
 _PROHIBITED: Final = (
     stringprep.in_table_c12,
@@ -31,10 +35,12 @@ def saslprep(text: str) -> str:
 
     RFC 5802 section 2.2 treats both sides' text as stored, so code points that Unicode 3.2 does
     not know (every emoji since) are refused. Raises SaslError ``prohibited``, ``bidi`` or
-    ``unassigned`` with the code point.
+    ``unassigned`` with the code point, or ``too_long``.
     """
     if text.isascii() and text.isprintable():
         return text  # nothing in ASCII is mapped; the common case needs no tables
+    if len(text) > MAX_TEXT:
+        raise SaslError("too_long", f"{len(text)} characters")
     prepared = ucd_3_2_0.normalize("NFKC", _map(text))
     for char in prepared:
         if any(table(char) for table in _PROHIBITED):
