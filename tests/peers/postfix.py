@@ -54,7 +54,7 @@ class Postfix:
 @contextmanager
 def running(
     host: str,
-    certificate: Issued,
+    certificate: Issued | None,
     *,
     name: str = "mail.test",
     domains: Sequence[str] = (),
@@ -62,7 +62,7 @@ def running(
     ports: Sequence[int] = (SMTP, SUBMISSION, SUBMISSIONS),
     settings: Mapping[str, str] | None = None,
 ) -> Iterator[Postfix]:
-    """Start Postfix on ``host``.
+    """Start Postfix on ``host``; without a certificate it offers no TLS.
 
     ``domains`` are its own, delivered to ``lmtp``, where their users also log in (587, 465).
     ``settings`` are main.cf lines that win over everything here, also over the ports' own.
@@ -88,7 +88,7 @@ def _main(
     folder: Path,
     host: str,
     name: str,
-    certificate: Issued,
+    certificate: Issued | None,
     domains: Sequence[str],
     lmtp: dovecot.Dovecot | None,
 ) -> dict[str, str]:
@@ -109,12 +109,13 @@ def _main(
         "mynetworks": "0.0.0.0/32",  # nobody: who wants to relay has to log in
         "inet_interfaces": "all",  # it knows only lo's 127.0.0.1; master.cf names the address
         "inet_protocols": "all" if ":" in host else "ipv4",
-        "smtpd_tls_chain_files": f"{certificate.key_file} {certificate.cert_file}",
-        "smtpd_tls_security_level": "may",
         "smtpd_tls_auth_only": "yes",
         "smtp_host_lookup": "dns, native",
         "smtpd_relay_restrictions": "permit_mynetworks, reject_unauth_destination",
     }
+    if certificate:
+        settings["smtpd_tls_chain_files"] = f"{certificate.key_file} {certificate.cert_file}"
+        settings["smtpd_tls_security_level"] = "may"
     if lmtp:
         settings |= {
             "virtual_mailbox_domains": " ".join(domains),

@@ -21,6 +21,7 @@ from posthouse.explain import Catalogue, Explanation
 from posthouse.flow import Stage
 
 _ID: Final = re.compile(r"[a-z]+\.[a-z_]+")
+_FIELD: Final = re.compile(rb"[A-Za-z][A-Za-z0-9-]*:")
 FILE_LIMIT: Final = 50_000_000  # bytes read of a log; more is a case for --jsonl
 LINE_LIMIT: Final = 65_536  # bytes of one line from standard input
 
@@ -65,6 +66,11 @@ def _run(asked: Session, text: str | None, options: Mapping[str, Any]) -> int:
     if _ID.fullmatch(text) and not os.path.exists(text):
         return _unknown_id(asked, text)
     said = _input(text, asked.words)
+    if isinstance(said, bytes) and _may_be_mail(said):
+        from posthouse.cli import bounces
+
+        if bounces.is_message(said):
+            return bounces.show(asked, said)
     several = [] if said is text else _several(said)
     if several:
         from posthouse.cli import digest
@@ -99,6 +105,12 @@ def _input(text: str, words: Catalogue) -> str | bytes:
             return file.read(FILE_LIMIT)
     except OSError:
         raise click.ClickException(words.text("cli.error.read_file", path=text)) from None
+
+
+def _may_be_mail(raw: bytes) -> bool:
+    """A first look that needs no import: a header field, an mbox, JSON."""
+    first = raw.lstrip()[:80].partition(b"\n")[0]
+    return first[:1] == b"{" or first[:5] == b"From " or _FIELD.match(first) is not None
 
 
 def _several(said: str | bytes) -> list[bytes]:
