@@ -12,6 +12,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from posthouse.protocol.smtp.errors import RemoteProtocolError
@@ -21,6 +22,7 @@ from posthouse.protocol.text import head, unescaped
 _CODE: Final = re.compile(rb"([2-5][0-9]{2})(?:([ \t-])|(?![0-9]))")
 _PASTED_CODE: Final = re.compile(r"([2-5][0-9]{2})(?:([ \t-])|(?![0-9]))(.*)", re.DOTALL)
 _ENHANCED: Final = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?=[\s:;,)\]-]|$)[:;,]?\s*")
+_SHORT: Final = 400  # characters of a line that surely needs no cutting
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 # What stands before a reply in a pasted log or a bounce: transcript marks, "smtp;" of RFC 3464.
 _PREFIX: Final = re.compile(
@@ -116,24 +118,32 @@ class Reply:
         if not 200 <= self.code <= 599:
             raise ValueError("a reply code is 200 to 599")
         prefix = f"{self.enhanced} " if self.enhanced else ""
-        charset = "utf-8" if utf8 else "ascii"
-        # A SASL challenge must stay on one line (RFC 4954 section 4).
-        room = None if self.code == 334 else REPLY_LINE - len("250-\r\n") - len(prefix)
-        texts = [
-            piece
-            for line in self.lines or ("",)
-            for part in re.split(r"[\r\n]+", line)
-            for piece in _pieces(_CONTROL.sub(" ", part).encode(charset, "replace"), room)
-        ]
-        head, lead = str(self.code).encode(), prefix.encode()
-        marks = [b"-"] * (len(texts) - 1) + [b" "]
-        return b"".join(
-            head + m + (lead + t).rstrip() + b"\r\n" for m, t in zip(marks, texts, strict=True)
-        )
+        text = self.lines[0] if len(self.lines) == 1 else ""
+        if text and len(text) <= _SHORT and text.isascii() and text.isprintable():
+            return f"{self.code} {prefix}{text}".rstrip().encode() + b"\r\n"
+        return _wire(self.code, prefix.encode(), self.lines, "utf-8" if utf8 else "ascii")
 
     def __str__(self) -> str:
         parts = (str(self.code), str(self.enhanced or ""), self.text)
         return " ".join(part for part in parts if part)
+
+
+@lru_cache(maxsize=64)  # a server says the same EHLO list to everybody
+def _wire(code: int, lead: bytes, lines: tuple[str, ...], charset: str) -> bytes:
+    """Any reply, its lines cut and cleaned. See ``Reply.wire``."""
+    # A SASL challenge must stay on one line (RFC 4954 section 4).
+    room = None if code == 334 else REPLY_LINE - len("250-\r\n") - len(lead)
+    texts = [
+        piece
+        for line in lines or ("",)
+        for part in re.split(r"[\r\n]+", line)
+        for piece in _pieces(_CONTROL.sub(" ", part).encode(charset, "replace"), room)
+    ]
+    head = str(code).encode()
+    marks = [b"-"] * (len(texts) - 1) + [b" "]
+    return b"".join(
+        head + m + (lead + t).rstrip() + b"\r\n" for m, t in zip(marks, texts, strict=True)
+    )
 
 
 def _pieces(text: bytes, room: int | None) -> list[bytes]:

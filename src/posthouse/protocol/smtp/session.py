@@ -7,6 +7,7 @@ been received, or is about to be sent. That is the only place where the state mo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.extensions import parse_ehlo
@@ -25,8 +26,12 @@ def row_name(command: c.Command) -> str:
     return command.verb
 
 
-@dataclass(frozen=True, slots=True)
-class Awaited:
+# Whose answer matters to more than the state; a relay answers many commands, so one look decides.
+_TELLING: Final = frozenset({"EHLO", "XCLIENT", "AUTH", "RESPONSE", "MAIL", "RCPT"})
+_ENDING: Final = frozenset({"RSET", "MESSAGE", "BDAT", "BDAT LAST"})
+
+
+class Awaited(NamedTuple):
     """A reply that is owed: the table's name and the command (None: the greeting)."""
 
     name: str
@@ -48,11 +53,16 @@ class Session:
 
     def answered(self, awaited: Awaited, reply: Reply) -> None:
         """Move on: ``reply`` is the answer to ``awaited``."""
-        self.state = after(self.state, awaited.name, reply.code)
-        command = awaited.command
-        if not reply.is_success:
-            pass
-        elif isinstance(command, c.Ehlo | c.Lhlo):
+        name, command = awaited
+        self.state = after(self.state, name, reply.code)
+        if name in _TELLING:
+            if reply.is_success:
+                self._agreed(command, reply)
+        elif name in _ENDING and self.state is State.READY:
+            self._forget_transaction()
+
+    def _agreed(self, command: c.Command | None, reply: Reply) -> None:
+        if isinstance(command, c.Ehlo | c.Lhlo):
             self._forget_transaction()
             # The first line is the server's name (RFC 5321 section 4.1.1.1).
             self.extensions = parse_ehlo(reply.lines[1:])
@@ -65,8 +75,6 @@ class Session:
             self._begin(command)
         elif isinstance(command, c.Rcpt) and self.state is State.RCPT:
             self.recipients.append(command.recipient)
-        if self.state is State.READY and awaited.name in ("RSET", "MESSAGE", "BDAT", "BDAT LAST"):
-            self._forget_transaction()
 
     def _begin(self, command: c.Mail) -> None:
         self._forget_transaction()
