@@ -14,14 +14,25 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NAMES = (
+    "actionmailer",
+    "dma",
     "dovecot",
     "exim",
+    "git-email",
+    "javamail",
     "msmtp",
+    "mutt",
+    "neomutt",
     "nodemailer",
     "nsd",
+    "nullmailer",
+    "opendkim",
     "opensmtpd",
+    "phpmailer",
     "postfix",
+    "sendmail",
     "swaks",
+    "symfony-mailer",
     "unbound",
 )
 NEED_USERS = {"postfix", "exim", "opensmtpd", "dovecot"}  # they drop root for users of their own

@@ -20,7 +20,6 @@ from posthouse.cli.screen import Screen
 from posthouse.flow import CredentialKind, Status
 from posthouse.setup import profile
 from posthouse.setup.find import FindResult
-from posthouse.setup.find.advice import EXCHANGE
 from posthouse.setup.profile import Client, Level, Profile, Settings
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def settings(
             auth=tuple(offered) or best.auth,
             display_name=given.get("display_name") or "",
             ca_pem=_ca(screen),
-            exchange=best.provider in EXCHANGE,
+            exchange=any(f.id == "exchange_account" for f in found.findings),
         )
     except profile.SettingsError as error:
         screen.problem(profile.error_text(error, screen.session.lang))
@@ -100,13 +99,16 @@ def _signer(screen: Screen, given: Mapping[str, Any]) -> profile.Signer | None:
     return profile.Signer(*contents)
 
 
-def give(screen: Screen, made: Profile, out: str | None) -> int:
-    """Print or write everything. The exit code is 1 where the client can't work with it."""
+def give(screen: Screen, made: Profile, out: str | None, *, alone: bool = True) -> int:
+    """Print or write everything. The exit code is 1 where the client can't work with it.
+
+    ``alone``: nothing else goes to stdout, so that on a pipe it is the file itself.
+    """
     written = write(screen, made, out) if out and made.files else {}
     if screen.session.json:
-        screen.json(to_dict(made, written))
+        screen.json({**profile.to_dict(made), "written": dict(written)})
     else:
-        _show(screen, made, written)
+        _show(screen, made, written, alone=alone)
     return OK if made.usable else PROBLEM
 
 
@@ -129,9 +131,9 @@ def write(screen: Screen, made: Profile, out: str) -> dict[str, str]:
     return written
 
 
-def _show(screen: Screen, made: Profile, written: Mapping[str, str]) -> None:
+def _show(screen: Screen, made: Profile, written: Mapping[str, str], *, alone: bool) -> None:
     words = screen.words
-    piped = not sys.stdout.isatty() and len(made.files) == 1 and not written
+    piped = alone and not sys.stdout.isatty() and len(made.files) == 1 and not written
     if piped:  # the file alone: everything else goes to stderr
         sys.stdout.flush()
         sys.stdout.buffer.write(made.files[0].content)
@@ -174,30 +176,3 @@ def _printable(content: bytes) -> str:
         return content.decode("utf-8")
     except UnicodeDecodeError:
         return f"({len(content)} bytes)"
-
-
-def to_dict(made: Profile, written: Mapping[str, str]) -> dict[str, Any]:
-    """The profile as plain JSON values."""
-    return {
-        "client": made.client.id,
-        "usable": made.usable,
-        "server": {
-            "host": made.endpoint.host,
-            "port": made.endpoint.port,
-            "security": made.endpoint.security.value,
-        },
-        "files": [
-            {
-                "name": file.name,
-                "place": file.place or None,
-                "mode": f"{file.mode:04o}",
-                "append": file.append,
-                "written": written.get(file.name),
-                "content": _printable(file.content),
-            }
-            for file in made.files
-        ],
-        "steps": list(made.steps),
-        "notes": [{"id": n.id, "level": n.level.value, "text": n.text} for n in made.notes],
-        "text": made.text or None,
-    }

@@ -220,7 +220,7 @@ class Wizard:
         if isinstance(made, int):
             return made
         self._screen.blank()
-        return code or handout.give(self._screen, made, self._given.get("out"))
+        return code or handout.give(self._screen, made, self._given.get("out"), alone=False)
 
     def _card(self, choice: Choice) -> card.Card:
         lang = self._screen.session.lang
