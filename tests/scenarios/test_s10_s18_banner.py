@@ -8,7 +8,7 @@ import pytest
 
 from posthouse.flow import Endpoint, Security, Status
 from posthouse.net.stream import TcpStream
-from posthouse.setup.probe import Options
+from posthouse.setup.probe import Options, finding_text
 from scenarios.conftest import Scene, finding_ids, login, says, steps
 
 
@@ -133,7 +133,7 @@ async def test_s14_imap_inside_tls(scene: Scene) -> None:
 async def test_s14_ssh(scene: Scene) -> None:
     await scene.server(587, raw=speaks(b"SSH-2.0-OpenSSH_9.2\r\n"))
     result = await scene.probe(587)
-    says(result, "wrong_service", "protocol.error", "mail.test:587", "SSH")
+    says(result, "wrong_service", "protocol.error", "mail.test:587", "SSH", "465", "587")
 
 
 async def test_s15_address_on_a_block_list(scene: Scene) -> None:
@@ -151,13 +151,45 @@ async def test_s15_address_on_a_block_list(scene: Scene) -> None:
         "Spamhaus",
         "https://check.spamhaus.org/query/203.0.113.9",
         "587",
+        en=("At home",),
+        zh=("在家里",),
     )
+    assert "not_listed" in finding_ids(result)  # the list itself was asked
+
+
+async def test_s15_the_list_itself_tells_why(scene: Scene) -> None:
+    name = "9.113.0.203.zen.spamhaus.org"
+    scene.dns.set(name, "A", ["127.0.0.10"])
+    scene.dns.set(name, "TXT", ['"a line of dial-up users"'])
+    await scene.server(25, greeting="554 5.7.1 203.0.113.9 is listed at zen.spamhaus.org")
+    result = await scene.probe(25)
+    found = next(f for f in result.findings if f.id == "listed")
+    assert found.params["meanings"] == ["pbl_isp"]
+    assert found.params["reason"] == "a line of dial-up users"
+    for lang in ("en", "zh"):
+        text = finding_text(found, lang)
+        assert all(word in text for word in ("203.0.113.9", "PBL", "https://check.spamhaus.org/"))
+
+
+async def test_s15_an_error_of_the_list_is_no_listing(scene: Scene) -> None:
+    scene.dns.set("9.113.0.203.zen.spamhaus.org", "A", ["127.255.255.254"])
+    await scene.server(25, greeting="554 5.7.1 203.0.113.9 is listed at zen.spamhaus.org")
+    result = await scene.probe(25)
+    assert "listing_unknown" in finding_ids(result)
+    assert "listed" not in finding_ids(result)
 
 
 async def test_s16_too_many_connections(scene: Scene) -> None:
     await scene.server(587, greeting="421 4.7.0 mail.test Error: too many connections from 1.2.3.4")
     result = await scene.probe(587)
-    says(result, "too_many", "rate.limited", "mail.test", en=("Wait",), zh=("等几分钟",))
+    says(
+        result,
+        "too_many",
+        "rate.limited",
+        "mail.test",
+        en=("Wait", "fewer connections"),
+        zh=("等几分钟", "减少同时"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -171,12 +203,28 @@ async def test_s16_too_many_connections(scene: Scene) -> None:
 async def test_s17_ehlo_name_refused(scene: Scene, reply: str) -> None:
     await scene.server(587, replies={"EHLO": reply})
     result = await scene.probe(587)
-    says(result, "helo_name", "sender.ip_identity", "mail.test", "[127.0.0.1]", "EHLO")
+    says(
+        result,
+        "helo_name",
+        "sender.ip_identity",
+        "mail.test",
+        "[127.0.0.1]",
+        "EHLO",
+        "mail.yourdomain.com",
+    )
 
 
 async def test_s18_a_server_of_1990(scene: Scene) -> None:
     server = await scene.server(587, replies={"EHLO": "502 5.5.1 Unrecognized command"})
     result = await scene.probe(587, login=login())
-    says(result, "ancient", "protocol.error", "mail.test:587", "EHLO")
+    says(
+        result,
+        "ancient",
+        "protocol.error",
+        "mail.test:587",
+        "EHLO",
+        en=("very old", "neither encryption nor signing in"),
+        zh=("非常老", "既不能加密，也不能登录"),
+    )
     assert steps(result)["helo"] is Status.OK
     assert "AUTH" not in server.verbs()

@@ -5,8 +5,19 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dh, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    ParameterFormat,
+    PrivateFormat,
+)
+from cryptography.x509.oid import NameOID
 
 from fakes.certs import Kind
 from posthouse.flow import Endpoint, Failure, Security, Status
@@ -37,7 +48,15 @@ async def test_s19_no_encryption_offered(scene: Scene) -> None:
     server = await scene.server(587, starttls="")
     await scene.server(465)
     result = await scene.probe(587, login=login())
-    says(result, "no_encryption", "tls.failed", "mail.test:587", "mail.test:465")
+    says(
+        result,
+        "no_encryption",
+        "tls.failed",
+        "mail.test:587",
+        "mail.test:465",
+        en=("no password is sent",),
+        zh=("不会在这里发送密码",),
+    )
     assert result.suggestion == Endpoint("mail.test", 465, Security.TLS)
     assert "no_tls" in finding_ids(result)
     no_credential(server)
@@ -131,7 +150,15 @@ async def test_s24_self_signed(scene: Scene) -> None:
     result = await scene.probe(587, login=login())
     assert result.tls is not None
     assert result.tls.leaf is not None
-    says(result, "self_signed", "tls.certificate", "mail.test", result.tls.leaf.sha256)
+    says(
+        result,
+        "self_signed",
+        "tls.certificate",
+        "mail.test",
+        result.tls.leaf.sha256,
+        en=("self-signed", "fingerprint"),
+        zh=("自签名", "指纹"),
+    )
     no_credential(server)
 
 
@@ -192,7 +219,16 @@ async def test_s26_missing_intermediate(scene: Scene) -> None:
 async def test_s27_only_tls_10(scene: Scene) -> None:
     server = await scene.server(587, tls=scene.authority.tls10_context())
     result = await scene.probe(587, login=login())
-    says(result, "old_tls", "tls.failed", "mail.test:587", "TLS 1.0")
+    says(
+        result,
+        "old_tls",
+        "tls.failed",
+        "mail.test:587",
+        "TLS 1.0",
+        "1.2",
+        en=("only", "refuse"),
+        zh=("只支持", "拒绝"),
+    )
     no_credential(server)
 
 
@@ -214,6 +250,45 @@ async def test_s27_no_cipher_in_common(scene: Scene) -> None:
     server = await scene.server(587, tls=context)
     result = await scene.probe(587, login=login())
     says(result, "weak_tls", "tls.failed", "mail.test:587")
+    no_credential(server)
+
+
+OAKLEY_GROUP_2 = int(  # RFC 2409 section 6.2: the 1024-bit group that old servers come with
+    "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22514A08798E3404"
+    "DDEF9519B3CD3A431B302B0A6DF25F14374FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6F406"
+    "B7EDEE386BFB5A899FA5AE9F24117C4B1FE649286651ECE65381FFFFFFFFFFFFFFFF",
+    16,
+)
+
+
+def rsa_certificate(folder: Path) -> Path:
+    """Key and self-signed certificate in one file: the suites of old signed with RSA."""
+    key = rsa.generate_private_key(65537, 2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.test")])
+    now = datetime.now(UTC)
+    built = x509.CertificateBuilder(
+        name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=9)
+    )
+    words = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file = folder / "rsa.pem"
+    file.write_bytes(
+        key.private_bytes(*words) + built.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+    )
+    return file
+
+
+async def test_s27_weak_diffie_hellman(scene: Scene, tmp_path: Path) -> None:
+    parameters = dh.DHParameterNumbers(OAKLEY_GROUP_2, 2).parameters()
+    pem = parameters.parameter_bytes(Encoding.PEM, ParameterFormat.PKCS3)
+    (tmp_path / "dh.pem").write_bytes(pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(rsa_certificate(tmp_path))
+    context.set_ciphers("DHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0")
+    context.load_dh_params(str(tmp_path / "dh.pem"))
+    server = await scene.server(587, tls=context)
+    result = await scene.probe(587, login=login())
+    says(result, "weak_tls", "tls.failed", "mail.test:587", "2048")
     no_credential(server)
 
 

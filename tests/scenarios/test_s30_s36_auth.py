@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from canaries import AUTH_CODE, PASSWORD, TOKEN, UNICODE_PASSWORD
+from posthouse import directory
 from posthouse.flow import CredentialKind, Endpoint, Secret, Security, Status
-from posthouse.setup.probe import Login, ProbeResult
+from posthouse.setup.probe import Login, ProbeResult, to_dict
 from scenarios.conftest import Scene, finding_ids, login, says, steps
 from scenarios.peer import CAPABILITIES, Peer
 
@@ -90,6 +91,37 @@ async def test_s31_app_password_at_gmail(scene: Scene) -> None:
     assert result.explanation.provider == "gmail"
 
 
+DEMANDS = [
+    ("smtp.gmail.com", "alice@gmail.com",
+     "534 5.7.9 Application-specific password required. p=InvalidSecondFactor"),
+    ("smtp.mail.ru", "alice@mail.ru",
+     "535 5.7.0 NEOBHODIM parol prilozheniya https://help.mail.ru/mail/security/protection/external"),
+    ("smtp.mail.ru", "alice@mail.ru",
+     "535 5.7.0 Application password is REQUIRED, see https://help.mail.ru/mail/security"),
+    ("smtp.qq.com", "10000@qq.com",
+     "535 Login Fail. Please enter your authorization code to login. More information in "
+     "https://service.mail.qq.com/detail/0/53"),
+    ("smtp.mail.yahoo.com", "alice@yahoo.com", "535 5.7.0 (#AUTH005) Too many bad auth attempts."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("host", "account", "reply"), DEMANDS, ids=[d[0] for d in DEMANDS])
+async def test_s31_link_and_steps_are_the_provider_s(
+    scene: Scene, host: str, account: str, reply: str
+) -> None:
+    """What to make, where, and how: the same that the settings card says."""
+    result, _ = await refused(scene, reply, host, login(account, AUTH_CODE))
+    provider = directory.by_host(host)
+    assert provider is not None
+    assert provider.credential.url is not None
+    assert provider.credential.steps is not None
+    says(result, "app_password", "auth.app_password", "https://")
+    for lang in ("en", "zh"):
+        said = to_dict(result, lang)["verdict"]
+        assert provider.credential.url in said["text"] + said["remedy"]
+        assert all(step in said["remedy"] for step in provider.credential.steps[lang])
+
+
 async def test_s31_qq_says_it_in_gbk(scene: Scene) -> None:
     reply = b"535 " + "登录失败,请使用授权码登录。详情请看: http://service.mail.qq.com/".encode(
         "gbk"
@@ -127,19 +159,22 @@ async def test_s32_five_ways_to_be_switched_off(scene: Scene, reply: str, varian
     result, _ = await refused(scene, reply, M365, who)
     says(result, "auth_disabled", "auth.disabled")
     assert result.verdict.params["variant"] == variant
+    told = {"en": FIVE_REMEDIES[variant][0], "zh": FIVE_REMEDIES[variant][1]}
+    for lang, words in told.items():
+        remedy = to_dict(result, lang)["verdict"]["remedy"]
+        assert words in remedy
+        others = {w[0 if lang == "en" else 1] for v, w in FIVE_REMEDIES.items() if v != variant}
+        assert not [w for w in others if w in remedy]
 
 
-async def test_s32_the_five_have_five_remedies(scene: Scene) -> None:
-    from posthouse.explain import catalogue
-
-    variants = ("tenant", "mailbox", "security_defaults", "conditional_access", "consumer")
-    for lang in ("en", "zh"):
-        words = catalogue(lang)
-        texts = {
-            words.text(f"probe.verdict.auth_disabled.do_{v}", host="", username="")
-            for v in variants
-        }
-        assert len(texts) == 5
+# What sets the five remedies apart, in both languages.
+FIVE_REMEDIES = {
+    "tenant": ("off for the whole organisation", "整个组织都关闭了"),
+    "mailbox": ("off for this mailbox", "这个邮箱关闭了"),
+    "security_defaults": ("security defaults", "安全默认值"),
+    "conditional_access": ("conditional access rule refused", "条件访问策略拒绝了"),
+    "consumer": ("not even an app password", "已不接受任何密码"),
+}
 
 
 async def test_s32_netease_has_smtp_closed(scene: Scene) -> None:
@@ -166,7 +201,17 @@ async def test_s33_cram_md5_with_a_hashed_store(scene: Scene) -> None:
         587, ehlo=(*PLAIN_CAPABILITIES, "AUTH CRAM-MD5"), more={"accounts": {}}
     )
     result = await scene.probe(587, login=login())
-    says(result, "wrong_password", "auth.credentials", "mail.test")
+    says(
+        result,
+        "wrong_password",
+        "auth.credentials",
+        "mail.test",
+        "CRAM-MD5",
+        "PLAIN",
+        en=("stored as hashes",),
+        zh=("密码散列",),
+    )
+    assert result.verdict.params["variant"] == "hashed_store"
     one_try(server)
 
 
@@ -184,7 +229,16 @@ async def test_s34_oauth_token_expired(scene: Scene) -> None:
 
 async def test_s35_account_locked(scene: Scene) -> None:
     result, _ = await refused(scene, "454 4.7.0 Too many login attempts, please try again later.")
-    says(result, "locked", "auth.temporary", "mail.test", "15", "60")
+    says(
+        result,
+        "locked",
+        "auth.temporary",
+        "mail.test",
+        "15",
+        "60",
+        en=("Stop trying",),
+        zh=("停止尝试",),
+    )
 
 
 async def test_s36_password_beyond_ascii(scene: Scene) -> None:
@@ -203,7 +257,17 @@ async def test_s36_password_beyond_ascii(scene: Scene) -> None:
 )
 async def test_s36_pasted_wrong(scene: Scene, username: str, variant: str) -> None:
     result, _ = await refused(scene, "535 5.7.8 authentication failed", who=login(username))
-    says(result, "wrong_password", "auth.credentials", "mail.test")
+    essential = "%40" if variant == "percent_at" else "mail.test"
+    colon = variant == "colon"
+    says(
+        result,
+        "wrong_password",
+        "auth.credentials",
+        "mail.test",
+        essential,
+        en=("colon" if colon else "real @",),
+        zh=("冒号" if colon else "真正的 @",),
+    )
     assert result.verdict.params["variant"] == variant
 
 

@@ -36,6 +36,8 @@ async def test_s37_from_of_somebody_else(scene: Scene, verb: str, reply: str) ->
         "alice@mail.test",
         "boss@mail.test",
         "mail.test",
+        en=("sign in as alice@mail.test but send as boss@mail.test", "alias"),
+        zh=("用 alice@mail.test 登录", "以 boss@mail.test 的名义", "别名"),
     )
 
 
@@ -67,9 +69,30 @@ async def test_s39_size_is_known_before_anything_is_sent(scene: Scene) -> None:
     result = await scene.probe(
         587, login=login(), envelope=ALICE_TO_BOB, message=TestMessage(content=attachment)
     )
-    says(result, "too_big", "msg.too_big", "mail.test", "1000")
+    size, raw = result.delivery.size, result.delivery.raw_size
+    says(
+        result,
+        "too_big",
+        "msg.too_big",
+        "mail.test",
+        "1000",
+        str(size),
+        str(raw),
+        en=("after encoding", "grow by a third"),
+        zh=("编码后", "增大约三分之一"),
+    )
     assert "MAIL" not in server.verbs()
-    assert result.delivery.raw_size < result.delivery.size
+    assert raw < size
+    assert size / raw > 1.3  # base64 and its line ends: 35-37 %
+
+
+async def test_s39_in_megabytes(scene: Scene) -> None:
+    """RFC 1870: the limit of 35 MB against a message of 41 MB, which is never sent."""
+    server = await scene.server(587)
+    envelope = Envelope("alice@mail.test", ("bob@else.test",), size=41_000_000)
+    result = await scene.probe(587, login=login(), envelope=envelope)
+    says(result, "too_big", "msg.too_big", "mail.test", "35.9 MB", "41 MB")
+    assert "MAIL" not in server.verbs()
 
 
 async def test_s39_size_refused_afterwards(scene: Scene) -> None:
@@ -112,6 +135,32 @@ async def test_s40_bare_lf(scene: Scene) -> None:
     says(result, "bare_lf", "msg.malformed", "mail.test", "LF", "CRLF")
     assert "message_bare_lf" in finding_ids(result)  # found here, before any server
     assert b"Subject: s\r\n" in server.messages[0]
+
+
+@pytest.mark.parametrize("offered", [True, False], ids=["8BITMIME", "7 bit only"])
+async def test_s40_eight_bit_text(scene: Scene, offered: bool) -> None:
+    """RFC 6152 section 3: it goes as it is where 8BITMIME is offered, and nowhere else."""
+    extensions = tuple(c for c in CAPABILITIES if offered or c != "8BITMIME")
+    server = await scene.server(587, ehlo=extensions)
+    content = "From: alice@mail.test\r\nSubject: s\r\n\r\ngrün\r\n".encode()
+    result = await scene.probe(
+        587, login=login(), envelope=ALICE_TO_BOB, message=TestMessage(content=content)
+    )
+    if offered:
+        says(result, "ok", None)
+        assert any("BODY=8BITMIME" in line for line in server.lines)
+        return
+    says(result, "eight_bit_missing", "protocol.error", "mail.test", "8BITMIME", "base64")
+    assert "MAIL" not in server.verbs()
+
+
+async def test_s40_our_own_message_in_chinese_is_fit_for_seven_bits(scene: Scene) -> None:
+    server = await scene.server(587, ehlo=tuple(c for c in CAPABILITIES if c != "8BITMIME"))
+    result = await scene.probe(
+        587, login=login(), envelope=ALICE_TO_BOB, message=TestMessage(lang="zh")
+    )
+    says(result, "ok", None)
+    assert all(message.isascii() for message in server.messages)
 
 
 async def test_s40_a_line_of_999(scene: Scene) -> None:

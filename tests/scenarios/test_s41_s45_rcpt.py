@@ -8,7 +8,7 @@ import pytest
 
 from posthouse.flow import Status
 from posthouse.net.clock import FakeClock
-from posthouse.setup.probe import Envelope, Options, TestMessage
+from posthouse.setup.probe import Envelope, Options, TestMessage, finding_text
 from scenarios.conftest import Scene, finding_ids, login, says, steps
 from scenarios.peer import CAPABILITIES
 
@@ -40,6 +40,27 @@ async def test_s41_typo_in_the_domain(scene: Scene) -> None:
     await scene.server(587, replies={"RCPT": "550 5.1.1 User unknown in virtual mailbox table"})
     result = await scene.probe(587, login=login(), envelope=to("bob@gmial.com"))
     says(result, "unknown_user", "rcpt.unknown", "bob@gmial.com", "bob@gmail.com")
+
+
+@pytest.mark.parametrize(
+    ("recipient", "remark", "en", "zh"),
+    [
+        ("info@else.test", "recipient_role", "address of a task", "岗位邮箱"),
+        ("bob@mailinator.com", "recipient_disposable", "throw-away", "一次性邮箱"),
+        ("bob@else.test", None, "", ""),
+    ],
+)
+async def test_s41_what_kind_of_address(
+    scene: Scene, recipient: str, remark: str | None, en: str, zh: str
+) -> None:
+    await scene.server(587, replies={"RCPT": "550 5.1.1 User unknown"})
+    result = await scene.probe(587, login=login(), envelope=to(recipient))
+    says(result, "unknown_user", "rcpt.unknown", recipient)
+    found = [f for f in result.findings if f.id.startswith("recipient_")]
+    assert [f.id for f in found] == ([remark] if remark else [])
+    for finding in found:
+        assert en in finding_text(finding, "en")
+        assert zh in finding_text(finding, "zh")
 
 
 DENIED = "554 5.7.1 <bob@else.test>: Relay access denied"
@@ -77,6 +98,27 @@ async def test_s42_no_login_to_be_had(scene: Scene) -> None:
     result = await scene.probe(587, envelope=to("bob@else.test"))
     says(result, "relay_denied", "relay.denied", "bob@else.test")
     assert result.verdict.params["variant"] == "no_login_here"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "550 5.7.1 Relaying denied; POP before SMTP authentication is required",
+        "553 sorry, you must check for new mail first before sending (relay not permitted)",
+    ],
+)
+async def test_s42_mail_is_to_be_fetched_first(scene: Scene, reply: str) -> None:
+    await scene.server(587, ehlo=("SIZE 1000000",), replies={"RCPT": reply})
+    result = await scene.probe(587, envelope=to("bob@else.test"))
+    says(
+        result,
+        "relay_denied",
+        "relay.denied",
+        "bob@else.test",
+        "POP before SMTP",
+        en=("Fetch your mail",),
+        zh=("先收一次邮件",),
+    )
 
 
 GREY = "450 4.2.0 <bob@else.test>: Recipient address rejected: Greylisted, try again in 5 minutes"

@@ -9,7 +9,7 @@ import pytest
 
 from posthouse.flow import Status
 from posthouse.net.stream import TcpStream
-from posthouse.setup.probe import Envelope, ProbeResult, TestMessage
+from posthouse.setup.probe import Envelope, ProbeResult, TestMessage, finding_text
 from posthouse.setup.probe.bounce import read as read_bounce
 from scenarios.conftest import Scene, finding_ids, login, says, steps
 
@@ -50,6 +50,25 @@ async def test_s46_spf_dkim_dmarc(scene: Scene, reply: str) -> None:
         'firma.test. TXT "v=spf1 ip4:203.0.113.9 include:_spf.else.test -all"',
     )
     assert {"spf_record", "dmarc_missing", "alignment"} <= finding_ids(result)
+    alignment = next(f for f in result.findings if f.id == "alignment")
+    assert alignment.status is Status.WARN
+    for lang in ("en", "zh"):
+        text = finding_text(alignment, lang)
+        assert "brand.test" in text
+        assert "firma.test" in text
+
+
+async def test_s46_a_subdomain_is_aligned(scene: Scene) -> None:
+    content = b"From: alice@firma.test\r\nSubject: s\r\n\r\nhello\r\n"
+    await scene.server(587, replies={".": "550 5.7.26 Unauthenticated email, DMARC"})
+    result = await scene.probe(
+        587,
+        login=login(),
+        envelope=Envelope("bounces@mail.firma.test", ("bob@else.test",)),
+        message=TestMessage(content=content),
+    )
+    alignment = next(f for f in result.findings if f.id == "alignment")
+    assert alignment.status is Status.OK  # relaxed, the default (RFC 9989)
 
 
 @pytest.mark.parametrize(
@@ -63,8 +82,12 @@ async def test_s46_spf_dkim_dmarc(scene: Scene, reply: str) -> None:
     ids=["ptr", "dnsbl"],
 )  # fmt: skip
 async def test_s47_our_address(scene: Scene, reply: str, verdict: str, cause: str) -> None:
+    scene.dns.set("9.113.0.203.zen.spamhaus.org", "A", ["127.0.0.2"])
     result = await sent(scene, reply)
-    says(result, verdict, cause, "mail.test", "203.0.113.9")
+    whose = ("hoster", "主机商") if verdict == "no_ptr" else ("own", "自建服务器")
+    says(result, verdict, cause, "mail.test", "203.0.113.9", en=whose[:1], zh=whose[1:])
+    listed = [f.params["meanings"] for f in result.findings if f.id == "listed"]
+    assert listed == ([["sbl"]] if verdict == "ip_blocked" else [])
 
 
 async def test_s47_the_pointer_is_looked_up(scene: Scene) -> None:
@@ -135,7 +158,12 @@ async def test_s49_lost_after_the_end_may_have_arrived(scene: Scene) -> None:
 )  # fmt: skip
 async def test_s50_limits(scene: Scene, reply: str, verdict: str, cause: str) -> None:
     result = await sent(scene, reply)
-    says(result, verdict, cause, "mail.test")
+    says(result, verdict, cause, "mail.test", *(("24",) if verdict == "quota" else ()))
+
+
+async def test_s50_when_it_resets(scene: Scene) -> None:
+    result = await sent(scene, "550 5.4.5 Daily sending quota exceeded, try again in 6 hours")
+    says(result, "quota", "sender.quota", en=("resets in 6 h",), zh=("6 小时后恢复",))
 
 
 BOUNCE = """\
@@ -200,6 +228,21 @@ async def test_s51_accepted_and_bounced_later(
     assert [r.recipient for r in bounce.recipients] == ["bob@else.test"]
     assert bounce.recipients[0].explanation.cause.id == cause
     assert bounce.recipients[0].remote == "mx.else.test"
+
+
+async def test_s51_delayed_is_not_lost(scene: Scene) -> None:
+    result = await sent(scene, "250 2.0.0 Ok: queued")
+    raw = BOUNCE.format(
+        action="delayed",
+        status="4.4.1",
+        diagnostic="connect to mx.else.test[192.0.2.9]:25: Connection timed out",
+        message_id=result.delivery.message_id,
+    )
+    bounce = read_bounce(raw.encode())
+    assert bounce is not None
+    assert bounce.about(result.delivery.message_id)
+    assert bounce.kind == "delayed"
+    assert bounce.recipients[0].explanation.cause.id == "conn.timeout"
 
 
 async def test_s51_no_bounce_at_all() -> None:

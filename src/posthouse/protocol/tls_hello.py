@@ -15,6 +15,7 @@ from typing import Final
 
 from posthouse.protocol.tls_suites import PRE_TLS12_SUITES, TLS12_SUITES, TLS13_SUITES, Suite
 
+RECORDS_LIMIT: Final = 64  # of a ServerHello: one or two in truth, a hostile server sends octets
 ANSWER_LIMIT: Final = 32_768  # a ServerHello fits one record; more than two means no end in sight
 SEED_BYTES: Final = 96  # client random, session id, key share: 32 each
 
@@ -156,7 +157,7 @@ _NOT_TLS: Final = HelloAnswer(AnswerKind.NOT_TLS)
 def read_answer(data: bytes) -> HelloAnswer | None:
     """The answer that starts ``data``; None while it is not all there."""
     handshake = b""
-    while True:
+    for _ in range(RECORDS_LIMIT):
         if not data:
             return None
         if data[0] not in (0x15, 0x16) or (len(data) > 1 and data[1] != 3):
@@ -172,7 +173,8 @@ def read_answer(data: bytes) -> HelloAnswer | None:
         if answer is not None:
             return answer
         if len(handshake) > ANSWER_LIMIT or length == 0:
-            return _NOT_TLS
+            break
+    return _NOT_TLS
 
 
 def _alert(payload: bytes, length: int) -> HelloAnswer | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from posthouse import directory
-from posthouse.flow import Security
+from posthouse.flow import CredentialKind, Security
 
 from .shared import rows
 
@@ -71,3 +71,37 @@ def test_user_names() -> None:
         if wanted and provider.username.for_address(f"ann@{domain}") not in wanted:
             wrong.append(domain)
     assert wrong == [*OVERRIDDEN]
+
+
+def test_every_row_is_recorded_as_it_stands() -> None:
+    """Host, port and mode of all rows, not of the first alone."""
+    wrong = []
+    for domain, known in table().items():
+        provider = directory.by_domain(domain)
+        assert provider is not None
+        servers = {
+            (s.endpoint.host, s.endpoint.port, s.endpoint.security) for s in provider.servers
+        }
+        wrong += [(domain, *row[:3]) for row in known if row[:3] not in servers]
+    assert wrong == []
+
+
+def test_oauth_is_offered_where_a_row_has_it() -> None:
+    wrong = []
+    for row in rows("ispdb.tsv"):
+        provider = directory.by_domain(row["domain"])
+        assert provider is not None
+        kinds = provider.credential.kinds
+        if "OAuth2" in row["auth"] and CredentialKind.OAUTH2 not in kinds:
+            wrong.append((row["domain"], kinds))
+        if row["auth"] == "OAuth2" and CredentialKind.PASSWORD in kinds[:1]:
+            wrong.append((row["domain"], kinds))
+    assert wrong == []
+
+
+def test_rows_are_taken_from_where_they_say() -> None:
+    """A provider known from the public directory names it, with its date, and is marked so."""
+    for provider in {p.id: p for p in map(directory.by_domain, table()) if p}.values():
+        assert all(s.trust in directory.Trust for s in provider.servers)
+        covers = {part for s in provider.sources for part in s.covers}
+        assert not provider.servers or "servers" in covers, provider.id

@@ -14,6 +14,15 @@ MX = """
 mxbiz1.qq.com exmail
 mxbiz2.qq.com exmail
 MXBIZ1.QQ.COM. exmail
+mx1.exmail.qq.com exmail
+mx-biz.mail.am0.yahoodns.net turbify
+mx1.biz.mail.yahoo.com turbify
+mta5.am0.yahoodns.net -
+mx.zoho.com.cn zoho-pro-cn
+mx2.zoho.sa zoho-pro-sa
+eu-smtp-inbound-1.mimecast.com -
+mx0a-00112233.pphosted.com -
+route1.mx.cloudflare.net -
 mx1.qq.com -
 mx3.qq.com -
 qq.com -

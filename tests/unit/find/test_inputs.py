@@ -6,6 +6,7 @@ import pytest
 
 from posthouse.flow import Security, Status
 from posthouse.setup.find import Entry, check_port, check_server, read_address, read_input
+from posthouse.setup.find.words import finding_text
 
 TLS, STARTTLS = Security.TLS, Security.STARTTLS
 
@@ -20,6 +21,13 @@ def ids(entry: Entry) -> list[str]:
         ("alice@example.com", "alice@example.com", []),
         (" Alice <alice@Example.COM> ", "alice@example.com", []),
         ("mailto:alice@example.com", "alice@example.com", []),
+        ("mailto:alice%2Bx@example.com?subject=hi", "alice+x@example.com", []),
+        ('"Alice Smith" <alice@example.com>', "alice@example.com", []),
+        ("E-Mail: alice@example.com", "alice@example.com", []),
+        ("邮箱：alice@example.com", "alice@example.com", []),
+        ("alice@example.com.", "alice@example.com", []),
+        ("alice@qq.con", "alice@qq.con", ["domain_typo"]),
+        ("用户@qq.com", "用户@qq.com", ["needs_smtputf8"]),
         ("alice＠example。com", "alice@example.com", ["address.full_width"]),
         ("alice@gmial.com", "alice@gmial.com", ["domain_typo"]),
         ("用户@例子.中国", "用户@xn--fsqu00a.xn--fiqs8s", ["needs_smtputf8", "idn"]),
@@ -59,6 +67,26 @@ def test_no_good(text: str, reason: str) -> None:
     assert [(f.id, f.status) for f in entry.findings] == [(reason, Status.FAIL)]
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("alice@qq,com", "alice@qq.com"),
+        ("alice @ example.com", "alice@example.com"),
+        ("alice(at)example.com", "alice@example.com"),
+        ("alice [at] example.com", "alice@example.com"),
+        ("alice%40example.com", "alice@example.com"),
+        ("alice@exa mple.com", ""),
+        ("alice@gmail.com secret", ""),
+    ],
+)
+def test_what_was_probably_meant(text: str, meant: str) -> None:
+    entry = read_input(text)
+    assert not entry.ok
+    assert entry.findings[0].params["suggestion"] == meant
+    for lang in ("en", "zh"):
+        assert meant in finding_text(entry.findings[0], lang)
+
+
 def test_find_wants_an_address() -> None:
     assert ids(read_address("example.com")) == ["address.no_at"]
 
@@ -70,6 +98,13 @@ def test_find_wants_an_address() -> None:
         ("smtps://smtp.qq.com", "smtp.qq.com", None, TLS),
         ("smtp.qq.com:465", "smtp.qq.com", 465, None),
         ("smtp.qq.com 465", "smtp.qq.com", 465, None),
+        ("smtp.qq.com：465", "smtp.qq.com", 465, None),
+        ("smtp.qq.com port 465", "smtp.qq.com", 465, None),
+        ("Server: smtp.qq.com, port: 465", "smtp.qq.com", 465, None),
+        ("SMTP服务器：smtp.qq.com 端口：465", "smtp.qq.com", 465, None),
+        ("smtp.qq.com:587 (STARTTLS)", "smtp.qq.com", 587, None),
+        ("mail:587", "mail", 587, None),
+        ("smtp://mail:587", "mail", 587, None),
         ("SMTP.QQ.COM.", "smtp.qq.com", None, None),
         ("[::1]:25", "::1", 25, None),
     ],

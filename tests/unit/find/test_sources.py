@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from posthouse import directory
 from posthouse.flow import CredentialKind, Failure, NetworkFailure, Stage
 from posthouse.net.http import HttpAnswer
 from posthouse.net.resolver import Answer, AnswerStatus
@@ -21,7 +22,9 @@ from posthouse.setup.find.sources import (
     NETWORK,
     autoconfig,
     autodiscover,
+    behind,
     guess,
+    hoster,
     mx,
     ns,
     pacc,
@@ -31,6 +34,7 @@ from posthouse.setup.find.sources import (
 
 from .doubles import RTT, LoopClock, World, run
 from .doubles import autoconfig as autoconfig_file
+from .doubles import where as places_of
 
 QUERY = Query("alice@d.example", "d.example")
 WITH_HTTP = Query("alice@d.example", "d.example", allow_http=True)
@@ -275,7 +279,9 @@ def test_guesses_are_bounded_and_must_exist() -> None:
     world = World({("mail.d.example", "AAAA"): ["2001:db8::1"]})
     found = run(guess.ask(QUERY, world.net, hosts))
     assert places(found) == ["mail.d.example:465 tls", "mail.d.example:587 starttls"]
-    assert len({name for name, _ in world.resolver.asked}) == guess.NAMES_TRIED
+    of_the_hoster = {hoster.parent_of(hosts[0]), f"autoconfig.{hoster.parent_of(hosts[0])}"}
+    asked = {name for name, _ in world.resolver.asked}
+    assert len(asked - of_the_hoster) <= guess.NAMES_TRIED
 
 
 # autoconfig
@@ -482,5 +488,113 @@ def test_nobody_but_the_domain_itself_is_asked() -> None:
     assert {c.endpoint.host for c in result.candidates} == {"d.example"}
     asked = {name for name, _ in world.resolver.asked}
     strangers = {n for n in asked if n != "d.example" and not n.endswith(".d.example")}
-    assert strangers == {"smtp.hoster.test", "mail.hoster.test"}  # likely names, never the address
-    assert all("d.example" in (urlsplit(u).hostname or "") for _, u, _ in world.http.asked)
+    # Likely names, and the hoster's own file: looked up, and never told the address.
+    assert strangers == {
+        "smtp.hoster.test", "mail.hoster.test", "hoster.test", "autoconfig.hoster.test"
+    }  # fmt: skip
+    for _, url, _ in world.http.asked:
+        assert "d.example" in (urlsplit(url).hostname or "") or "alice" not in url
+
+
+HOSTER = "https://autoconfig.hoster.test/mail/config-v1.1.xml"
+
+
+def test_the_hoster_s_file_is_found_by_the_mx() -> None:
+    """draft-ietf-mailmaint-autoconfig: the parent of the MX host, where nobody nearer knows."""
+    world = World(
+        {("d.example", "MX"): ["5 mx1.hoster.test."]}, {HOSTER: autoconfig_file("out.hoster.test")}
+    )
+    result = world.find("alice@d.example")
+    assert places_of(result) == ["out.hoster.test:465 tls"]
+    assert result.best is not None
+    assert result.best.username == "alice@d.example"
+    assert result.best.evidence[0].where == HOSTER
+    assert result.best.evidence[0].source is Source.MX
+    assert result.outcome.value == "found"
+    assert all("alice" not in u for _, u, _ in world.http.asked if "hoster.test" in u)
+
+
+def test_what_the_domain_says_itself_wins_over_its_hoster() -> None:
+    dns = {
+        ("d.example", "MX"): ["5 mx1.hoster.test."],
+        ("_submissions._tcp.d.example", "SRV"): ["0 1 465 own.d.example."],
+    }
+    world = World(dns, {HOSTER: autoconfig_file("out.hoster.test")})
+    result = world.find("alice@d.example", thorough=True)
+    assert places_of(result) == ["own.d.example:465 tls"]
+    assert HOSTER not in [u for _, u, _ in world.http.asked]
+
+
+@pytest.mark.parametrize(
+    ("host", "parent"),
+    [
+        ("mx1.hoster.test", "hoster.test"),
+        ("mx.eu.hoster.test", "eu.hoster.test"),
+        ("mx.hoster.co.uk", "hoster.co.uk"),
+        ("hoster.co.uk", ""),
+        ("firm.com.cn", ""),
+        ("hoster.test", ""),
+        ("localhost", ""),
+        ("", ""),
+    ],
+)
+def test_the_parent_of_an_mx(host: str, parent: str) -> None:
+    assert hoster.parent_of(host) == parent
+
+
+# Filters and forwarders in front of mailboxes
+
+M365 = "smtp.office365.com:587 starttls"
+
+
+@pytest.mark.parametrize(
+    ("rows", "more", "first", "finding"),
+    [
+        (["10 eu-smtp-inbound-1.mimecast.com."], {}, [], "filter_in_front"),
+        (["10 mx0a-00112233.pphosted.com."], {}, [], "filter_in_front"),
+        (["10 d-example.mx.iphmx.com."], {}, [], "filter_in_front"),
+        (["10 cluster1.eu.messagelabs.com."], {}, [], "filter_in_front"),
+        (["10 d123.ess.barracudanetworks.com."], {}, [], "filter_in_front"),
+        (
+            ["10 eu-smtp-inbound-1.mimecast.com."],
+            {("autodiscover.d.example", "CNAME"): ["autodiscover.outlook.com."]},
+            [M365],
+            "filter_in_front_known",
+        ),
+        (
+            ["10 mx1.d-example.iphmx.com."],
+            {("d.example", "TXT"): ["v=spf1 include:_spf.google.com ~all"]},
+            ["smtp.gmail.com:465 tls"],
+            "filter_in_front_hint",
+        ),
+        (
+            ["10 mx1.d-example.iphmx.com.", "20 d-example.mail.protection.outlook.com."],
+            {},
+            [M365],
+            None,
+        ),
+        (["10 route1.mx.cloudflare.net."], {}, [], "forwarder"),
+    ],
+)
+def test_a_filter_is_no_mailbox_provider(
+    rows: list[str], more: dict[tuple[str, str], list[str]], first: list[str], finding: str | None
+) -> None:
+    found = run(mx.ask(QUERY, World({("d.example", "MX"): rows, **more}).net))
+    assert places(found)[:1] == first
+    assert ids(found) == ([finding] if finding else [])
+    filters = {p for p in directory.ids() if p.startswith(("mimecast", "proofpoint", "barracuda"))}
+    assert filters == set()
+
+
+def test_the_mx_of_a_filter_is_not_guessed_at() -> None:
+    result = World({("d.example", "MX"): ["10 smtp.mimecast.com."]}).find(
+        "alice@d.example", thorough=True
+    )
+    assert not [c for c in result.candidates if "mimecast" in c.endpoint.host]
+
+
+@pytest.mark.parametrize(
+    "provider_id", sorted({*behind.ALIASES.values(), *behind.SENDERS.values()})
+)
+def test_who_may_be_behind_a_filter_is_a_tenant_s_provider(provider_id: str) -> None:
+    assert directory.load(provider_id).kind is directory.Kind.TENANT

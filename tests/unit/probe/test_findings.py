@@ -16,7 +16,7 @@ from posthouse.flow import Endpoint, Security, Status
 from posthouse.net.certificate import describe
 from posthouse.net.tls import CertificateInfo, CertificateProblem, Problem, TlsSession
 from posthouse.protocol.smtp import Reply
-from posthouse.setup.probe import dane, findings
+from posthouse.setup.probe import findings
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -150,28 +150,6 @@ def tlsa(leaf: CertificateInfo, usage: int, selector: int, matching: int) -> str
     return f"{usage} {selector} {matching} {digest[matching].hex()}"
 
 
-@pytest.mark.parametrize("selector", [0, 1])
-@pytest.mark.parametrize("matching", [0, 1, 2])
-def test_dane_fits(leaf: CertificateInfo, selector: int, matching: int) -> None:
-    assert dane.fits([tlsa(leaf, 3, selector, matching)], [leaf.der]) is True
-    assert dane.fits([tlsa(leaf, 2, selector, matching)], [b"x", leaf.der]) is True
-
-
-@pytest.mark.parametrize(
-    ("records", "expected"),
-    [
-        (["3 1 1 " + "00" * 32], False),
-        (["1 1 1 " + "00" * 32], None),  # PKIX usages are not for SMTP (RFC 7672 section 3.1.3)
-        (["nonsense", "3 1", "3 1 1 zz"], None),
-        ([], None),
-    ],
-)
-def test_dane_does_not_fit(
-    leaf: CertificateInfo, records: list[str], expected: bool | None
-) -> None:
-    assert dane.fits(records, [leaf.der]) is expected
-
-
 @pytest.mark.parametrize(
     ("signed", "good", "expected"),
     [(True, True, "dane_ok"), (True, False, "dane_mismatch"), (False, True, "dane_unsigned")],
@@ -188,3 +166,13 @@ def test_mta_sts() -> None:
     assert (found[0].id, found[0].params["id"]) == ("mta_sts", "20260101T000000")
     assert found[0].status is Status.OK
     assert findings.of_mta_sts("x.test", ("v=spf1 -all",)) == ()
+
+
+def test_every_list_that_can_be_asked_is_one_of_the_directory() -> None:
+    from posthouse.directory.blocklists import blocklist
+    from posthouse.setup.probe.listing import USUAL
+    from posthouse.setup.probe.verdict.blocklists import BLOCKLISTS
+
+    ids = {each.known_as for each in BLOCKLISTS if each.known_as} | set(USUAL)
+    assert len(ids) >= 6
+    assert all(blocklist(list_id).kind == "ip" for list_id in ids)

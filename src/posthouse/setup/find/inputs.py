@@ -7,6 +7,7 @@ itself. Nothing is raised: a bad input is an Entry that is not ``ok``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -38,6 +39,21 @@ _SERVER_NOTES: Final = (
 )
 
 
+# What stands around addresses and servers in the mails and pages they are pasted from.
+_LABEL: Final = re.compile(
+    r"^\s*(?:e-?mail|address|(?:smtp|outgoing|mail)?[ ]?(?:server|host)|smtp|mail"
+    r"|邮箱(?:地址)?|(?:发件|SMTP[ ]?)?服务器(?:地址)?|主机)\s*[:：](?!//)\s*(?=[^\s/]*[.@＠])",
+    re.IGNORECASE,
+)
+_PORT_WORD: Final = re.compile(
+    r"[\s,，;；]{1,4}(?:port|端口)\s{0,3}[:：]?\s{0,3}(?=\d)", re.IGNORECASE
+)
+_REMARK: Final = re.compile(r"[(（][^()（）]{0,40}[)）]$")
+_ADDRESS: Final = re.compile(r"[@＠﹫]|^\s*mailto:|[(\[]\s{0,4}at\s{0,4}[)\]]|%40", re.IGNORECASE)
+_AT: Final = re.compile(r"\s{0,4}(?:[@＠﹫]|[(\[]\s{0,4}at\s{0,4}[)\]]|%40)\s{0,4}", re.IGNORECASE)
+MEANT_LIMIT: Final = 320  # characters; no address is longer, so nothing longer was meant as one
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One of ``address`` and ``server``, or neither where the text is no good."""
@@ -54,9 +70,10 @@ class Entry:
 
 def read_input(text: str) -> Entry:
     """``alice@example.com``, ``smtp://host:587``, ``host:465``, ``host 465``, ``[::1]:25``..."""
+    text = _LABEL.sub("", text)
     with_login = "://" in text
-    is_address = not with_login and any(mark in text for mark in "@＠﹫")
-    return read_address(text) if is_address else read_server(text)
+    is_address = not with_login and _ADDRESS.search(text) is not None
+    return read_address(text) if is_address else read_server(_server_alone(text))
 
 
 def read_address(text: str) -> Entry:
@@ -64,7 +81,7 @@ def read_address(text: str) -> Entry:
     try:
         address = parse_address(text)
     except AddressError as error:
-        params = {"input": text[:254], "position": error.position + 1}
+        params = {"input": text[:254], "position": error.position + 1, "suggestion": _meant(text)}
         return Entry(findings=(Finding(f"address.{error.reason}", Status.FAIL, None, params),))
     return Entry(address=address, findings=tuple(_about_address(address)))
 
@@ -146,6 +163,23 @@ def _about_host(host: str, address: Address | None) -> Iterator[Finding]:
         params["provider"] = theirs.id if theirs else ""
         params["own_provider"] = own.id if own else ""
         yield Finding("other_provider", Status.WARN, "auth.credentials", params)
+
+
+def _server_alone(text: str) -> str:
+    """Host and port, out of a line of somebody's instructions."""
+    return _PORT_WORD.sub(":", _REMARK.sub("", text.strip()))
+
+
+def _meant(text: str) -> str:
+    """The address that was probably meant by one that is none; "" where that can't be told."""
+    local, at, domain = _AT.sub("@", text.strip()).partition("@")
+    candidate = f"{local}{at}{domain.replace(',', '.').replace('，', '.')}"
+    if candidate == text or len(text) > MEANT_LIMIT:
+        return ""
+    try:
+        return str(parse_address(candidate))
+    except AddressError:
+        return ""
 
 
 def _note_status(note: str) -> Status:

@@ -20,6 +20,7 @@ from posthouse.setup.probe.facts import (
     ProbeResult,
     TestMessage,
 )
+from posthouse.setup.probe.nearest import Nearest, NearestChoice, Reach, nearest
 from posthouse.setup.probe.render import to_dict
 from posthouse.setup.probe.run import probe
 from posthouse.setup.probe.words import finding_text, headline, remedy, step_text
@@ -29,13 +30,17 @@ __all__ = [
     "Envelope",
     "FetchBack",
     "Login",
+    "Nearest",
+    "NearestChoice",
     "Neighbour",
     "Net",
     "Options",
     "ProbeResult",
+    "Reach",
     "TestMessage",
     "finding_text",
     "headline",
+    "nearest",
     "probe",
     "remedy",
     "step_text",

@@ -16,10 +16,11 @@ from posthouse.flow import Failure, Finding, NetworkFailure, Stage
 from posthouse.net.dial import Family, family_of
 from posthouse.net.servertime import ServerTime, clock_verdict, time_in
 from posthouse.net.tls import Problem, TlsSession
-from posthouse.setup.probe import names, report
+from posthouse.setup.probe import listing, names, report
 from posthouse.setup.probe.around import Around
 from posthouse.setup.probe.facts import Delivery, Facts, Names, Neighbour, State, Stop
 from posthouse.setup.probe.session import Session
+from posthouse.setup.probe.verdict.rule import address_in
 
 WITNESS_SECONDS: Final = 4.0  # for one web server to tell the time
 BROKEN_HANDSHAKE: Final = (Failure.TLS_HANDSHAKE, Failure.CLOSED, Failure.RESET)
@@ -57,7 +58,7 @@ async def look(
     """All looks at once. The session is closed already."""
     known = Names(domain=domain, addresses=session.addresses)
     bare = Facts(session.endpoint, stop)
-    neighbours, learned, versions, tls, behind, records = await asyncio.gather(
+    neighbours, learned, versions, tls, behind, checked = await asyncio.gather(
         around.after(bare, stop),
         names.look_up(
             session.net.resolver,
@@ -70,18 +71,20 @@ async def look(
         _versions(session, stop),
         _old_tls(session, stop, around),
         _clock(session),
-        _sender_records(session, stop, delivery.sender, header_from),
+        _checked_by_them(session, stop, delivery.sender, header_from),
     )
-    return Aftermath(neighbours, learned, versions, tls, behind, findings=records)
+    return Aftermath(neighbours, learned, versions, tls, behind, findings=checked)
 
 
-async def _sender_records(
+async def _checked_by_them(
     session: Session, stop: Stop, sender: str, header_from: str
 ) -> tuple[Finding, ...]:
-    """What a receiver that checks the sender's domain had in front of it."""
-    if stop.cause != "sender.auth_failed":
-        return ()
-    return await report.of_sender(session, sender, header_from)
+    """What a receiver that checks the sender's domain, or our address, had in front of it."""
+    if stop.cause == "sender.auth_failed":
+        return await report.of_sender(session, sender, header_from)
+    if stop.cause == "sender.reputation":  # servers go on refusing long after a list lets one go
+        return await listing.look_up(session.net.resolver, address_in(stop.text), stop.text)
+    return ()
 
 
 async def _versions(session: Session, stop: Stop) -> Mapping[str, bool | None]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Final
 
 from posthouse import directory
-from posthouse.directory import Provider, UsernameForm
+from posthouse.directory import Provider, UsernameForm, beside
 from posthouse.flow import CredentialKind, Finding, Status
 from posthouse.setup.probe.facts import Login
 
+RECIPIENTS_READ: Final = 20  # a longer list of remarks helps nobody
 CAUSE: Final = "auth.credentials"
 
 
@@ -62,6 +63,19 @@ def pairing(login: Login, host: str) -> Finding | None:
         "server_provider": theirs.id if theirs else "?",
     }
     return Finding("pairing", Status.WARN, CAUSE, params)
+
+
+def recipients(addresses: tuple[str, ...]) -> tuple[Finding, ...]:
+    """Recipients that are no person: thrown away after use, or a task's (RFC 2142)."""
+    found = []
+    for address in dict.fromkeys(addresses[:RECIPIENTS_READ]):
+        local, _, domain = address.rpartition("@")
+        params = {"recipient": address}
+        if beside.is_disposable(domain):
+            found.append(Finding("recipient_disposable", Status.WARN, None, params))
+        elif beside.is_role(local):
+            found.append(Finding("recipient_role", Status.OK, None, params))
+    return tuple(found)
 
 
 def short(findings: tuple[Finding, ...]) -> tuple[str, ...]:

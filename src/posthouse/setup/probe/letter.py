@@ -58,7 +58,8 @@ def write(
     message["Date"] = format_datetime(date)
     message["Message-ID"] = f"<posthouse-{token}@{_ascii(domain)}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody should answer it
-    message.set_content(body)
+    # Fit for servers without 8BITMIME too (RFC 6152).
+    message.set_content(body, cte=None if body.isascii() else "base64")
     data = message.as_bytes() + PAD_LINE * (pad // len(PAD_LINE))
     return Letter(data, message["Message-ID"], len(body.encode()) + pad, sender)
 

@@ -89,12 +89,17 @@ async def of_sender(session: Session, sender: str, header_from: str = "") -> tup
         _txt(session, f"_dmarc.{from_domain}", "v=dmarc1"),
     )
     params = {"from_domain": from_domain, "envelope_domain": envelope_domain}
-    aligned = Status.OK if from_domain == envelope_domain else Status.WARN
+    aligned = Status.OK if _related(from_domain, envelope_domain) else Status.WARN
     return (
         _record("spf", envelope_domain, spf),
         _record("dmarc", from_domain, dmarc),
         Finding("alignment", aligned, None, params),
     )
+
+
+def _related(one: str, other: str) -> bool:
+    """Relaxed alignment (RFC 9989), as far as names alone show it: equal, or one below another."""
+    return one == other or one.endswith(f".{other}") or other.endswith(f".{one}")
 
 
 def _record(kind: str, domain: str, record: str) -> Finding:

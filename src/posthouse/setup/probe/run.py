@@ -185,6 +185,7 @@ class Probe:
         if envelope is None or (self._options.open_relay and letter is None):
             return
         transaction = Transaction(session, envelope, letter)
+        session.findings += hints.recipients(envelope.recipients)
         try:
             await transaction.run()
         finally:

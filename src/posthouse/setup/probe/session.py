@@ -106,7 +106,7 @@ class Session:
             except SaslError as error:  # nothing was sent
                 stop = Stop("auth", Stage.AUTH, "auth.credentials", detail={"unfit": error.reason})
                 raise Stopped(stop, None) from None
-            self.expect("auth", Stage.AUTH, outcome.reply, oauth=outcome.error)
+            self.expect("auth", Stage.AUTH, outcome.reply, oauth=outcome.error, mechanism=mechanism)
 
     async def close(self, *, shown: bool) -> None:
         """QUIT, without insisting on an answer. ``shown``: as a step of the Trace."""

@@ -101,6 +101,10 @@ class Transaction:
             )
         if self._needs_utf8() and "SMTPUTF8" not in extensions:
             raise NetworkFailure(Failure.SMTPUTF8_NOT_OFFERED, Stage.MAIL)
+        if self._letter and not self._letter.data.isascii() and "8BITMIME" not in extensions:
+            # RFC 6152 section 3: such a message may not be sent as it is.
+            stop = Stop("mail", Stage.MAIL, "protocol.error", detail={"eight_bit": True})
+            raise Stopped(stop, None)
 
     def _needs_utf8(self) -> bool:
         addresses = (self._envelope.sender, *self._envelope.recipients)

@@ -72,9 +72,10 @@ def _providers_way(explained: Explanation, lang: str) -> str:
         return ""
     provider = directory.load(explained.provider)
     theirs = provider.remedy(explained.cause.id, lang, explained.variant)
-    if theirs is None and explained.cause.id == "auth.app_password" and provider.credential.steps:
-        theirs = "\n".join(provider.credential.steps[lang])
-    return (theirs or "").strip()
+    steps: tuple[str, ...] = ()
+    if explained.cause.id == "auth.app_password" and provider.credential.steps:
+        steps = provider.credential.steps[lang]  # where to make it, click by click
+    return "\n".join(part.strip() for part in (theirs or "", *steps) if part.strip())
 
 
 def finding_text(finding: Finding, lang: str) -> str:
@@ -83,6 +84,10 @@ def finding_text(finding: Finding, lang: str) -> str:
     problem = params.get("problem")
     if isinstance(problem, str):
         params["problem"] = _text(f"probe.problem.{problem}", {}, lang)
+    meanings = params.get("meanings")
+    if isinstance(meanings, list | tuple):
+        words = explain.catalogue(lang)
+        params["meanings"] = [words.text(f"dnsbl.meaning.{meaning}") for meaning in meanings]
     return _text(f"probe.finding.{finding.id}", params, lang)
 
 

@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from posthouse import directory
+from posthouse.directory import beside
 from posthouse.flow import Finding, Status
 from posthouse.net.resolver import Answer, AnswerStatus
 from posthouse.setup.find.model import Claim, Found, Net, Query, Source
-from posthouse.setup.find.sources import amazon, listed, records
+from posthouse.setup.find.sources import amazon, behind, listed, records
 
 _RECORD: Final = re.compile(r"^(\d{1,5})\s+(\S+)$")
 
@@ -62,6 +63,18 @@ async def _by_rules(query: Query, net: Net, answer: Answer, hosts: tuple[str, ..
             return listed.without_smtp(match.provider)
         if match is not None:
             return Found(_claims(net, answer, host, match), hosts=hosts)
+    return await _not_at_home(query, net, hosts)
+
+
+async def _not_at_home(query: Query, net: Net, hosts: tuple[str, ...]) -> Found:
+    """No MX is a mailbox provider's: a filter's, a forwarder's, or one nobody knows."""
+    named = next((n for n in map(beside.filter_of, hosts) if n is not None), None)
+    if named is not None:
+        return await behind.found(query, net, named)
+    passing = next((n for n in map(beside.forwarder_of, hosts) if n is not None), None)
+    if passing is not None:
+        params = _params(query) | {"forwarder": passing}
+        return Found(findings=(Finding("forwarder", Status.WARN, None, params),))
     return Found(hosts=hosts)
 
 

@@ -16,22 +16,31 @@ class Blocklist:
     name: str
     words: tuple[str, ...]  # lower case; any of them in a reply names the list
     delist: str
+    known_as: str = ""  # its id in directory.blocklists, where it can be asked by DNS
 
 
 # The first that fits wins, so the special stands before the general.
 BLOCKLISTS: Final = (
-    Blocklist("Spamhaus", ("spamhaus",), "https://check.spamhaus.org/"),
+    Blocklist("Spamhaus", ("spamhaus",), "https://check.spamhaus.org/", "spamhaus-zen"),
     Blocklist(
-        "Barracuda", ("barracuda", "b.barracudacentral"), "https://www.barracudacentral.org/lookups"
+        "Barracuda",
+        ("barracuda", "b.barracudacentral"),
+        "https://www.barracudacentral.org/lookups",
+        "barracuda",
     ),
-    Blocklist("SpamCop", ("spamcop",), "https://www.spamcop.net/bl.shtml"),
-    Blocklist("UCEPROTECT", ("uceprotect",), "https://www.uceprotect.net/en/rblcheck.php"),
-    Blocklist("Mailspike", ("mailspike",), "https://mailspike.org/iplookup.html"),
+    Blocklist("SpamCop", ("spamcop",), "https://www.spamcop.net/bl.shtml", "spamcop"),
+    Blocklist(
+        "UCEPROTECT",
+        ("uceprotect",),
+        "https://www.uceprotect.net/en/rblcheck.php",
+        "uceprotect-1",
+    ),
+    Blocklist("Mailspike", ("mailspike",), "https://mailspike.org/iplookup.html", "mailspike-bl"),
     Blocklist("Invaluement", ("invaluement",), "https://www.invaluement.com/lookup/"),
     Blocklist("Abusix", ("abusix",), "https://lookup.abusix.com/"),
     Blocklist("SURBL", ("surbl",), "https://surbl.org/surbl-analysis"),
-    Blocklist("PSBL", ("psbl.surriel", "psbl"), "https://psbl.org/"),
-    Blocklist("DroneBL", ("dronebl",), "https://dronebl.org/lookup"),
+    Blocklist("PSBL", ("psbl.surriel", "psbl"), "https://psbl.org/", "psbl"),
+    Blocklist("DroneBL", ("dronebl",), "https://dronebl.org/lookup", "dronebl"),
     Blocklist(
         "Trend Micro", ("mail-abuse", "trendmicro"), "https://servicecentral.trendmicro.com/"
     ),

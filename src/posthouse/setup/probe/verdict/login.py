@@ -86,9 +86,15 @@ def wrong_password(facts: Facts, stop: Stop) -> Hit | None:
     if stop.detail.get("unfit"):
         return Hit({"reason": str(stop.detail["unfit"]).replace("_", " ")}, variant="unfit")
     first = next((h for h in HINTS if h in facts.hints), "")
-    return Hit({"username": facts.username, "hints": list(facts.hints)}, variant=first)
+    mechanism = str(stop.detail.get("mechanism") or "")
+    params = {"username": facts.username, "hints": list(facts.hints), "mechanism": mechanism}
+    if not first and mechanism in NEED_THE_PASSWORD:
+        first = "hashed_store"
+    return Hit(params, variant=first)
 
 
+# RFC 2195: the server computes with the password itself, which a store of hashes does not hold.
+NEED_THE_PASSWORD: Final = ("CRAM-MD5", "DIGEST-MD5")
 # What to say first where several things look odd.
 HINTS: Final = ("percent_at", "blanks", "local_part", "full_address", "colon")
 

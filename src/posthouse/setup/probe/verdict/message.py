@@ -72,6 +72,11 @@ def smtputf8_missing(facts: Facts, stop: Stop) -> Hit | None:
     return Hit({"address": address})
 
 
+def eight_bit_missing(facts: Facts, stop: Stop) -> Hit | None:
+    """RFC 6152 section 3: without 8BITMIME no byte above 127 may be sent."""
+    return Hit() if stop.detail.get("eight_bit") else None
+
+
 def bare_lf(facts: Facts, stop: Stop) -> Hit | None:
     """RFC 5321 section 2.3.8: lines end with CRLF and nothing else."""
     words = stop.text.lower()
@@ -114,11 +119,21 @@ def relay_denied(facts: Facts, stop: Stop) -> Hit | None:
         return None
     target = submission(facts)
     params = {"recipient": facts.delivery.recipient, "use": str(target) if target else ""}
+    if _POP_FIRST.search(stop.text):
+        return Hit(params, target, "pop_first")
     if "auth" in facts.passed:
         return Hit(params, target, "wrong_server")
     if "AUTH" in facts.extensions:
         return Hit(params, variant="")
     return Hit(params, target, "no_login_here")
+
+
+# Servers of before AUTH took mail from addresses that had just fetched theirs.
+_POP_FIRST: Final = re.compile(
+    r"pop3?[ -](?:before|b4|then)[ -]smtp|\b(?:check|fetch|receive|read|get|retrieve)\b[^.;]{0,40}"
+    r"\bmail\b[^.;]{0,20}\b(?:first|before)\b|先(?:收|接收)(?:信|邮件|取)",
+    re.IGNORECASE,
+)
 
 
 def greylisted(facts: Facts, stop: Stop) -> Hit | None:
@@ -258,6 +273,7 @@ RULES: Final = (
     Rule("account_blocked", account_blocked, "sender.account_blocked"),
     Rule("too_big", too_big, "msg.too_big"),
     Rule("smtputf8_missing", smtputf8_missing, "protocol.error"),
+    Rule("eight_bit_missing", eight_bit_missing, "protocol.error"),
     Rule("bare_lf", bare_lf, "msg.malformed"),
     Rule("malformed", malformed, "msg.malformed"),
     Rule("rcpt_domain", recipient_domain, "rcpt.domain"),
