@@ -7,10 +7,12 @@ up the few rules that need it. Nothing can fail.
 
 How evidence adds up: the clearest rule of a cause counts in full, further ones a little; then
 come the codes. Words win over codes because a rule weighs 8 and more where a code weighs 1 to 4.
+Where all that leaves doubt, likeness to the examples has a say.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from posthouse.explain import store, words
@@ -20,6 +22,10 @@ from posthouse.explain.rules import Index, Rule, Term
 SECOND_OPINION: Final = 0.25  # how much of its weight a further rule of the same cause adds
 SURE: Final = 4.0  # a score at which a cause with no rival is believed to one half
 RIVAL: Final = 3.0  # the lead in score at which a rival cause is no more than a doubt
+CLEAR: Final = 6.0  # a score below which no rule has spoken clearly, and likeness has a say
+LIKENESS: Final = 0.5  # the most confidence that likeness may give
+REMEMBERED: Final = 4_096  # pairs of codes: more than servers use
+SHOWN: Final = 3  # like words shown as evidence
 UNSPOKEN: Final = "policy.other"  # where neither words nor codes say anything at all
 
 
@@ -28,7 +34,7 @@ class Verdict(NamedTuple):
 
     cause: str
     confidence: float  # 0..1
-    rule: str  # "rcpt.unknown/phrases", or "code 550 5.1.1" where no rule spoke
+    rule: str  # "rcpt.unknown/phrases"; "code 550 5.1.1" or "likeness" where no rule spoke
     evidence: tuple[str, ...]  # "rcpt.unknown/phrases: user unknown", "550", "5.1.1"
     variant: str | None
     stage: str | None  # as given, or as the words show it
@@ -38,19 +44,60 @@ class Verdict(NamedTuple):
 def judge(reading: Reading, stage: str | None, provider: str | None) -> Verdict:
     """The cause a line speaks for."""
     index = store.load()
-    heard = _listen(index, reading.judged)
-    found = 0
-    for _, groups, _ in heard:
-        found |= groups
-    for group, kind, name in index.signs if found & index.all_signs else ():
-        if found & group and kind == "stage":
-            stage = stage or name
-        elif found & group:
-            provider = provider or name
+    text, keys = words.split(reading.judged)
+    found, started, heard = _listen(index, text, keys)
+    if found & index.all_signs:
+        stage, provider = _signs(index, found, stage, provider)
     fired = [
-        rule for rule in _started(index, heard, found) if _fits(rule, reading, stage, provider)
+        rule
+        for need, veto, bound, rule in map(index.checks.__getitem__, started)
+        if need & found == need
+        and not veto & found
+        and (not bound or _fits(rule, reading, stage, provider))
     ]
-    scores = _by_code(index, reading, stage)
+    scores = dict(_by_code(reading[2], reading[3], stage))
+    best = _add_up(fired, scores)
+    cause, confidence = _choose(scores)
+    like: list[str] = []
+    if scores.get(cause, 0.0) < CLEAR:
+        store.likeness().add(keys, scores)
+        cause, confidence = _choose(scores)
+        confidence = min(confidence, LIKENESS)
+        like = store.likeness().telling(keys, cause)[:SHOWN]
+    winner = best.get(cause)
+    evidence = _evidence(winner, heard, like, reading)
+    return Verdict(
+        cause,
+        confidence,
+        winner[0] if winner else "likeness" if like else "code " + " ".join(evidence),
+        evidence,
+        (winner and winner[8]) or _variant(fired, cause),
+        stage,
+        provider,
+    )
+
+
+def _signs(
+    index: Index, found: int, stage: str | None, provider: str | None
+) -> tuple[str | None, str | None]:
+    """Stage and provider as the words show them, where the caller knows none."""
+    signs = index.signs
+    hits = found & index.all_signs
+    seen = []
+    while hits:
+        group = hits.bit_length() - 1
+        hits ^= 1 << group
+        seen.append(signs[group])
+    for _, kind, name in sorted(seen):
+        if kind == "stage":
+            stage = stage or name
+        else:
+            provider = provider or name
+    return stage, provider
+
+
+def _add_up(fired: list[Rule], scores: dict[str, float]) -> dict[str, Rule]:
+    """Put the rules' weights on the scores; the clearest rule of each cause."""
     best: dict[str, Rule] = {}
     for rule in fired:
         cause = rule[1]
@@ -63,18 +110,7 @@ def judge(reading: Reading, stage: str | None, provider: str | None) -> Verdict:
             scores[cause] += rule[2] - known[2] + SECOND_OPINION * known[2]
         else:
             scores[cause] += SECOND_OPINION * rule[2]
-    cause, confidence = _choose(scores)
-    winner = best.get(cause)
-    evidence = _evidence(winner, heard, reading)
-    return Verdict(
-        cause,
-        confidence,
-        winner[0] if winner else "code " + " ".join(evidence),
-        evidence,
-        (winner and winner[8]) or _variant(fired, cause),
-        stage,
-        provider,
-    )
+    return best
 
 
 def _variant(fired: list[Rule], cause: str) -> str | None:
@@ -83,30 +119,25 @@ def _variant(fired: list[Rule], cause: str) -> str | None:
     return max(kinds)[2] if kinds else None
 
 
-def _listen(index: Index, said: str) -> list[Term]:
-    """The terms that occur, each with its groups."""
-    text, keys = words.split(said)
-    terms, unfolded, unfold = index.terms, index.unfolded, index.unfold
-    return [
-        term
-        for key in keys
-        if key in terms
-        for term in unfolded.get(key) or unfold(key)
-        if term[0] in text
-    ]
-
-
-def _started(index: Index, heard: list[Term], found: int) -> list[Rule]:
-    """The rules whose words hold. Read by position, which is faster than by name."""
-    numbers: set[int] = set().union(*[started for _, _, started in heard])
-    rules = index.rules
-    fired = []
-    for number in numbers:
-        rule = rules[number]
-        need = rule[3]
-        if need & found == need and not rule[4] & found:
-            fired.append(rule)
-    return fired
+def _listen(index: Index, text: str, keys: list[str]) -> tuple[int, set[int], list[Term]]:
+    """What occurs: the groups, the rules that those may set off, and the terms."""
+    if not index.closed.isdisjoint(keys):
+        index.open(keys)
+    found = 0
+    started: set[int] = set()
+    heard: list[Term] = []
+    for groups, rules, possible, proved in filter(None, map(index.opened.get, keys)):
+        if proved:
+            found |= groups
+            heard += proved
+            if rules:
+                started.update(rules)
+        for term in possible:
+            if term[0] in text:
+                heard.append(term)
+                found |= term[1]
+                started.update(term[2])
+    return found, started, heard
 
 
 def _fits(rule: Rule, reading: Reading, stage: str | None, provider: str | None) -> bool:
@@ -120,17 +151,18 @@ def _fits(rule: Rule, reading: Reading, stage: str | None, provider: str | None)
     return rule.provider is None or (provider or "").startswith(rule.provider)
 
 
-def _by_code(index: Index, reading: Reading, stage: str | None) -> dict[str, float]:
+@lru_cache(maxsize=REMEMBERED)
+def _by_code(code: str, enhanced: str, stage: str | None) -> dict[str, float]:
     """What the codes alone say."""
-    code, enhanced = reading.code, reading.enhanced
     scores: dict[str, float] = {}
     keys = [code, (code or enhanced)[:1]]
     if stage:
         keys += (f"{code} {stage}", f"{code[:1]} {stage}")
     if enhanced:
         keys += (enhanced, f"x{enhanced[1:]}")
+    codes = store.load().codes
     for key in keys:
-        for cause, weight in index.codes.get(key, ()):
+        for cause, weight in codes.get(key, ()):
             scores[cause] = scores.get(cause, 0.0) + weight
     return scores
 
@@ -149,13 +181,26 @@ def _choose(scores: dict[str, float]) -> tuple[str, float]:
     return cause, round(score / (score + SURE) * lead / (lead + RIVAL * rival / score), 3)
 
 
-def _evidence(rule: Rule | None, heard: list[Term], reading: Reading) -> tuple[str, ...]:
+def _evidence(
+    rule: Rule | None,
+    heard: list[Term],
+    like: list[str],
+    reading: Reading,
+) -> tuple[str, ...]:
     """What a person may check: the words that made the rule speak, then the codes."""
     parts: list[str] = []
     if rule is not None:
-        missing = rule.need
+        missing = rule[3]
         for form, groups, _ in heard:
             if groups & missing:
                 missing &= ~groups
                 parts.append(form.strip())
-    return (*parts, *filter(None, (reading.code, reading.enhanced)))
+                if not missing:
+                    break
+    else:
+        parts += like
+    if reading[2]:
+        parts.append(reading[2])
+    if reading[3]:
+        parts.append(reading[3])
+    return tuple(parts)

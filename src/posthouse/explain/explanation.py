@@ -9,10 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from posthouse.explain.catalogue import Catalogue, catalogue
 from posthouse.flow import Cause, Stage
+
+if TYPE_CHECKING:
+    from posthouse.directory import Provider
+
+_APART = ("locked", "oauth_expired", "non_ascii", "basic_retired")  # a provider's usual words miss
+_MADE = ("app_password", "auth_code")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +28,7 @@ class Explanation:
     cause: Cause
     stage: Stage
     confidence: float  # 0..1
-    rule: str  # what decided: "rcpt.unknown/phrases", "code 550 5.1.1", "failure timeout"
+    rule: str  # what decided: "rcpt.unknown/phrases", "code 550 5.1.1", "likeness", "failure ..."
     evidence: tuple[str, ...]  # the words and codes that made it decide
     provider: str | None  # the directory's id
     variant: str | None  # the kind of the cause, where remedies differ
@@ -83,6 +89,7 @@ def _spoken(params: Mapping[str, Any], words: Catalogue) -> dict[str, Any]:
 
 
 def _own_remedy(explanation: Explanation, lang: str) -> str | None:
+    """The provider's words for this kind of the cause, else for the cause."""
     if explanation.provider is None:
         return None
     from posthouse import directory
@@ -91,4 +98,15 @@ def _own_remedy(explanation: Explanation, lang: str) -> str | None:
         provider = directory.load(explanation.provider)
     except (KeyError, OSError):
         return None
-    return provider.remedy(explanation.cause.id, lang, explanation.variant)
+    cause, variant = explanation.cause.id, explanation.variant
+    if variant in _APART and variant not in provider.remedies.get(cause, {}):
+        return None
+    own = provider.remedy(cause, lang, variant)
+    if own is None and cause == "auth.credentials" and _special(provider):
+        return provider.remedy("auth.app_password", lang)  # the likeliest wrong password there
+    return own
+
+
+def _special(provider: Provider) -> bool:
+    """Whether it wants a password made for mail programs."""
+    return provider.credential is not None and provider.credential.kinds[0] in _MADE

@@ -22,17 +22,32 @@ _LEADING: Final = re.compile(
     r"[\s\W]{0,3}(?:smtp;\s*)?([2345]\d\d)(?![\d.]|\w)"
     r"(?:[ -]([245]\.\d{1,3}\.\d{1,3})(?!\d|\.\d))?"
 )
+_PLAIN_REPLY: Final = re.compile(r"([245]\d\d)[ -]([245]\.\d{1,3}\.\d{1,3})[ ,:;]")
 _BEFORE_ENHANCED: Final = re.compile(r"(?<![\w.])([245]\d\d)[ \-]+(?:smtp; ?)?#?$")
 _BEFORE: Final = 12  # characters that ``_BEFORE_ENHANCED`` may span
-_INSIDE: Final = re.compile(
+# A code further inside, and what must stand before it: the digits first, which are soon searched.
+_INSIDE: Final = re.compile(r"[245][0-5]\d(?=[\s\-:,;'\")#]|$)")
+_LEADS_IN: Final = re.compile(
     r"(?:said|smtp|returned|response|responded|code|status|error|reply|server|exception|[:(;\]>\n])"
-    r"[\s:=\"'(<-]{0,4}([245][0-5]\d)(?=[\s\-:,;'\")#]|$)",
+    r"[\s:=\"'(<-]{0,4}$",
     re.IGNORECASE,
 )
-_ENHANCED: Final = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?!\d|\.\d)")
+_LEAD: Final = 14  # characters that ``_LEADS_IN`` may span
+_ENHANCED: Final = re.compile(r"([245](?<![\d.][245])\.\d{1,3}\.\d{1,3})(?!\d|\.\d)")
 _BASE64_JSON: Final = re.compile(r"eyJ[A-Za-z0-9+/_\-]{8,}={0,2}")
-_ADDRESS: Final = re.compile(r"[^\s<>@:;,\"'()=]{1,64}@[^\s<>@:;,\"'()]{1,255}")
-_IPV4: Final = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])")
+_ADDRESS: Final = re.compile(
+    r"(?<![^\s<>@:;,\"'()=])[^\s<>@:;,\"'()=]{1,255}+@[^\s<>@:;,\"'()]{1,255}+"
+)
+# What log lines of Postfix, sendmail, OpenSMTPD and Exim say beside the failure itself:
+# "relay=...", "helo=<pc>", "T=remote_smtp" are no words about relaying, HELO names or SMTP.
+_LOG_SIGNS: Final = ("relay=", "helo=", " T=")
+_LOG_FIELDS: Final = re.compile(
+    r"(?<![\w?&])(?:relay|helo|dsn|proto|from|to|orig_to|ctladdr|mailer|source|evpid|rcpt|delays?|xdelay|pri"
+    r"|size|nrcpt|sasl_\w+|[A-Z]{1,3})=(?:\"[^\"]*\"|<[^>]*>|[^\s,;]*)"
+)
+# What introduces another server's reply, in words of its own ("recipient domain", "unexpected").
+_QUOTES: Final = ("returned was:", 'with message "', "stat=Service unavailable:")
+_IPV4: Final = re.compile(r"\d(?<![\d.]\d)\d{0,2}(?:\.\d{1,3}){3}(?![\d.])")
 
 # GB 2312 puts its 3,755 common characters under lead bytes B0-D7, punctuation under A1-A3.
 _GBK_COMMON: Final = re.compile(rb"[\xb0-\xd7\xa1\xa3][\xa1-\xfe]")
@@ -43,7 +58,7 @@ class Reading(NamedTuple):
     """One line, read."""
 
     text: str  # decoded and repaired; what people are shown
-    judged: str  # the same without addresses, whose words ("spam@...") say nothing
+    judged: str  # the same without addresses and log fields, whose words ("spam@...") say nothing
     code: str  # "535", or "" where there is none
     enhanced: str  # "5.7.8", or ""
 
@@ -58,15 +73,26 @@ def read(line: str | bytes) -> Reading:
         text = repair(text)
     if "eyJ" in text:
         text = f"{text} {_open_oauth(text)}"
-    code, enhanced = _codes(text)
     judged = text
+    for quote in _QUOTES:
+        if quote in judged:
+            judged = _quoted(judged, quote)
+    code, enhanced = _codes(judged)
     if "\n" in text:
-        judged = _join(text, code)
+        judged = _join(judged, code)
+    if "=" in judged and any(sign in judged for sign in _LOG_SIGNS):
+        judged = _LOG_FIELDS.sub(" ", judged)
     if "@" in judged:
         judged = _ADDRESS.sub(" mailaddr ", judged)
     if judged.count(".") >= 3:
         judged = _IPV4.sub("ipaddr", judged)  # "[192.0.2.1] blocked": the word rules can name
     return Reading(text, judged, code, enhanced)
+
+
+def _quoted(text: str, quote: str) -> str:
+    """What follows the introduction, where that is a reply."""
+    reply = text.partition(quote)[2].lstrip()
+    return reply if reply[:3].isdigit() and reply[3:4] in " -" else text
 
 
 def decode(raw: bytes) -> str:
@@ -133,6 +159,8 @@ def _open_oauth(text: str) -> str:
 
 
 def _codes(text: str) -> tuple[str, str]:
+    if plain := _PLAIN_REPLY.match(text):
+        return plain[1], plain[2]
     leading = _LEADING.match(text)
     if leading and leading[2]:
         return leading[1], leading[2]
@@ -144,8 +172,11 @@ def _codes(text: str) -> tuple[str, str]:
         start = found.start()
         if before := _BEFORE_ENHANCED.search(text[max(0, start - _BEFORE) : start]):
             return before[1], enhanced
-    inside = _INSIDE.search(text)
-    return (inside[1] if inside else ""), enhanced
+    for inside in _INSIDE.finditer(text):
+        start = inside.start()
+        if _LEADS_IN.search(text[max(0, start - _LEAD) : start]):
+            return inside[0], enhanced
+    return "", enhanced
 
 
 def _join(text: str, code: str) -> str:

@@ -20,9 +20,12 @@ from posthouse.flow import Stage
 if TYPE_CHECKING:
     from posthouse.protocol.smtp import Reply
 
-_IPV4: Final = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d{1,3}){3})(?![\d.])")
+_TEXT: Final = (str, bytes)  # a union, written in place, would be made for every line
+_IPV4: Final = re.compile(r"(\d(?<![\d.]\d)\d{0,2}(?:\.\d{1,3}){3})(?![\d.])")
 _IPV6: Final = re.compile(r"(?<![\w:])((?=[0-9a-f]*:[0-9a-f]*:)[0-9a-f:]{4,39})(?![\w:.])", re.I)
+IPV6_COLONS: Final = 7  # that an address without "::" has; most lines need not be searched
 _URL: Final = re.compile(r"https?://[^\s<>\"'(){}\[\]]{3,300}")
+_STAGES: Final = {stage.value: stage for stage in Stage}
 _TRAILING: Final = ".,;:!?。，；"
 
 
@@ -39,7 +42,7 @@ def explain_reply(
     ``provider`` is a directory id; ``host`` the name of the server that spoke, which tells the
     provider where none is given. ``context`` values also fill gaps in the words.
     """
-    line = reading.read(reply if isinstance(reply, str | bytes) else _plain(reply))
+    line = reading.read(reply if isinstance(reply, _TEXT) else _plain(reply))
     known = provider or (_provider_of(host) if host else None)
     asked = None if stage is None or stage is Stage.ANY else stage.value
     verdict = engine.judge(line, asked, known)
@@ -49,7 +52,7 @@ def explain_reply(
         params |= context
     if host:
         params["host"] = host
-    where = Stage(verdict.stage) if verdict.stage else found.stage
+    where = _STAGES[verdict.stage] if verdict.stage else found.stage
     return Explanation(
         found,
         where,
@@ -101,6 +104,10 @@ def _params(text: str, cause_id: str) -> dict[str, Any]:
     params: dict[str, Any] = {}
     if "://" in text and (url := _URL.search(text)):
         params["url"] = url[0].rstrip(_TRAILING)
-    if cause_id.startswith("sender.") and (ip := _IPV4.search(text) or _IPV6.search(text)):
+    if cause_id.startswith("sender.") and (ip := _IPV4.search(text) or _ipv6(text)):
         params["ip"] = ip[1]
     return params
+
+
+def _ipv6(text: str) -> re.Match[str] | None:
+    return _IPV6.search(text) if "::" in text or text.count(":") >= IPV6_COLONS else None

@@ -13,15 +13,16 @@ A rule that cannot be read raises ``RuleError`` with its name: a fault of ours t
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, NamedTuple
 
 from posthouse.explain import words
-from posthouse.explain.words import KEY_LENGTH
+from posthouse.explain.words import KEY_LENGTH, Words
 
+SEEN: Final = 1_000  # an occurrence in a line outweighs any number of terms
 CONDITIONS: Final = frozenset({"code", "stage", "provider", "variant"})
 
 
@@ -41,39 +42,71 @@ class Rule(NamedTuple):
     stage: str | None
     provider: str | None
     variant: str | None
+    bound: bool = False  # whether any of code, stage and provider is asked for
 
 
-# A term as it is searched for (" over quota "), its groups (one bit each: sets of small numbers are
-# fastest as one integer), and the rules, by number, that one of these groups may set off.
+# A term as it is searched for (" over quota "), its groups (one bit each: as one integer, for a
+# common word is in a hundred of them), and the rules, by number, that one of these may set off.
 Term = tuple[str, int, tuple[int, ...]]
+# What a key opens: of the terms that it proves all groups and all rules, then the terms to look
+# for, then those that it proves.
+Opened = tuple[int, tuple[int, ...], tuple[Term, ...], tuple[Term, ...]]
+Check = tuple[int, int, bool, Rule]  # need, veto and bound of a rule, which are read the fastest so
+Filed = dict[str, list[tuple[str, list[int]]]]  # by key: the terms, each with its groups
 
 
-@dataclass(slots=True)
 class Index:
-    """Everything needed to judge a line, filled once and then only read (and unfolded)."""
+    """Everything needed to judge a line, filled once and then only read (and opened)."""
 
-    rules: list[Rule]
-    # By a key of ``words.split``: the terms filed there, folded into one text (``fold``). Texts
-    # load fast and cost the garbage collector nothing; ``unfold`` opens a key when first met.
-    terms: dict[str, str]
-    signs: list[tuple[int, str, str]]  # (group, "stage", "rcpt"), the first that holds counts
-    # "535", "554 mail", "5 tls", "x.7.8", "5.7.515", and "4" or "5" for any -> (cause, weight)...
-    codes: dict[str, list[tuple[str, float]]]
-    all_signs: int = 0
-    unfolded: dict[str, tuple[Term, ...]] = field(default_factory=dict)
+    __slots__ = ("all_signs", "checks", "closed", "codes", "opened", "rules", "signs", "terms")
 
-    def __post_init__(self) -> None:
-        self.all_signs = sum({group for group, _, _ in self.signs})
+    def __init__(
+        self,
+        rules: list[Rule],
+        terms: dict[str, str],
+        signs: list[tuple[int, str, str]],
+        codes: dict[str, list[tuple[str, float]]],
+    ) -> None:
+        self.rules = rules
+        self.checks: list[Check] = [(rule.need, rule.veto, rule.bound, rule) for rule in rules]
+        # By a key of ``words.split``: the terms filed there, folded into one text (``fold``). Texts
+        # load fast and cost the garbage collector nothing; ``open`` opens a key when first met.
+        self.terms = terms
+        self.closed = set(terms)
+        self.opened: dict[str, Opened] = {}
+        # By group: its place, "stage" or "provider", "rcpt". The first in place counts.
+        self.signs = {group: (at, kind, name) for at, (group, kind, name) in enumerate(signs)}
+        self.all_signs = bits(self.signs)
+        # "535", "554 mail", "5 tls", "x.7.8", "5.7.515", "4" or "5" for any -> (cause, weight)...
+        self.codes = codes
 
-    def unfold(self, key: str) -> tuple[Term, ...]:
-        """The terms filed under a key that is in ``terms``."""
-        lines = [line.split("\t") for line in self.terms[key].split("\n")]
-        found = tuple(
-            (form, _bits(map(int, groups.split())), tuple(map(int, rules.split())))
-            for form, groups, rules in lines
-        )
-        self.unfolded[key] = found
-        return found
+    def open(self, keys: Iterable[str]) -> None:
+        """Open what is filed under those of the keys that are closed yet."""
+        for key in self.closed.intersection(keys):
+            proved: list[Term] = []
+            possible: list[Term] = []
+            for line in self.terms[key].split("\n"):
+                form, groups, rules = line.split("\t")
+                term: Term = (form, bits(map(int, groups.split())), tuple(map(int, rules.split())))
+                # A key of KEY_LENGTH may be the beginning of a longer word.
+                whole = form == f" {key} " and len(key) != KEY_LENGTH
+                (proved if whole else possible).append(term)
+            found = 0
+            for _, groups_of_term, _ in proved:
+                found |= groups_of_term
+            started = tuple({rule for term in proved for rule in term[2]})
+            self.opened[key] = (found, started, tuple(possible), tuple(proved))
+            self.closed.discard(key)
+
+
+def bits(numbers: Iterable[int]) -> int:
+    """Small numbers as the bits of one integer."""
+    return sum(1 << number for number in set(numbers))
+
+
+def numbers(found: int) -> list[int]:
+    """The bits of an integer as small numbers."""
+    return [number for number in range(found.bit_length()) if found >> number & 1]
 
 
 def fold(terms: Iterable[tuple[str, Iterable[int], Iterable[int]]]) -> str:
@@ -120,8 +153,12 @@ def build(
     signs: Mapping[str, Mapping[str, str]],
     causes: Mapping[str, Mapping[str, str]],
     codes: Mapping[str, Mapping[str, str]],
+    lines: Iterable[Words] = (),
 ) -> Index:
-    """Make the index of ``terms.toml``, ``signs.toml``, ``codes.toml`` and every cause's rules."""
+    """Make the index of ``terms.toml``, ``signs.toml``, ``codes.toml`` and every cause's rules.
+
+    ``lines`` are such as will be judged: they show which groups seldom occur.
+    """
     concepts = {name: frozenset(_split_terms(text)) for name, text in terms.items()}
     groups = _Groups(concepts)
     rules = [
@@ -130,26 +167,69 @@ def build(
         for name, text in named.items()
     ]
     numbered_signs = [
-        (1 << groups.number(text, f"{kind} {name}"), kind, name)
+        (groups.number(text, f"{kind} {name}"), kind, name)
         for kind, named in signs.items()
         for name, text in named.items()
     ]
+    filed = _file_terms(groups.members)
+    anchors = _anchors(rules, _often(filed, lines, len(groups.members)))
     return Index(
         rules=rules,
-        terms=_file_terms(groups.members, _anchors(rules, groups.members)),
+        terms={key: fold(_with_rules(found, anchors)) for key, found in filed.items()},
         signs=numbered_signs,
-        codes={c: _weights(c, text) for table in codes.values() for c, text in table.items()},
+        codes=_codes(codes),
     )
 
 
-def _anchors(rules: list[Rule], members: list[frozenset[str]]) -> dict[int, list[int]]:
-    """Of each rule, the group with the fewest terms: only where that occurs is the rule tried."""
+def _codes(tables: Mapping[str, Mapping[str, str]]) -> dict[str, list[tuple[str, float]]]:
+    """What every code says. "5.7.606-649" is each of them that has no row of its own."""
+    found: dict[str, list[tuple[str, float]]] = {}
+    single: dict[str, list[tuple[str, float]]] = {}
+    for table in tables.values():
+        for code, text in table.items():
+            weights = _weights(code, text)
+            if spread := re.fullmatch(r"(\d\.\d\.)(\d{1,3})-(\d{1,3})", code):
+                first, last = int(spread[2]), int(spread[3])
+                found |= {f"{spread[1]}{n}": weights for n in range(first, last + 1)}
+            else:
+                single[code] = weights
+    return found | single
+
+
+def _anchors(rules: list[Rule], often: list[int]) -> dict[int, list[int]]:
+    """Of each rule, the group that occurs least: only where it does is the rule tried."""
     anchors: dict[int, list[int]] = {}
     for number, rule in enumerate(rules):
-        needed = [group for group in range(len(members)) if rule.need >> group & 1]
-        rarest = min(needed, key=lambda group: (len(members[group]), group))
+        rarest = min(numbers(rule.need), key=lambda group: (often[group], group))
         anchors.setdefault(rarest, []).append(number)
     return anchors
+
+
+def _often(filed: Filed, lines: Iterable[Words], size: int) -> list[int]:
+    """How often each group occurs: in lines, which weigh most, then by how many terms it has."""
+    often = [0] * size
+    for found in filed.values():
+        for _, groups in found:
+            for group in groups:
+                often[group] += 1
+    for line in lines:
+        heard = {
+            group
+            for key in set(line.keys) & filed.keys()
+            for form, groups in filed[key]
+            if form in line.text
+            for group in groups
+        }
+        for group in heard:
+            often[group] += SEEN
+    return often
+
+
+def _with_rules(
+    found: list[tuple[str, list[int]]], anchors: Mapping[int, list[int]]
+) -> Iterator[tuple[str, Iterable[int], Iterable[int]]]:
+    for form, groups in found:
+        yield form, groups, sorted({rule for group in groups for rule in anchors.get(group, ())})
 
 
 def _weights(code: str, text: str) -> list[tuple[str, float]]:
@@ -178,17 +258,14 @@ def parse_rule(name: str, text: str, number: Callable[[str, str], int]) -> Rule:
         name=name,
         cause=name.partition("/")[0],
         weight=value,
-        need=_bits(number(group, name) for group in wanted.split(" & ")),
-        veto=_bits([number(never, name)] if never else []),
+        need=bits(number(group, name) for group in wanted.split(" & ")),
+        veto=bits([number(never, name)] if never else []),
         code=f" {given['code']}" if "code" in given else None,
         stage=given.get("stage"),
         provider=given.get("provider"),
         variant=given.get("variant"),
+        bound=not given.keys() <= {"variant"},
     )
-
-
-def _bits(numbers: Iterable[int]) -> int:
-    return sum(1 << number for number in set(numbers))
 
 
 def _split_terms(text: str) -> Iterator[str]:
@@ -198,7 +275,7 @@ def _split_terms(text: str) -> Iterator[str]:
                 yield term
 
 
-def _file_terms(members: list[frozenset[str]], anchors: Mapping[int, list[int]]) -> dict[str, str]:
+def _file_terms(members: list[frozenset[str]]) -> Filed:
     forms: dict[str, tuple[tuple[str, ...], set[int]]] = {}
     for number, terms in enumerate(members):
         for term in terms:
@@ -206,12 +283,11 @@ def _file_terms(members: list[frozenset[str]], anchors: Mapping[int, list[int]])
             forms.setdefault(form, (keys, set()))[1].add(number)
     # A term is filed once, under its key that the fewest terms share: that one is looked up least.
     shared = Counter(key for keys, _ in forms.values() for key in keys)
-    filed: dict[str, list[tuple[str, Iterable[int], Iterable[int]]]] = {}
-    for form, (keys, numbers) in sorted(forms.items()):
+    filed: Filed = {}
+    for form, (keys, found) in sorted(forms.items()):
         key = min(keys, key=lambda k: (shared[k], k))
-        started = sorted({rule for group in numbers for rule in anchors.get(group, ())})
-        filed.setdefault(key, []).append((form, sorted(numbers), started))
-    return {key: fold(terms) for key, terms in sorted(filed.items())}
+        filed.setdefault(key, []).append((form, sorted(found)))
+    return dict(sorted(filed.items()))
 
 
 def search_form(term: str) -> tuple[str, tuple[str, ...]]:

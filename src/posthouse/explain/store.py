@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from posthouse.explain import rules
+from posthouse.explain.likeness import Table
 from posthouse.explain.rules import Index, Rule
 
 RULES: Final = Path(__file__).parent / "rules"
@@ -25,13 +27,19 @@ def load() -> Index:
     packed = _content()
     return Index(
         rules=[
-            Rule._make((*row[:3], int(row[3], 16), int(row[4], 16), *row[5:]))
+            Rule._make((*row[:3], rules.bits(row[3]), rules.bits(row[4]), *row[5:]))
             for row in packed["rules"]
         ],
         terms=packed["terms"],
-        signs=[(int(group, 16), kind, name) for group, kind, name in packed["signs"]],
+        signs=packed["signs"],
         codes=packed["codes"],
     )
+
+
+@cache
+def likeness() -> Table:
+    """The words of the examples, as ``likeness.learn`` filed them."""
+    return Table(_content()["likeness"], sorted(causes()))
 
 
 def causes() -> dict[str, dict[str, Any]]:

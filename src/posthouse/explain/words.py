@@ -16,9 +16,14 @@ from typing import Final, NamedTuple
 KEY_LENGTH: Final = 4  # letters of a word that look it up: enough to part, few enough to stem
 MANY_WORDS: Final = 150  # of one line: more than any reply has, so repeats are looked for
 
-_ASCII: Final = re.compile(r"[a-z0-9]+")
+# ASCII at one go: capitals become small, all that is no letter or digit a blank.
+_ASCII: Final = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
 _CJK: Final = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _ANY: Final = f"[{_CJK}]+|[^\\W_{_CJK}]+"  # compiled when first needed: that takes 4 ms
+# Letters that NFKD leaves whole, as people type them where their keyboard has none.
+_PLAIN: Final = str.maketrans(
+    {"ł": "l", "ı": "i", "ø": "o", "đ": "d", "ß": "ss", "æ": "ae", "œ": "oe"}
+)
 _MARK: Final = re.compile(r"[\u0300-\u036f]")
 
 
@@ -33,10 +38,9 @@ class Words(NamedTuple):
 
 def split(text: str) -> Words:
     """Bring any text to the common form."""
-    lower = text.lower()
-    if not lower.isascii():
-        return _split_wide(lower)
-    found = _ASCII.findall(lower)
+    if not text.isascii():
+        return _split_wide(text.lower())
+    found = text.translate(_ASCII).split()
     return Words(f" {' '.join(found)} ", _keys(found))
 
 
@@ -49,14 +53,15 @@ def _keys(found: list[str]) -> list[str]:
 
 
 def _with_repeats(found: list[str]) -> list[str]:
-    return [*found, *[word[:KEY_LENGTH] for word in found], *map(" ".join, pairwise(found))]
+    stems = [word[:KEY_LENGTH] for word in found if len(word) > KEY_LENGTH]
+    return [*found, *stems, *map(" ".join, pairwise(found))]
 
 
 def _split_wide(lower: str) -> Words:
     # NFKD takes accents off letters (é -> e + mark) and makes full-width forms plain; it also
     # takes Hangul syllables and voiced kana apart, so those are put together again by NFC.
     # NFKD makes capitals of small signs, too ("㏑" and its kin), hence lower once more.
-    plain = unicodedata.normalize("NFKD", lower).lower()
+    plain = unicodedata.normalize("NFKD", lower.translate(_PLAIN)).lower()
     folded = unicodedata.normalize("NFC", _MARK.sub("", plain))
     runs = re.findall(_ANY, folded)
     latin = [run for run in runs if not is_cjk(run[0])]

@@ -30,7 +30,7 @@ def test_conditions_name_stages_and_failures_that_exist() -> None:
     stages = {stage.value for stage in Stage}
     index = build.compile_rules()
     assert {rule.stage for rule in index.rules} <= {None, *stages}
-    assert {name for _, kind, name in index.signs if kind == "stage"} <= stages
+    assert {name for _, kind, name in index.signs.values() if kind == "stage"} <= stages
     assert {code.split()[1] for code in index.codes if " " in code} <= stages
     whens = [row["when"] for name in ("failures", "context") for row in store.rows(name)]
     assert {when["stage"] for when in whens if "stage" in when} <= stages
@@ -43,7 +43,8 @@ def test_providers_named_are_the_directory_s() -> None:
     known = {path.stem for path in FOLDER.glob("*.toml")}
     # These speak as recipients' filters; nobody sends through them, so the directory has no file.
     filters = {"mimecast", "proofpoint", "messagelabs"}
-    named = {name for _, kind, name in build.compile_rules().signs if kind == "provider"}
+    signs = build.compile_rules().signs.values()
+    named = {name for _, kind, name in signs if kind == "provider"}
     assert named - filters <= known
 
 
@@ -71,6 +72,8 @@ def test_a_rule_is_read() -> None:
     assert rule.need == 0b11
     assert rule.veto == 0b100
     assert (rule.code, rule.stage, rule.provider, rule.variant) == (" 55", "rcpt", None, "v")
+    assert rule.bound
+    assert not rules.parse_rule("a.b/c", "9 variant=v : x", numbers()).bound
 
 
 @pytest.mark.parametrize(
@@ -88,6 +91,35 @@ def test_a_bad_rule_is_named(text: str) -> None:
 def test_bad_terms_are_refused(terms: dict[str, str], rule: str) -> None:
     with pytest.raises(rules.RuleError):
         rules.build(terms, {}, {"a.b": {"c": rule}}, {})
+
+
+def test_a_range_of_codes_gives_way_to_single_ones() -> None:
+    table = {"vendor": {"5.7.606-608": "sender.reputation 9", "5.7.607": "rcpt.unknown 1"}}
+    codes = rules.build({}, {}, {}, table).codes
+    assert sorted(codes) == ["5.7.606", "5.7.607", "5.7.608"]
+    assert codes["5.7.607"] == [("rcpt.unknown", 1.0)]
+
+
+def test_a_rule_is_tried_where_its_rarest_group_occurs() -> None:
+    causes = {"a.b": {"c": "9 : often & seldom"}}
+    said = [words.split("often"), words.split("often seldom"), words.split("often")]
+    index = rules.build({}, {}, causes, {}, said)
+    index.open(["often", "seldom"])
+    assert index.opened["often"][1] == ()
+    assert index.opened["seldom"][1] == (0,)
+
+
+def test_every_registered_enhanced_code_says_something() -> None:
+    """RFC 3463 and the registry of RFC 5248, as of 2024-12."""
+    last = {1: 10, 2: 4, 3: 6, 4: 7, 5: 6, 6: 10, 7: 30}
+    # X.1.5 says the address is good; X.7.28 and later are in use with more than one meaning.
+    missing = [
+        f"x.{subject}.{detail}"
+        for subject, details in last.items()
+        for detail in range(details + 1)
+        if f"x.{subject}.{detail}" not in store.load().codes
+    ]
+    assert missing == []
 
 
 def test_bad_weights_of_a_code_are_refused() -> None:
