@@ -1,0 +1,398 @@
+"""The relay's hands: one connection to a next hop that carries many messages, one after the other.
+
+Enters: a place, how to encrypt, whom to be; then transactions in wire form. Leaves: a ``Carried``
+for each: which reply each recipient got, at which stage, or the NetworkFailure that ended it.
+Called by ``send.deliver``'s pool. ``protocol.smtp.Connection`` is the client; commands are
+pipelined where the server offers it (RFC 2920).
+
+What can fail: ``open`` raises NetworkFailure, or Refused with the reply that said no. ``carry``
+never raises: a connection that breaks is told in its result, with the recipients whose fate is not
+known (the end of data was sent, no answer came) marked by ``Carried.unsure``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from posthouse.flow import Failure, NetworkFailure, Security, Stage
+from posthouse.protocol.smtp import command as c
+from posthouse.protocol.smtp.connection import Connection, MessageData, Role
+from posthouse.protocol.smtp.errors import LocalProtocolError
+from posthouse.protocol.smtp.events import RemoteError, ReplyReceived
+from posthouse.protocol.smtp.reply import Reply
+
+CONNECT: Final = 30.0  # seconds
+COMMAND: Final = 300.0  # seconds for a reply (RFC 5321 section 4.5.3.2)
+END: Final = 600.0  # seconds for the reply to the end of data (section 4.5.3.2.6)
+KEEP_ALIVE: Final = 30  # seconds of silence before TCP asks whether the peer is there, and between
+
+
+class Refused(Exception):
+    """The server said no before any message: to the connection, EHLO, STARTTLS or the login."""
+
+    def __init__(self, stage: Stage, reply: Reply) -> None:
+        super().__init__(f"{stage}: {reply}")
+        self.stage = stage
+        self.reply = reply
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """How one transaction went: each recipient with its reply, and where that was given."""
+
+    replies: Mapping[str, tuple[Stage, Reply]] = field(default_factory=dict)
+    failure: NetworkFailure | None = None  # for the recipients without a reply
+    unsure: bool = False  # the failure came after the end of data: it may have been delivered
+
+
+class Carrier(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, *, lmtp: bool = False, tls: bool = False) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._connection = Connection(Role.CLIENT, lmtp=lmtp, tls=tls)
+        self._transport: asyncio.Transport | None = None
+        self._waiting: asyncio.Future[Reply] | None = None  # one command, while opening
+        self._early: Reply | None = None
+        self._work: _Work | None = None
+        self.failure: NetworkFailure | None = None
+        self.deadline = self._loop.time() + COMMAND  # the pool's sweep ends us after it
+        self.carried = 0  # transactions
+        self.opened = self._loop.time()
+        self.used = self.opened  # when the last transaction ended
+
+    # -- opening
+
+    async def open(
+        self,
+        address: str,
+        port: int,
+        *,
+        security: Security = Security.NONE,
+        context: ssl.SSLContext | None = None,
+        host: str = "",
+        source: str | None = None,
+        seconds: float = CONNECT,
+    ) -> None:
+        """Connect and hear the greeting. Raises NetworkFailure or Refused."""
+        implicit = security is Security.TLS
+        where = {"local_addr": (source, 0)} if source else {}
+        try:
+            async with asyncio.timeout(seconds):
+                await self._loop.create_connection(
+                    lambda: self,
+                    address,
+                    port,
+                    ssl=context if implicit else None,
+                    server_hostname=(host or address) if implicit else None,
+                    **cast(Any, where),
+                )
+        except (OSError, TimeoutError) as error:
+            raise failure_of(error, host or address, port) from error
+        self._keep_alive()
+        self._expect(Stage.GREETING, await self._next())
+
+    async def hello(self, name: str) -> None:
+        """EHLO, HELO where it is not known; LHLO for LMTP. Raises Refused, NetworkFailure."""
+        if self._connection.lmtp:
+            self._expect(Stage.EHLO, await self.ask(c.Lhlo(name)))
+            return
+        reply = await self.ask(c.Ehlo(name))
+        if reply.code in (500, 501, 502, 504, 550):  # RFC 5321 section 3.2
+            reply = await self.ask(c.Helo(name))
+        self._expect(Stage.EHLO, reply)
+
+    async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
+        """STARTTLS and the handshake; EHLO has to be said again. Raises Refused, NetworkFailure."""
+        self._expect(Stage.TLS, await self.ask(c.StartTls()))
+        transport = self._transport
+        if transport is None:
+            raise NetworkFailure(Failure.CLOSED, Stage.TLS, host=host)
+        try:
+            secure = await self._loop.start_tls(
+                transport, self, context, server_hostname=host, ssl_handshake_timeout=CONNECT
+            )
+        except (OSError, ConnectionError) as error:
+            raise failure_of(error, host, 0) from error
+        self._transport = cast(asyncio.Transport, secure)
+        self._connection.tls_started()
+
+    async def ask(self, command: c.Command) -> Reply:
+        """One command and its reply. Raises NetworkFailure."""
+        self._write(self._connection.send(command))
+        return await self._next()
+
+    @property
+    def extensions(self) -> Mapping[str, str]:
+        """What the server offers."""
+        return self._connection.extensions
+
+    @property
+    def tls(self) -> Any:
+        """The ``ssl`` object, None without TLS."""
+        return self._transport.get_extra_info("ssl_object") if self._transport else None
+
+    @property
+    def peer(self) -> str:
+        """The address we are connected to."""
+        name = self._transport.get_extra_info("peername") if self._transport else None
+        return str(name[0]) if name else ""
+
+    # -- carrying
+
+    def carry(
+        self, mail: c.Mail, recipients: Sequence[c.Rcpt], content: bytes
+    ) -> asyncio.Future[Carried]:
+        """Hand over one message (wire form; as it is where BODY=BINARYMIME)."""
+        work = _Work(self._loop.create_future(), mail, recipients, content)
+        self._work = work
+        self.deadline = self._loop.time() + COMMAND
+        if self.failure is not None or self._transport is None:
+            self._finish(self.failure or NetworkFailure(Failure.CLOSED, Stage.MAIL))
+            return work.done
+        self._send_commands(work)
+        return work.done
+
+    def quit(self) -> None:
+        """Say QUIT without waiting for the answer; it is over anyway."""
+        with contextlib.suppress(LocalProtocolError):
+            self._write(self._connection.send(c.Quit()))
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self, failure: NetworkFailure) -> None:
+        """The time is over: tell whoever waits, and hang up."""
+        self._broken(failure)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _send_commands(self, work: _Work) -> None:
+        """All commands at once where the server takes them so, else the next one."""
+        grouped = "PIPELINING" in self._connection.extensions
+        out = []
+        while work.commands:
+            out.append(self._connection.send(work.commands.popleft()))
+            work.owed += 1
+            if not grouped:
+                break
+        self._write(b"".join(out))
+
+    def _replied(self, event: ReplyReceived) -> None:
+        if event.continued:
+            return
+        if event.unsolicited or self._work is None:
+            if self._waiting is not None and not self._waiting.done():
+                self._waiting.set_result(event.reply)
+            elif not event.unsolicited:
+                self._early = event.reply  # the greeting may be there before we ask for it
+            else:  # 421 before a time-out (RFC 5321 section 3.8)
+                self._broken(NetworkFailure(Failure.CLOSED, Stage.ANY, text=str(event.reply)))
+            return
+        self._advance(self._work, event.command, event.reply)
+
+    def _advance(self, work: _Work, command: c.Command | None, reply: Reply) -> None:
+        work.owed -= 1
+        if isinstance(command, c.Mail):
+            if not reply.is_success:
+                work.refuse_all(Stage.MAIL, reply)
+        elif isinstance(command, c.Rcpt):
+            work.recipient(command.recipient, reply)
+        elif isinstance(command, c.Data):
+            self._data(work, reply)
+            return
+        elif isinstance(command, c.MessageEnd | c.Bdat):
+            work.ended(command, reply, lmtp=self._connection.lmtp)
+            if work.owed == 0:
+                self._finish(None)
+            return
+        elif isinstance(command, c.Rset):
+            self._finish(None)
+            return
+        if reply.code == 421:
+            self._broken(NetworkFailure(Failure.CLOSED, Stage.ANY, text=str(reply)))
+        elif work.owed == 0:
+            self._after_group(work)
+
+    def _after_group(self, work: _Work) -> None:
+        """One at a time: the next command, unless nobody is left to send to."""
+        if work.commands and not work.accepted and not isinstance(work.commands[0], c.Rcpt):
+            work.commands.clear()
+        if work.refused_sender or (not work.commands and not work.accepted):
+            work.commands.clear()
+            self._reset(work)
+            return
+        self._send_commands(work)
+
+    def _data(self, work: _Work, reply: Reply) -> None:
+        if reply.is_intermediate:
+            # A 354 without an accepted recipient: the end has to be said all the same (RFC 2920).
+            self.deadline = self._loop.time() + END
+            content = work.content if work.accepted else b""
+            work.sent = bool(work.accepted)
+            try:
+                out = self._connection.send(MessageData(content, wire=True)) if content else b""
+                self._write(out, self._connection.send(c.MessageEnd()))
+                # In LMTP each accepted recipient gets its own reply (RFC 2033 section 4.2).
+                work.owed = len(work.accepted) if self._connection.lmtp else 1
+            except LocalProtocolError:
+                work.refuse_all(Stage.DATA, Reply.make(554, "The message is malformed", "5.6.0"))
+                self.abort(NetworkFailure(Failure.CLOSED, Stage.DATA))
+            return
+        for recipient in work.accepted:
+            work.replies.setdefault(recipient, (Stage.DATA, reply))
+        if work.owed == 0:
+            self._reset(work)
+
+    def _reset(self, work: _Work) -> None:
+        """Nothing will be sent: the server forgets the transaction, and so do we."""
+        work.owed += 1
+        self._write(self._connection.send(c.Rset()))
+
+    def _finish(self, failure: NetworkFailure | None) -> None:
+        work, self._work = self._work, None
+        if work is None:
+            return
+        self.carried += 1
+        self.used = self._loop.time()
+        self.deadline = self.used + COMMAND
+        if not work.done.done():
+            work.done.set_result(Carried(work.replies, failure, failure is not None and work.sent))
+
+    # -- what the loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self._transport is None:
+            self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        for event in self._connection.receive(data):
+            if isinstance(event, ReplyReceived):
+                self._replied(event)
+            elif isinstance(event, RemoteError):
+                self.abort(NetworkFailure(Failure.BAD_REPLY, Stage.ANY, reason=event.reason))
+                return
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        kind = Failure.RESET if exc is not None else Failure.CLOSED
+        self._broken(NetworkFailure(kind, Stage.ANY, host=self.peer))
+
+    # -- helpers
+
+    def _broken(self, failure: NetworkFailure) -> None:
+        self.failure = self.failure or failure
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(self.failure)
+        self._finish(self.failure)
+
+    async def _next(self) -> Reply:
+        if self.failure is not None:
+            raise self.failure
+        if self._early is not None:
+            early, self._early = self._early, None
+            return early
+        self._waiting = self._loop.create_future()
+        try:
+            async with asyncio.timeout(COMMAND):
+                return await self._waiting
+        except TimeoutError:
+            raise NetworkFailure(Failure.SILENT, Stage.ANY, seconds=COMMAND) from None
+        finally:
+            self._waiting = None
+
+    def _expect(self, stage: Stage, reply: Reply) -> None:
+        if not reply.is_success:
+            raise Refused(stage, reply)
+
+    def _write(self, *pieces: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.writelines(pieces)
+
+    def _keep_alive(self) -> None:
+        """A peer that vanished is noticed after at most 30 + 3 x 30 seconds."""
+        sock = self._transport.get_extra_info("socket") if self._transport else None
+        if sock is None:
+            return
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in (
+            ("TCP_KEEPIDLE", KEEP_ALIVE),
+            ("TCP_KEEPINTVL", KEEP_ALIVE),
+            ("TCP_KEEPCNT", 3),
+        ):
+            if hasattr(socket, name):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+class _Work:
+    """One transaction on its way."""
+
+    __slots__ = (
+        "accepted",
+        "commands",
+        "content",
+        "done",
+        "owed",
+        "recipients",
+        "refused_sender",
+        "replies",
+        "sent",
+    )
+
+    def __init__(
+        self,
+        done: asyncio.Future[Carried],
+        mail: c.Mail,
+        recipients: Sequence[c.Rcpt],
+        content: bytes,
+    ) -> None:
+        self.done = done
+        self.content = content
+        self.recipients = [r.recipient for r in recipients]
+        self.commands: deque[c.Command] = deque((mail, *recipients, c.Data()))
+        self.accepted: list[str] = []
+        self.replies: dict[str, tuple[Stage, Reply]] = {}
+        self.refused_sender = False
+        self.owed = 0  # replies to come
+        self.sent = False  # the end of data is on its way: whatever happens now is not certain
+
+    def refuse_all(self, stage: Stage, reply: Reply) -> None:
+        self.refused_sender = True
+        for recipient in self.recipients:
+            self.replies.setdefault(recipient, (stage, reply))
+
+    def recipient(self, recipient: str, reply: Reply) -> None:
+        if reply.is_success:
+            self.accepted.append(recipient)
+        elif not self.refused_sender:
+            self.replies[recipient] = (Stage.RCPT, reply)
+
+    def ended(self, command: c.Command, reply: Reply, *, lmtp: bool) -> None:
+        one = command.recipient if isinstance(command, c.MessageEnd) else ""
+        for recipient in [one] if lmtp and one else self.accepted:
+            self.replies.setdefault(recipient, (Stage.DATA, reply))
+
+
+def failure_of(error: BaseException, host: str, port: int) -> NetworkFailure:
+    """What the loop's exceptions mean in our words."""
+    detail: dict[str, Any] = {"host": host, "port": port} if port else {"host": host}
+    if isinstance(error, ssl.SSLCertVerificationError):
+        kind, stage = Failure.CERTIFICATE, Stage.TLS
+        detail["reason"] = error.verify_message
+    elif isinstance(error, ssl.SSLError):
+        kind, stage = Failure.TLS_HANDSHAKE, Stage.TLS
+        detail["reason"] = error.reason or ""
+    elif isinstance(error, ConnectionRefusedError):
+        kind, stage = Failure.REFUSED, Stage.CONNECT
+    elif isinstance(error, ConnectionResetError):
+        kind, stage = Failure.RESET, Stage.CONNECT
+    elif isinstance(error, TimeoutError):
+        kind, stage = Failure.TIMEOUT, Stage.CONNECT
+    else:
+        kind, stage = Failure.UNREACHABLE, Stage.CONNECT
+    return NetworkFailure(kind, stage, **detail)

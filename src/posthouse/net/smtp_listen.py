@@ -1,0 +1,358 @@
+"""The relay's ear: SMTP sessions on sockets, as fast as one event loop goes.
+
+Enters: octets from many clients, and a ``Session`` for each that decides. Leaves: replies in the
+order the commands came, written together where they can be. Called by the daemon, which makes the
+listeners. The protocol itself is ``protocol.smtp.Connection``, as everywhere; ``net.smtp_server``
+serves the same on streams, one await after the other, for fakes and tests.
+
+What is fixed here, whoever decides: octets injected behind STARTTLS are thrown away; a message with
+a bare CR or LF is refused and the connection closed (CVE-2023-51764 and its kin); a client that is
+silent, too slow or errs too often is ended with 421. Nothing raises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, cast
+
+from posthouse.protocol.smtp import command as c
+from posthouse.protocol.smtp.connection import Connection, Role
+from posthouse.protocol.smtp.errors import LocalProtocolError
+from posthouse.protocol.smtp.events import BodyChunk, BodyEnd, CommandReceived, Event, Refused
+from posthouse.protocol.smtp.reply import Reply
+from posthouse.protocol.smtp.state import State
+
+ERRORS: Final = 20  # refused commands before the session ends, as in Postfix
+WAIT: Final = 300.0  # seconds for the next command or data (RFC 5321 section 4.5.3.2.7)
+SWEEP: Final = 1.0  # seconds between looks for sessions that are over their time
+WHOLE: Final = 3600.0  # seconds one session may last; who sends for longer connects again
+UNWRITTEN: Final = 65_536  # octets of replies a client may leave unread before it is cut off
+
+_BARE: Final = Reply.make(521, "Bare CR or LF in the message", "5.5.2")
+_SLOW: Final = Reply.make(421, "Timed out, closing connection", "4.4.2")
+_ENOUGH: Final = Reply.make(421, "Too many errors, closing connection", "4.7.0")
+_SHUT: Final = Reply.make(421, "Shutting down, try again soon", "4.3.2")
+_LATER: Final = Reply.make(451, "Local error, try again later", "4.3.0")
+
+Answer = Reply | Awaitable[Reply]
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end."""
+
+    address: str
+    port: int
+    tls: bool
+    certificate: Any = None  # as ``ssl`` gives it, where one was asked for
+    version: str = ""  # of TLS, with its cipher
+
+
+class Session(Protocol):
+    """Who decides, in one connection. An answer that has to wait is an awaitable."""
+
+    def greet(self, peer: Peer) -> Answer:
+        """The first words: 220, or a refusal."""
+        ...
+
+    def command(self, command: c.Command, connection: Connection) -> Answer:
+        """A command that is in order. AUTH's further lines come here as ``AuthResponse``."""
+        ...
+
+    def body(self, data: bytes) -> None:
+        """Octets of the message (wire form after DATA, as they are after BDAT)."""
+        ...
+
+    def ended(self, end: BodyEnd, connection: Connection) -> Answer:
+        """The message, or one chunk of it, is complete."""
+        ...
+
+    def secured(self, peer: Peer) -> None:
+        """TLS is up: what was known before is forgotten."""
+        ...
+
+    def closed(self, reason: str) -> None:
+        """The connection is over."""
+        ...
+
+
+class Listener:
+    """The owner of the sessions of one or more sockets."""
+
+    def __init__(
+        self,
+        make: Callable[[], Session],
+        *,
+        tls: Callable[[], ssl.SSLContext] | None = None,
+        wait: float = WAIT,
+        whole: float = WHOLE,
+        errors: int = ERRORS,
+        most: int = 10_000,
+    ) -> None:
+        self.make = make
+        self.tls = tls  # asked for each handshake, so that a new certificate needs no restart
+        self.wait = wait
+        self.whole = whole
+        self.errors = errors
+        self.most = most  # sessions at once
+        self.sessions: set[_Protocol] = set()
+        self._sweeper: asyncio.Task[None] | None = None
+        self._servers: list[asyncio.Server] = []
+
+    async def listen(self, **where: Any) -> asyncio.Server:
+        """Open a socket; ``where`` are ``create_server``'s words. ``ssl`` makes it implicit TLS."""
+        loop = asyncio.get_running_loop()
+        implicit = where.get("ssl") is not None
+        server = await loop.create_server(lambda: _Protocol(self, implicit), backlog=1024, **where)
+        self._servers.append(server)
+        if self._sweeper is None:
+            self._sweeper = asyncio.create_task(self._sweep())
+        return server
+
+    async def close(self, *, patience: float = 10.0) -> None:
+        """Take no more, let those who are in the middle of a message finish it, then end."""
+        for server in self._servers:
+            server.close()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + patience
+        for session in list(self.sessions):
+            session.shut()
+        while self.sessions and loop.time() < until:  # noqa: ASYNC110  many to wait for
+            await asyncio.sleep(0.05)
+        for session in list(self.sessions):
+            session.end(_SHUT, "shutdown")
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+
+    async def _sweep(self) -> None:
+        """One timer for all: a call_later for each command costs more than the command."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SWEEP)
+            now = loop.time()
+            for session in [s for s in self.sessions if s.overdue(now)]:
+                session.end(_SLOW, "timeout")
+
+
+class _Protocol(asyncio.Protocol):
+    """One connection."""
+
+    __slots__ = (
+        "_begun",
+        "_busy",
+        "_connection",
+        "_early",
+        "_errors",
+        "_events",
+        "_heard",
+        "_listener",
+        "_loop",
+        "_out",
+        "_securing",
+        "_session",
+        "_shutting",
+        "_tls",
+        "_transport",
+    )
+
+    def __init__(self, listener: Listener, implicit: bool) -> None:
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
+        self._tls = implicit
+        self._connection = Connection(Role.SERVER, tls=implicit)
+        self._session = listener.make()
+        self._events: list[Event] = []
+        self._out: list[bytes] = []
+        self._busy: asyncio.Task[None] | None = None  # an answer that waits
+        self._errors = 0
+        self._shutting = False
+        self._securing = False  # the plain stream is in the hands of TLS
+        self._early = b""
+        self._begun = self._heard = self._loop.time()
+        self._transport: asyncio.Transport | None = None
+
+    # -- what the loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self._transport is not None:  # after STARTTLS: the same session on an encrypted stream
+            return
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=UNWRITTEN)
+        self._listener.sessions.add(self)
+        if len(self._listener.sessions) > self._listener.most:
+            self.end(Reply.make(421, "Too many connections, try again later", "4.7.0"), "crowded")
+            return
+        self._answer(self._session.greet(self._peer()), self._said)
+        self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = self._loop.time()
+        if self._securing:
+            # Decrypted already, and here before ``start_tls`` has given us the new transport.
+            self._early += data
+            return
+        self._events += self._connection.receive(data)
+        if self._busy is None:
+            self._work()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def pause_writing(self) -> None:
+        """The client asks and does not listen: that costs us memory."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._listener.sessions.discard(self)
+        if self._busy is not None:
+            self._busy.cancel()
+        self._session.closed("lost" if exc else "closed")
+
+    # -- time
+
+    def overdue(self, now: float) -> bool:
+        """Whether the client was silent for too long, or has been here for too long."""
+        if self._busy is not None:
+            return False
+        return now - self._heard > self._listener.wait or now - self._begun > self._listener.whole
+
+    def shut(self) -> None:
+        """End as soon as no message is under way."""
+        self._shutting = True
+        if self._busy is None and self._connection.state not in (State.DATA, State.BDAT):
+            self.end(_SHUT, "shutdown")
+
+    def end(self, reply: Reply, reason: str) -> None:
+        """Say 421 and hang up."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        with contextlib.suppress(LocalProtocolError):  # amid a message no reply is understood
+            self._out.append(self._connection.send(reply))
+        self._flush()
+        self._transport.close()
+        self._session.closed(reason)
+
+    # -- the work
+
+    def _work(self) -> None:
+        """Everything that can be answered now; then all answers in one write."""
+        while self._events and self._busy is None:
+            self._event(self._events.pop(0))
+        self._flush()
+
+    def _event(self, event: Event) -> None:
+        if isinstance(event, CommandReceived):
+            self._answer(self._session.command(event.command, self._connection), self._said)
+        elif isinstance(event, BodyChunk):
+            self._session.body(event.data)
+        elif isinstance(event, BodyEnd):
+            facts = event.facts
+            if event.last and not event.chunked and (facts.bare_lf or facts.bare_cr):
+                self._said(_BARE)
+                self._hang_up()
+            else:
+                self._answer(self._session.ended(event, self._connection), self._said)
+        elif isinstance(event, Refused):
+            self._said(event.reply)
+            if event.fatal:
+                self._hang_up()
+
+    def _answer(self, answer: Answer, then: Callable[[Reply], None]) -> None:
+        if isinstance(answer, Reply):
+            then(answer)
+            return
+        if self._transport is not None:
+            self._transport.pause_reading()  # what it sends meanwhile stays in the kernel
+        self._busy = self._loop.create_task(self._wait(answer, then))
+
+    async def _wait(self, answer: Awaitable[Reply], then: Callable[[Reply], None]) -> None:
+        try:
+            reply = await answer
+        except asyncio.CancelledError:
+            raise
+        except Exception:  # a bug must not take the client's message with it
+            self._loop.call_exception_handler({"message": "a session failed", "session": self})
+            reply = _LATER
+        self._busy = None
+        self._heard = self._loop.time()
+        then(reply)
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+        self._work()
+
+    def _said(self, reply: Reply) -> None:
+        """A reply to the oldest command; what was pipelined behind it can be looked at now."""
+        connection = self._connection
+        self._out.append(connection.send(reply))
+        state = connection.state
+        if state is State.TLS:
+            self._upgrade()
+            return
+        if state is State.CLOSED:
+            self._hang_up()
+            return
+        if reply.code >= 400:
+            self._errors += 1
+            if self._errors >= self._listener.errors:
+                self.end(_ENOUGH, "errors")
+                return
+        if self._shutting and state not in (State.DATA, State.BDAT):
+            self.end(_SHUT, "shutdown")
+            return
+        self._events += connection.receive(b"")
+
+    def _flush(self) -> None:
+        if self._out and self._transport is not None:
+            self._transport.write(b"".join(self._out) if len(self._out) > 1 else self._out[0])
+            self._out.clear()
+
+    def _hang_up(self) -> None:
+        self._events.clear()
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
+
+    def _upgrade(self) -> None:
+        """STARTTLS was agreed: everything the client sent before the handshake is thrown away."""
+        self._flush()
+        self._events.clear()
+        if self._transport is not None:
+            self._transport.pause_reading()
+        self._busy = self._loop.create_task(self._handshake())
+
+    async def _handshake(self) -> None:
+        transport, context = self._transport, self._listener.tls
+        if transport is None or context is None:
+            raise RuntimeError("STARTTLS was agreed without a certificate")
+        self._securing = True
+        try:
+            secure = await self._loop.start_tls(
+                transport, self, context(), server_side=True, ssl_handshake_timeout=30
+            )
+        except (OSError, ssl.SSLError, asyncio.CancelledError, ConnectionError):
+            transport.abort()
+            return
+        self._transport = cast(asyncio.Transport, secure)
+        self._connection.tls_started()
+        self._tls = True
+        self._busy = None
+        self._heard = self._loop.time()
+        self._securing = False
+        self._session.secured(self._peer())
+        early, self._early = self._early, b""
+        if early:
+            self.data_received(early)
+
+    def _peer(self) -> Peer:
+        if self._transport is None:
+            return Peer("", 0, self._tls)
+        name = self._transport.get_extra_info("peername") or ("", 0)
+        tls = self._transport.get_extra_info("ssl_object")
+        version = f"{tls.version()} {(tls.cipher() or ('',))[0]}" if tls is not None else ""
+        certificate = self._transport.get_extra_info("peercert") if tls is not None else None
+        return Peer(str(name[0]), int(name[1]), self._tls, certificate, version)

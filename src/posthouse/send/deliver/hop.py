@@ -1,0 +1,55 @@
+"""A next hop: where it is, how it is reached, how much it gets at once: configuration, as facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from posthouse.flow import Secret, Security
+
+POOL: Final = 50  # connections at once to one hop
+REUSE: Final = 1_000  # messages over one connection; providers close after some hundreds anyway
+IDLE: Final = 5.0  # seconds an unused connection is kept
+LIFETIME: Final = 600.0  # seconds a connection is used before a fresh one takes its place
+START: Final = 5  # connections to begin with, before the hop has shown what it takes
+
+
+class TlsPolicy(StrEnum):
+    """How much encryption a hop must offer."""
+
+    VERIFIED = "verified"  # TLS with a certificate good for the host's name
+    REQUIRED = "required"  # TLS, whatever the certificate
+    OPPORTUNISTIC = "opportunistic"  # TLS where it is offered (RFC 7435)
+    NONE = "none"  # never: for this machine's own network
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One server of a hop. Lower ``priority`` first; ``weight`` among equals (as RFC 2782)."""
+
+    host: str
+    port: int
+    priority: int = 0
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One next hop."""
+
+    name: str
+    targets: tuple[Target, ...] = ()  # () where the recipient's MX decides
+    security: Security = Security.STARTTLS
+    tls: TlsPolicy = TlsPolicy.OPPORTUNISTIC
+    ca_file: str | None = None
+    user: str = ""
+    secret: Secret | None = field(default=None, repr=False)
+    lmtp: bool = False
+    pool: int = POOL
+    reuse: int = REUSE
+    idle: float = IDLE
+    lifetime: float = LIFETIME
+    interval: float = 0.0  # seconds at least between two messages: pacing
+    ehlo: str = ""
+    source: str | None = None  # the address to connect from

@@ -1,0 +1,237 @@
+"""The connections to one hop: opened as needed, used again, never more than allowed.
+
+Enters: tasks (a letter and those of its recipients that go this way). Leaves: each task with its
+``Carried``, by ``report``. The owner of the hop's connections, its waiting tasks and its speed:
+slow start, one connection more for each success, half of them after a sign of overload (421, a
+connection refused or broken), one message each ``interval`` where pacing is asked for.
+
+Called by ``dispatch``. Nothing raises; a hop that can't be reached fails its tasks one batch at a
+time, so that the queue's own schedule decides when to try again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from posthouse.flow import Failure, Letter, NetworkFailure, Stage
+from posthouse.net.smtp_carry import Carried, Carrier, Refused
+from posthouse.protocol.smtp import command as c
+from posthouse.send.deliver.hop import START, Hop
+
+SWEEP: Final = 1.0  # seconds between looks for connections that are over their time
+OVERLOAD: Final = frozenset({421, 450, 451, 452, 454})  # greetings and replies that mean "slower"
+
+
+class Connector(Protocol):
+    """Makes a connection that is ready to carry: addresses, TLS, login are its business."""
+
+    def __call__(self, hop: Hop) -> Awaitable[Carrier]:
+        """Raises NetworkFailure or Refused."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A letter, and the recipients of it that go to this hop."""
+
+    letter: Letter
+    items: tuple[int, ...]  # indexes into ``letter.recipients``
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """Their addresses."""
+        return tuple(self.letter.recipients[n].address for n in self.items)
+
+
+Report = Callable[[Task, Carried, Carrier | None], None]
+
+
+class Pool:
+    """See the module. ``now`` gives monotonic seconds."""
+
+    def __init__(
+        self,
+        hop: Hop,
+        connect: Connector,
+        report: Report,
+        *,
+        now: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.hop = hop
+        self._connect = connect
+        self._report = report
+        self._now = now
+        self._sleep = sleep
+        self._waiting: deque[Task] = deque()
+        self._idle: list[Carrier] = []
+        self._busy: dict[Carrier, Task] = {}
+        self._opening: set[asyncio.Task[None]] = set()
+        self._allowed = float(min(START, hop.pool))
+        self._next = float("-inf")  # when pacing lets the next message go
+        self._pacing: asyncio.Task[None] | None = None
+        self._sweeper = asyncio.create_task(self._sweep())
+        self.opened = 0
+
+    @property
+    def open(self) -> int:
+        """Connections there are, and those being opened."""
+        return len(self._idle) + len(self._busy) + len(self._opening)
+
+    @property
+    def waiting(self) -> int:
+        """Tasks without a connection yet."""
+        return len(self._waiting)
+
+    def add(self, task: Task) -> None:
+        """Carry this."""
+        self._waiting.append(task)
+        self._fill()
+
+    async def close(self) -> None:
+        """Let go of all connections. Tasks that wait stay in the queue, on the disk."""
+        self._waiting.clear()
+        self._sweeper.cancel()
+        for opening in list(self._opening):
+            opening.cancel()
+        for carrier in [*self._idle, *self._busy]:
+            carrier.quit()
+        self._idle.clear()
+
+    # -- who carries what
+
+    def _fill(self) -> None:
+        """Give waiting tasks to idle connections, and open more where that is not enough."""
+        if self.hop.interval and not self._may_go():
+            return
+        while self._waiting and self._idle:
+            self._start(self._idle.pop(), self._waiting.popleft())
+            if self.hop.interval:
+                return
+        wanted = min(len(self._waiting), int(self._allowed) - self.open)
+        if self.hop.interval:
+            wanted = min(wanted, 1 - self.open)
+        for _ in range(wanted):
+            opening = asyncio.create_task(self._open())
+            self._opening.add(opening)
+
+    def _start(self, carrier: Carrier, task: Task) -> None:
+        letter = task.letter
+        mail = c.Mail(letter.sender, _mail_parameters(letter, carrier))
+        recipients = [
+            c.Rcpt(letter.recipients[n].address, _rcpt_parameters(letter, n, carrier))
+            for n in task.items
+        ]
+        self._busy[carrier] = task
+        self._next = self._now() + self.hop.interval
+        done = carrier.carry(mail, recipients, letter.content)
+        done.add_done_callback(lambda future: self._done(carrier, task, future.result()))
+
+    def _done(self, carrier: Carrier, task: Task, carried: Carried) -> None:
+        self._busy.pop(carrier, None)
+        slower = carried.failure is not None or any(
+            reply.code == 421 for _, reply in carried.replies.values()
+        )
+        self._adapt(slower=slower)
+        if carried.failure is None and self._keep(carrier):
+            self._idle.append(carrier)
+        else:
+            carrier.quit()
+        self._report(task, carried, carrier)
+        self._fill()
+
+    def _keep(self, carrier: Carrier) -> bool:
+        fresh = self._now() - carrier.opened < self.hop.lifetime
+        return carrier.failure is None and carrier.carried < self.hop.reuse and fresh
+
+    def _adapt(self, *, slower: bool) -> None:
+        if slower:
+            self._allowed = max(1.0, self._allowed / 2)
+        elif self._allowed < self.hop.pool:
+            self._allowed = min(float(self.hop.pool), self._allowed + 1)
+
+    async def _open(self) -> None:
+        """One more connection; where it fails, the tasks that wait fail with it."""
+        me = asyncio.current_task()
+        try:
+            carrier = await self._connect(self.hop)
+        except (NetworkFailure, Refused) as error:
+            self._forget(me)
+            self._adapt(slower=True)
+            if self.open == 0:
+                self._fail(error)
+            return
+        except BaseException:
+            self._forget(me)
+            raise
+        self._forget(me)
+        self.opened += 1
+        self._idle.append(carrier)
+        self._fill()
+
+    def _forget(self, opening: asyncio.Task[None] | None) -> None:
+        if opening is not None:
+            self._opening.discard(opening)
+
+    def _fail(self, error: NetworkFailure | Refused) -> None:
+        """Nobody can be reached: everything that waits goes back to the queue's schedule."""
+        tasks, self._waiting = list(self._waiting), deque()
+        for task in tasks:
+            if isinstance(error, Refused):
+                replies = dict.fromkeys(task.recipients, (error.stage, error.reply))
+                carried = Carried(replies)
+            else:
+                carried = Carried(failure=error)
+            self._report(task, carried, None)
+
+    # -- pacing and time
+
+    def _may_go(self) -> bool:
+        wait = self._next - self._now()
+        if wait <= 0 and not self._busy:
+            return True
+        if self._pacing is None and not self._busy:
+            self._pacing = asyncio.create_task(self._pace(wait))
+        return False
+
+    async def _pace(self, seconds: float) -> None:
+        await self._sleep(seconds)
+        self._pacing = None
+        self._fill()
+
+    async def _sweep(self) -> None:
+        """Idle connections are let go, those that hang are ended."""
+        while True:
+            await asyncio.sleep(SWEEP)
+            loop_time, now = asyncio.get_running_loop().time(), self._now()
+            for carrier in [k for k in self._busy if k.deadline < loop_time]:
+                carrier.abort(NetworkFailure(Failure.SILENT, Stage.ANY))
+            for carrier in [k for k in self._idle if self._stale(k, now)]:
+                self._idle.remove(carrier)
+                carrier.quit()
+
+    def _stale(self, carrier: Carrier, now: float) -> bool:
+        return carrier.failure is not None or now - carrier.used > self.hop.idle
+
+
+def _mail_parameters(letter: Letter, carrier: Carrier) -> dict[str, str | None]:
+    """What of the client's parameters this server knows (RFC 3461, RFC 6152, RFC 6531)."""
+    offered = carrier.extensions
+    params: dict[str, str | None] = {}
+    if "SIZE" in offered:
+        params["SIZE"] = str(len(letter.content))
+    for name, needs in (("BODY", "8BITMIME"), ("SMTPUTF8", "SMTPUTF8"), ("RET", "DSN")):
+        if name in letter.params and needs in offered:
+            params[name] = letter.params[name]
+    if "ENVID" in letter.params and "DSN" in offered:
+        params["ENVID"] = letter.params["ENVID"]
+    return params
+
+
+def _rcpt_parameters(letter: Letter, n: int, carrier: Carrier) -> dict[str, str | None]:
+    params = letter.recipients[n].params
+    return dict(params) if params and "DSN" in carrier.extensions else {}

@@ -1,0 +1,392 @@
+"""The relay's ear and hands, talking to each other on loopback: ``Listener`` and ``Carrier``."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import pytest
+
+from fakes.certs import Authority
+from posthouse.flow import Failure, Letter, NetworkFailure, Recipient, Security, Stage
+from posthouse.net.smtp_carry import Carried, Carrier, Refused
+from posthouse.net.smtp_listen import Answer, Listener, Peer
+from posthouse.protocol.smtp import command as c
+from posthouse.protocol.smtp.connection import Connection
+from posthouse.protocol.smtp.events import BodyEnd
+from posthouse.protocol.smtp.reply import Reply
+from posthouse.send.deliver.hop import Hop
+from posthouse.send.deliver.pool import Pool, Task
+
+MESSAGE = b"Subject: x\r\n\r\n..a dot\r\n" + b"y" * 900 + b"\r\n"
+MAIL, BOB = c.Mail("alice@d.example"), c.Rcpt("bob@e.example")
+
+
+@dataclass
+class Desk:
+    """Answers as it is told, and keeps what it got."""
+
+    extensions: tuple[str, ...] = ("PIPELINING", "8BITMIME", "STARTTLS")
+    replies: dict[str, Reply] = field(default_factory=dict)  # by recipient or verb
+    delay: float = 0.0
+    messages: list[bytes] = field(default_factory=list)
+    verbs: list[str] = field(default_factory=list)
+    closed_with: list[str] = field(default_factory=list)
+    peers: list[Peer] = field(default_factory=list)
+
+    def session(self) -> Session:
+        return Session(self)
+
+
+class Session:
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.parts: list[bytes] = []
+
+    def greet(self, peer: Peer) -> Answer:
+        self.desk.peers.append(peer)
+        return self.desk.replies.get("GREETING", Reply(220, ("mx.e.example ESMTP",)))
+
+    def command(self, command: c.Command, connection: Connection) -> Answer:
+        self.desk.verbs.append(command.verb)
+        key = command.recipient if isinstance(command, c.Rcpt) else command.verb
+        if key in self.desk.replies:
+            return self.desk.replies[key]
+        match command:
+            case c.Ehlo() | c.Lhlo():
+                return Reply(250, ("mx.e.example", *self.desk.extensions))
+            case c.Data():
+                return Reply.make(354, "Go ahead")
+            case c.StartTls():
+                return Reply.make(220, "Go ahead", "2.0.0")
+            case c.Quit():
+                return Reply.make(221, "Bye", "2.0.0")
+        return Reply.make(250, "Ok", "2.0.0")
+
+    def body(self, data: bytes) -> None:
+        self.parts.append(data)
+
+    def ended(self, end: BodyEnd, connection: Connection) -> Answer:
+        self.desk.messages.append(b"".join(self.parts))
+        self.parts = []
+        reply = self.desk.replies.get(".", Reply.make(250, "Queued", "2.0.0"))
+        return self._later(reply) if self.desk.delay else reply
+
+    async def _later(self, reply: Reply) -> Reply:
+        await asyncio.sleep(self.desk.delay)
+        return reply
+
+    def secured(self, peer: Peer) -> None:
+        self.desk.peers.append(peer)
+
+    def closed(self, reason: str) -> None:
+        self.desk.closed_with.append(reason)
+
+
+@asynccontextmanager
+async def serving(desk: Desk, **more: object) -> AsyncIterator[int]:
+    listener = Listener(desk.session, **more)  # type: ignore[arg-type]
+    server = await listener.listen(host="127.0.0.1", port=0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        await listener.close(patience=0.2)
+
+
+@asynccontextmanager
+async def carrying(desk: Desk, **more: object) -> AsyncIterator[Carrier]:
+    async with serving(desk, **more) as port:
+        carrier = Carrier()
+        await carrier.open("127.0.0.1", port)
+        await carrier.hello("relay.d.example")
+        yield carrier
+        carrier.quit()
+
+
+async def carry(carrier: Carrier, *recipients: c.Rcpt) -> Carried:
+    async with asyncio.timeout(5):
+        return await carrier.carry(MAIL, recipients or (BOB,), MESSAGE)
+
+
+def codes(carried: Carried) -> dict[str, tuple[str, int]]:
+    return {r: (stage.value, reply.code) for r, (stage, reply) in carried.replies.items()}
+
+
+@pytest.mark.parametrize("extensions", [("PIPELINING",), ()])
+async def test_many_messages_on_one_connection(extensions: tuple[str, ...]) -> None:
+    desk = Desk(extensions)
+    async with carrying(desk) as carrier:
+        for _ in range(3):
+            assert codes(await carry(carrier)) == {"bob@e.example": ("data", 250)}
+    assert desk.messages == [MESSAGE] * 3
+
+
+@pytest.mark.parametrize("extensions", [("PIPELINING",), ()])
+async def test_one_recipient_refused_of_two(extensions: tuple[str, ...]) -> None:
+    carol = c.Rcpt("carol@e.example")
+    desk = Desk(extensions, {"bob@e.example": Reply.make(550, "No such user", "5.1.1")})
+    async with carrying(desk) as carrier:
+        got = codes(await carry(carrier, BOB, carol))
+        assert got == {"bob@e.example": ("rcpt", 550), "carol@e.example": ("data", 250)}
+        assert codes(await carry(carrier, carol)) == {"carol@e.example": ("data", 250)}
+    assert desk.messages == [MESSAGE] * 2
+
+
+@pytest.mark.parametrize("extensions", [("PIPELINING",), ()])
+@pytest.mark.parametrize(
+    ("verb", "stage"),
+    [("MAIL", "mail"), ("bob@e.example", "rcpt"), ("DATA", "data"), (".", "data")],
+)
+async def test_a_refusal_at_each_stage(extensions: tuple[str, ...], verb: str, stage: str) -> None:
+    desk = Desk(extensions, {verb: Reply.make(451, "Not now", "4.3.0")})
+    async with carrying(desk) as carrier:
+        assert codes(await carry(carrier)) == {"bob@e.example": (stage, 451)}
+        desk.replies.clear()
+        assert codes(await carry(carrier)) == {"bob@e.example": ("data", 250)}
+    assert desk.messages[-1:] == [MESSAGE]
+
+
+async def test_a_server_that_says_354_without_a_recipient_gets_an_empty_end() -> None:
+    desk = Desk(replies={"bob@e.example": Reply.make(550, "No", "5.1.1")})
+    async with carrying(desk) as carrier:
+        assert codes(await carry(carrier)) == {"bob@e.example": ("rcpt", 550)}
+        assert carrier.failure is None
+    assert desk.messages in ([], [b""])
+
+
+async def test_a_refused_greeting_and_a_closed_port() -> None:
+    async with serving(Desk(replies={"GREETING": Reply.make(554, "Go away", "5.7.1")})) as port:
+        with pytest.raises(Refused) as refused:
+            await Carrier().open("127.0.0.1", port)
+        assert (refused.value.stage, refused.value.reply.code) == (Stage.GREETING, 554)
+    with pytest.raises(NetworkFailure) as failed:
+        await Carrier().open("127.0.0.1", port)
+    assert failed.value.failure is Failure.REFUSED
+
+
+async def test_a_break_after_the_end_is_unsure_before_it_is_not() -> None:
+    for breaks_at, unsure in (("MAIL", False), (".", True)):
+        desk = Desk(delay=5 if breaks_at == "." else 0)
+        async with carrying(desk) as carrier:
+            if breaks_at == "MAIL":
+                carrier.abort(NetworkFailure(Failure.RESET, Stage.ANY))
+            work = carrier.carry(MAIL, [BOB], MESSAGE)
+            while breaks_at == "." and not desk.messages:
+                await asyncio.sleep(0.01)
+            carrier.abort(NetworkFailure(Failure.SILENT, Stage.ANY))
+            carried = await work
+            assert carried.failure is not None
+            assert carried.unsure is unsure
+
+
+async def test_starttls_and_a_certificate_that_is_judged(tmp_path) -> None:
+    authority = Authority(tmp_path)
+    server = authority.context(hosts=("mx.e.example",))
+    desk = Desk()
+    async with serving(desk, tls=lambda: server) as port:
+        carrier = Carrier()
+        await carrier.open("127.0.0.1", port)
+        await carrier.hello("relay.d.example")
+        await carrier.start_tls(authority.client_context(), "mx.e.example")
+        await carrier.hello("relay.d.example")
+        assert codes(await carry(carrier)) == {"bob@e.example": ("data", 250)}
+        assert [peer.tls for peer in desk.peers] == [False, True]
+        carrier.quit()
+        stranger = Carrier()
+        await stranger.open("127.0.0.1", port)
+        await stranger.hello("relay.d.example")
+        with pytest.raises(NetworkFailure) as failed:
+            await stranger.start_tls(ssl.create_default_context(), "mx.e.example")
+        assert failed.value.failure is Failure.CERTIFICATE
+
+
+async def test_implicit_tls(tmp_path) -> None:
+    authority = Authority(tmp_path)
+    desk = Desk(("PIPELINING",))
+    listener = Listener(desk.session)
+    context = authority.context(hosts=("mx.e.example",))
+    server = await listener.listen(host="127.0.0.1", port=0, ssl=context)
+    carrier = Carrier(tls=True)
+    await carrier.open(
+        "127.0.0.1",
+        server.sockets[0].getsockname()[1],
+        security=Security.TLS,
+        context=authority.client_context(),
+        host="mx.e.example",
+    )
+    await carrier.hello("relay.d.example")
+    assert codes(await carry(carrier)) == {"bob@e.example": ("data", 250)}
+    assert desk.peers[0].tls
+    await listener.close(patience=0)
+
+
+# What hostile clients send
+
+
+async def said(port: int, octets: bytes, *, then: float = 0.3) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(octets)
+    answer = b""
+    try:
+        while part := await asyncio.wait_for(reader.read(65536), then):
+            answer += part
+    except TimeoutError:
+        pass
+    writer.close()
+    return answer
+
+
+ENVELOPE = b"EHLO x\r\nMAIL FROM:<a@d.example>\r\nRCPT TO:<b@e.example>\r\nDATA\r\n"
+
+
+@pytest.mark.parametrize(
+    "end", [b"\n.\n", b"\n.\r\n", b"\r.\r\n", b"\r\n.\n", b"\r\n.\r", b"\r.\r", b"\r\n\x00.\r\n"]
+)
+async def test_no_false_end_smuggles_a_message(end: bytes) -> None:
+    desk = Desk()
+    async with serving(desk) as port:
+        smuggled = b"MAIL FROM:<evil@d.example>\r\nRCPT TO:<b@e.example>\r\nDATA\r\nEvil\r\n.\r\n"
+        await said(port, ENVELOPE + b"Subject: x\r\n\r\nhello" + end + smuggled)
+    assert desk.verbs.count("MAIL") == 1
+    assert not any(message == b"Evil\r\n" for message in desk.messages)
+
+
+async def test_commands_behind_starttls_are_thrown_away(tmp_path) -> None:
+    authority = Authority(tmp_path)
+    context = authority.context(hosts=("mx.e.example",))
+    desk = Desk()
+    async with serving(desk, tls=lambda: context) as port:
+        await said(port, b"EHLO x\r\nSTARTTLS\r\nMAIL FROM:<evil@d.example>\r\n")
+    assert "MAIL" not in desk.verbs
+
+
+async def test_a_pipelined_flood_is_answered_in_order() -> None:
+    desk = Desk(delay=0.01)
+    transaction = ENVELOPE.replace(b"EHLO x\r\n", b"") + b"Subject: x\r\n\r\nhi\r\n.\r\n"
+    async with serving(desk) as port:
+        answer = await said(port, b"EHLO x\r\n" + transaction * 20 + b"QUIT\r\n", then=2)
+    assert len(desk.messages) == 20
+    assert answer.count(b"354 ") == 20
+    assert answer.endswith(b"221 2.0.0 Bye\r\n")
+
+
+async def test_too_many_errors_end_the_session() -> None:
+    desk = Desk()
+    async with serving(desk, errors=5) as port:
+        answer = await said(port, b"EHLO x\r\n" + b"RCPT TO:<b@e.example>\r\n" * 50)
+    assert b"421 4.7.0" in answer
+    assert answer.count(b"\r\n") < 20
+
+
+async def test_too_many_sessions_are_put_off() -> None:
+    desk = Desk()
+    async with serving(desk, most=2) as port:
+        first = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        assert (await said(port, b"")).startswith(b"421 4.7.0")
+        for _, writer in first:
+            writer.close()
+
+
+async def test_the_silent_are_ended() -> None:
+    desk = Desk()
+    async with serving(desk, wait=0.1) as port:
+        assert b"421 4.4.2" in await said(port, b"EHLO x\r\n", then=3)
+    assert "timeout" in desk.closed_with
+
+
+async def test_who_never_reads_is_cut_off() -> None:
+    desk = Desk(("X" * 400,) * 20)
+    async with serving(desk) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+        with pytest.raises(ConnectionError):
+            await flood(writer)
+    assert desk.closed_with
+
+
+async def flood(writer: asyncio.StreamWriter) -> None:
+    for _ in range(2_000):
+        writer.write(b"EHLO x\r\n" * 50)
+        await asyncio.wait_for(writer.drain(), 5)
+        await asyncio.sleep(0)
+
+
+# The pool
+
+
+def task(number: int) -> Task:
+    recipients = (Recipient("bob@e.example"),)
+    return Task(Letter(str(number), "alice@d.example", recipients, MESSAGE, 0.0), (0,))
+
+
+@asynccontextmanager
+async def pooling(
+    desk: Desk, hop: Hop, now: Callable[[], float] | None = None
+) -> AsyncIterator[tuple[Pool, list[Carried]]]:
+    done: list[Carried] = []
+    async with serving(desk) as port:
+
+        async def connect(_: Hop) -> Carrier:
+            carrier = Carrier()
+            await carrier.open("127.0.0.1", port)
+            await carrier.hello("relay.d.example")
+            return carrier
+
+        loop = asyncio.get_running_loop()
+        pool = Pool(
+            hop, connect, lambda _t, carried, _c: done.append(carried), now=now or loop.time
+        )
+        yield pool, done
+        await pool.close()
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_the_pool_is_bounded_and_uses_connections_again() -> None:
+    desk = Desk(delay=0.01)
+    async with pooling(desk, Hop("x", pool=7)) as (pool, done):
+        most = 0
+        for number in range(200):
+            pool.add(task(number))
+        while len(done) < 200:
+            most = max(most, pool.open)
+            await asyncio.sleep(0.005)
+    assert most <= 7
+    assert pool.opened <= 7
+    assert len(desk.messages) == 200
+
+
+async def test_a_hop_that_is_down_fails_what_waits() -> None:
+    async def connect(_: Hop) -> Carrier:
+        raise NetworkFailure(Failure.REFUSED, Stage.CONNECT)
+
+    done: list[Carried] = []
+    loop = asyncio.get_running_loop()
+    pool = Pool(Hop("x"), connect, lambda _t, carried, _c: done.append(carried), now=loop.time)
+    for number in range(3):
+        pool.add(task(number))
+    await until(lambda: len(done) == 3)
+    assert all(one.failure and one.failure.failure is Failure.REFUSED for one in done)
+    await pool.close()
+
+
+async def test_pacing_keeps_the_interval() -> None:
+    desk = Desk()
+    times: list[float] = []
+    async with pooling(desk, Hop("x", interval=0.1)) as (pool, done):
+        loop = asyncio.get_running_loop()
+        for number in range(4):
+            pool.add(task(number))
+        for count in range(1, 5):
+            await until(lambda count=count: len(done) >= count)  # type: ignore[misc]
+            times.append(loop.time())
+    gaps = [b - a for a, b in pairwise(times)]
+    assert len(desk.messages) == 4
+    assert all(gap > 0.08 for gap in gaps), gaps
