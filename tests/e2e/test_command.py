@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -88,6 +89,8 @@ class World:
                 break  # the command has ended
             for question in [q for q in left if q in screen]:
                 os.write(terminal, left.pop(question).encode() + b"\n")
+        if time.monotonic() >= deadline:
+            os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         os.close(terminal)
         assert not left, f"never asked: {list(left)}\n{screen}"
@@ -139,6 +142,7 @@ def test_setup_in_a_terminal(world: World, secret_sweep) -> None:
         "it is not shown": PASSWORD,
         "small test message": "y",
         "To which address": "",
+        "For which program": "msmtp",
     }
     code, screen = world.type(answers, "setup", ADDRESS)
     secret_sweep(screen)
@@ -146,10 +150,13 @@ def test_setup_in_a_terminal(world: World, secret_sweep) -> None:
     assert PASSWORD not in screen
     assert "sign-in works" in screen
     assert "Outgoing server" in screen
+    assert f"host smtp.{DOMAIN}" in screen  # msmtp's own file
 
 
 def test_setup_in_a_chinese_terminal(world: World, secret_sweep) -> None:
-    code, screen = world.type({"要不要顺便登录验证": "n"}, "setup", ADDRESS, lang="zh_CN.UTF-8")
+    code, screen = world.type(
+        {"要不要顺便登录验证": "n", "哪个程序": ""}, "setup", ADDRESS, lang="zh_CN.UTF-8"
+    )
     secret_sweep(screen)
     assert code == 0, screen
     assert "发件服务器" in screen

@@ -214,10 +214,16 @@ class Search:
         if not heard and mx is not None and mx.state not in (State.FAILED, State.TIMED_OUT):
             self._start(Source.GUESS, guess.ask(self.query, self.net, self._mx))
 
+    def _why_not(self) -> str:
+        """Why a source was cut short, or not asked at all."""
+        return "no_domain" if self._no_domain else "not_needed"
+
     async def _stop(self) -> None:
+        if self._no_domain:
+            self.skip(Source.GUESS, "no_domain")
         for task, source in list(self._tasks.items()):
             took = self._now() - self._started[source]
-            self.reports[source] = SourceReport(source, State.CANCELLED, took, "not_needed")
+            self.reports[source] = SourceReport(source, State.CANCELLED, took, self._why_not())
             self._drop(task)
         if self._dropped:
             await asyncio.wait(self._dropped, timeout=ENDING)
