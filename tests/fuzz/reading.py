@@ -50,7 +50,10 @@ def bounced(data: bytes) -> None:
         return
     assert 0 < len(found.recipients) <= 100
     for failed in found.recipients:
-        assert failed.explanation.cause.id in _CAUSES
+        assert failed.explanation is None or failed.explanation.cause.id in _CAUSES
+    assert found.kind in ("failed", "delayed", "delivered")
+    for lang in ("en", "zh"):
+        json.dumps(found.to_dict(lang), ensure_ascii=False, allow_nan=False).encode("utf-8")
 
 
 def own_letter(data: bytes) -> None:

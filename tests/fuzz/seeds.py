@@ -280,6 +280,19 @@ Content-Transfer-Encoding: base64\r
 aGk=\r
 --b--\r
 """,
+    b"From: mailer-daemon@mx.test\nTo: a@b.test\nSubject: Delivery failed\n"
+    b"Auto-Submitted: auto-replied\nX-Failed-Recipients: c@d.test\n\nThis is the mail system at "
+    b"host mx.test.\n\n<c@d.test>: host mx.d.test[192.0.2.1] said: 452 4.2.2\n"
+    b"    over quota (in reply to RCPT TO command)\n\n"
+    b"--- Below this line is a copy of the message.\n\nMessage-ID: <1@b.test>\nSubject: x\n\nhi\n",
+    b"From: postmaster@mx.test\nContent-Type: multipart/report; boundary=b\n\n--b\n\nok\n--b\n"
+    b"Content-Type: message/delivery-status\n\nReporting-MTA: dns; mx.test\n\nFinal-Recipient: "
+    b"rfc822; c@d.test\nAction: delivered\nStatus: 2.0.0\n\nFinal-Recipient: rfc822; e@f.test\n"
+    b"Action: delayed\nStatus: 4.4.1\nDiagnostic-Code: smtp; 451 4.4.1 timeout\n\n--b--\n",
+    b'{"notificationType":"Bounce","bounce":{"bounceType":"Permanent","bouncedRecipients":[{'
+    b'"emailAddress":"c@d.test","action":"failed","status":"5.1.1",'
+    b'"diagnosticCode":"smtp; 550 x"}],"reportingMTA":"dsn; a.test"},'
+    b'"mail":{"messageId":"1","destination":["c@d.test"]}}',
 )
 REPORTS = (
     b"Reporting-MTA: dns; mx.test\nArrival-Date: x\n\nFinal-Recipient: utf-8; b\\x{e4}@x.test\n"

@@ -10,7 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fuzz import login, mail, names, reading, seeds, settings, smtp, wires
+from fuzz import (
+    login,
+    mail,
+    names,
+    policies,
+    reading,
+    reports,
+    seeds,
+    senders,
+    settings,
+    signatures,
+    smtp,
+    wires,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,33 @@ TARGETS: Mapping[str, Target] = {
     "server_input": Target(names.server, seeds.SERVERS),
     "first_bytes": Target(names.first_bytes, seeds.FIRST),
     "tls_hello": Target(names.tls_answer, seeds.HELLOS),
+    # protocol.taglist, spf, dmarc, psl
+    "taglist": Target(senders.tags, senders.TAG_LISTS),
+    "spf.record": Target(senders.spf_record, senders.SPF_RECORDS),
+    "spf.check": Target(senders.spf_check, senders.SPF_ZONES, 40),
+    "spf.ranges": Target(senders.spf_ranges, senders.SPF_ZONES, 40),
+    "spf.edit": Target(senders.spf_edit, senders.SPF_EDITS),
+    "dmarc.record": Target(senders.dmarc_record, senders.DMARC_RECORDS),
+    "dmarc.zone": Target(senders.dmarc_zone, senders.DMARC_ZONES, 40),
+    "psl": Target(senders.suffixes, senders.SUFFIX_LISTS),
+    # protocol.dkim, arc, authres
+    "dkim.header": Target(signatures.header, signatures.HEADERS),
+    "dkim.body": Target(signatures.body, signatures.BODIES),
+    "dkim.key": Target(signatures.key, signatures.KEY_RECORDS),
+    "dkim.verify": Target(signatures.verify, signatures.signed()),
+    "dkim.sign": Target(signatures.sign, signatures.HEADERS + signatures.BODIES, 40),
+    "arc.verify": Target(signatures.chain, signatures.sealed()),
+    "arc.seal": Target(signatures.seal, signatures.HEADERS + signatures.sealed(), 40),
+    "authres": Target(signatures.results, signatures.RESULTS),
+    "authres.forged": Target(
+        signatures.forged, [b"Authentication-Results:" + one for one in signatures.RESULTS]
+    ),
+    # protocol.dmarc.report, tlsrpt, arf
+    "dmarc.unpack": Target(reports.documents, reports.AGGREGATES + reports.TLS),
+    "dmarc.aggregate": Target(reports.aggregate, reports.AGGREGATES, 40),
+    "tlsrpt.report": Target(reports.tls_report, reports.TLS),
+    "tlsrpt.record": Target(reports.tls_record, reports.TLS_RECORDS),
+    "arf": Target(reports.feedback, reports.FEEDBACK),
     # protocol.message
     "message.parts": Target(mail.parts, seeds.BOUNCES),
     "message.report": Target(mail.report, seeds.REPORTS),
@@ -69,6 +109,17 @@ TARGETS: Mapping[str, Target] = {
     "discovery.organisation": Target(
         settings.company, seeds.COMPANY + seeds.PROFILES + seeds.AUTOCONFIG
     ),
+    # protocol.mtasts, dane, bimi, dnsbl, fcrdns, mx
+    "mtasts.record": Target(policies.sts_record, policies.STS_RECORDS),
+    "mtasts.policy": Target(policies.sts_policy, policies.STS_POLICIES),
+    "dane.tlsa": Target(policies.tlsa, policies.TLSA),
+    "dane.chain": Target(policies.tlsa_chain, seeds.certificates(), 30),
+    "bimi.record": Target(policies.bimi_record, policies.BIMI),
+    "bimi.logo": Target(policies.logo, policies.LOGOS),
+    "bimi.mark": Target(policies.mark, policies.marks(), 30),
+    "dnsbl": Target(policies.listed, policies.SUBJECTS),
+    "fcrdns": Target(policies.named, policies.HOSTS),
+    "mx": Target(policies.exchanges, policies.MX),
     # net
     "net.dns": Target(wires.dns_answer, seeds.dns_messages()),
     "net.dns_tcp": Target(wires.dns_over_tcp, seeds.dns_messages()),

@@ -3,8 +3,10 @@
 Enters: a URL, a limit in octets. Leaves: ``HttpAnswer``. Called by find and by the probe's look
 around. Connections go through our own ``Dialer`` and TLS, so the resolver, the CA file and the
 captured chain are the same as for mail; httpcore speaks HTTP/1.1 on them. Proxies, netrc, cookies
-and environment variables play no part. Nothing secret may be sent by this: a server with a bad
-certificate is asked all the same, and the answer says so (``tls_trusted``).
+and environment variables play no part. A redirect leads from the public network to no machine of
+the inside: that is decided by the address connected to, not by a name. Nothing secret may be sent
+by this: a server with a bad certificate is asked all the same, and the answer says so
+(``tls_trusted``).
 
 What can fail: ``NetworkFailure`` as in ``net.dial`` and ``net.stream``; SILENT when time runs out;
 BAD_REPLY with "reason" too_big, downgrade, too_many_redirects, bad_redirect or not_http. ValueError
@@ -17,6 +19,7 @@ import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
@@ -36,6 +39,14 @@ REDIRECT_LIMIT: Final = 5  # real services use one or two
 URL_LIMIT: Final = 4_096  # characters of a Location that is followed
 # What a host of a redirect may be made of: DNS can hold more, the Host field cannot.
 _HOST: Final = re.compile(r"[A-Za-z0-9._:-]{1,255}")
+# What only machines around here can reach. Unique local, shared (RFC 6598: clouds have services
+# there) and link-local addresses are among them. Not 198.18.0.0/15: some VPN clients answer every
+# name with an address of it.
+_INSIDE: Final = (
+    *map(ip_network, ("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8")),
+    *map(ip_network, ("169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")),
+    *map(ip_network, ("::/127", "fc00::/7", "fe80::/10", "fec0::/10")),
+)
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _KEEP_METHOD: Final = frozenset((307, 308))  # RFC 9110 sections 15.4.8 and 15.4.9
 
@@ -129,8 +140,9 @@ class NetHttp:
     async def _follow(self, request: _Request, redirects: int) -> HttpAnswer:
         trusted = True
         seen: list[str] = []
+        inside = True  # whoever calls may ask any address
         while True:
-            answer = await self._once(request)
+            answer, inside = await self._once(request, inside=inside)
             trusted = trusted and answer.tls_trusted
             location = answer.headers.get("location", "")
             if not redirects or answer.status not in _REDIRECTS or not location:
@@ -140,7 +152,8 @@ class NetHttp:
                 raise _bad(request.url, "too_many_redirects", redirects=len(seen) - 1)
             request = request.redirected(answer.status, location)
 
-    async def _once(self, request: _Request) -> HttpAnswer:
+    async def _once(self, request: _Request, *, inside: bool) -> tuple[HttpAnswer, bool]:
+        """The answer, and whether it may redirect to an address of the inside."""
         import httpcore2
 
         parts = _split(request.url)
@@ -149,10 +162,13 @@ class NetHttp:
         connected = await self._dialer.dial(host, port, timeout=self._seconds)
         stream = connected.stream
         try:
+            found = is_inside(connected.address)
+            if found and not inside:
+                raise _bad(request.url, "bad_redirect", address=connected.address)
             if parts.scheme == "https":
                 options = TlsOptions(host, ca_file=self._ca_file, alpn=("http/1.1",))
                 await stream.start_tls(options)
-            return await _exchange(request, parts, stream)
+            return await _exchange(request, parts, stream), inside and found
         except httpcore2.RemoteProtocolError as error:
             raise _bad(request.url, "not_http", error=str(error)) from None
         except httpcore2.LocalProtocolError as error:
@@ -184,6 +200,17 @@ class _Request:
             return _Request(self.method, target, self.body, self.headers, self.limit)
         headers = {k: v for k, v in self.headers.items() if k.lower() != "content-type"}
         return _Request("GET", target, b"", headers, self.limit)
+
+
+def is_inside(address: str) -> bool:
+    """Whether an address is of this machine or a private network; a name is not."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(found, IPv6Address):
+        found = found.ipv4_mapped or found
+    return any(found in network for network in _INSIDE)
 
 
 def _split(url: str) -> SplitResult:

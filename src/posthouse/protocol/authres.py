@@ -18,7 +18,7 @@ from posthouse.protocol.dkim.fields import Header, parse_header
 from posthouse.protocol.dkim.result import Result
 
 NAME: Final = b"authentication-results"
-VALUE_LIMIT: Final = 65_536  # characters of one field that are read; servers write some 1,000
+VALUE_LIMIT: Final = 16_384  # characters of one field that are read; servers write some 1,000
 RESULTS_LIMIT: Final = 100  # results of one field
 LINE: Final = 78  # columns (RFC 5322 section 2.1.1)
 
@@ -244,7 +244,7 @@ def _value(text: str) -> str:
 
 
 def _comment(text: str) -> str:
-    return re.sub(r"([()\\])", r"\\\1", _CONTROL.sub(" ", text))
+    return re.sub(r"([()\\])", r"\\\1", _collapsed(_CONTROL.sub(" ", text)))
 
 
 def _text(value: bytes | str) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
 from fakes.certs import Authority, Kind
 from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.net.clock import FakeClock
-from posthouse.net.dial import MemoryDialer, NetDialer
+from posthouse.net.dial import Connected, MemoryDialer, NetDialer
 from posthouse.net.http import FixtureHttp, Http, HttpAnswer, NetHttp
 from posthouse.net.resolver import FixtureResolver
 from posthouse.net.stream import PipeStream, TcpStream
@@ -237,6 +239,105 @@ async def test_redirects_can_be_looked_at_instead(web: Web, http: NetHttp) -> No
     web.pages["/"] = answer(b"", "302 Found", "Location: https://other.test/x")
     got = await http.get(f"{web.http}/", redirects=0)
     assert (got.status, got.headers["location"]) == (302, "https://other.test/x")
+
+
+@dataclass
+class Placed(MemoryDialer):
+    """Connections whose far end has the address that ``places`` gives to its name."""
+
+    places: dict[str, str] = field(default_factory=dict)
+
+    async def dial(self, host: str, port: int, **more: Any) -> Connected:
+        made = await MemoryDialer.dial(self, host, port, **more)
+        return replace(made, address=self.places[host])
+
+
+INSIDE = [
+    "127.0.0.1", "127.8.8.8", "0.0.0.0", "10.1.2.3", "172.31.0.1", "192.168.1.1", "100.100.100.200",
+    "169.254.169.254", "::1", "::", "fe80::1", "fe80::1%eth0", "fd00::1", "::ffff:10.0.0.1",
+    "::ffff:7f00:1",
+]  # fmt: skip
+OUTSIDE = ["192.0.2.1", "172.32.0.1", "100.128.0.1", "2001:db8::1", "::ffff:8.8.8.8", "198.18.0.9"]
+WAYS = [
+    *[(outer, inner, False) for inner in INSIDE for outer in OUTSIDE[:1]],
+    *[(outer, OUTSIDE[0], True) for outer in OUTSIDE],
+    *[(INSIDE[0], other, True) for other in (*INSIDE, *OUTSIDE)],
+]
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(("first", "second", "fine"), WAYS)
+async def test_from_outside_no_redirect_leads_inside(
+    authority: Authority, first: str, second: str, fine: bool, scheme: str
+) -> None:
+    """Whatever the second name looks like: what it resolved to counts, before a byte is sent."""
+    reached: list[bytes] = []
+    web = Web(authority)
+    web.pages["/"] = answer(b"", "302 Found", f"Location: {scheme}://b.test/x")
+
+    async def target(stream: PipeStream) -> None:
+        if scheme == "https" and fine:
+            await stream.accept_tls(authority.context())
+        reached.append(await stream.read())
+        if fine:
+            await stream.write(answer(b"end"))
+
+    opened = web.plain if scheme == "http" else web.secure
+    port = 80 if scheme == "http" else 443
+    dialer = Placed({("a.test", port): opened, ("b.test", port): target})
+    dialer.places = {"a.test": first, "b.test": second}
+    http = NetHttp(dialer, ca_file=str(authority.ca_file), seconds=2)
+    if fine:
+        assert (await http.get(f"{scheme}://a.test/")).body == b"end"
+        return
+    failure = await fail(http, f"{scheme}://a.test/")
+    await asyncio.gather(*dialer.tasks)
+    assert (failure.failure, failure.detail["reason"]) == (Failure.BAD_REPLY, "bad_redirect")
+    assert failure.detail["address"] == second
+    assert reached == [b""]
+
+
+async def test_who_left_the_inside_does_not_come_back(authority: Authority) -> None:
+    web = Web(authority)
+    web.pages["/1"] = answer(b"", "302 Found", "Location: http://b.test/2")
+    web.pages["/2"] = answer(b"", "302 Found", "Location: http://a.test/3")
+    web.pages["/3"] = answer(b"secret")
+    dialer = Placed({("a.test", 80): web.plain, ("b.test", 80): web.plain})
+    dialer.places = {"a.test": "10.0.0.1", "b.test": "192.0.2.1"}
+    failure = await fail(NetHttp(dialer), "http://a.test/1")
+    assert failure.detail["reason"] == "bad_redirect"
+    assert len(web.requests) == 2
+
+
+async def test_an_address_of_the_inside_in_the_redirect_itself(web: Web, serve) -> None:
+    """With the real dialer: a number as host, in the forms that are addresses."""
+    for text in ("127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "127.1", "2130706433", "0x7f000001"):
+        page = answer(b"", "302 Found", f"Location: http://{text}:{web.http[-5:]}/")
+        peers = {("a.test", 80): _page(page)}
+        dialer = Either(Placed(peers), NetDialer(FixtureResolver({})))
+        dialer.first.places = {"a.test": "192.0.2.1"}
+        failure = await fail(NetHttp(dialer, seconds=1), "http://a.test/")
+        assert failure.detail.get("reason") == "bad_redirect" or failure.stage is not Stage.ANY
+    assert web.requests == []
+
+
+def _page(page: bytes) -> Handler:
+    async def serve_it(stream: PipeStream) -> None:
+        await request(stream)
+        await stream.write(page)
+
+    return serve_it
+
+
+@dataclass
+class Either:
+    """The first dialer for a.test, the second for all else."""
+
+    first: Placed
+    second: NetDialer
+
+    async def dial(self, host: str, port: int, **more: Any) -> Connected:
+        return await (self.first if host == "a.test" else self.second).dial(host, port, **more)
 
 
 METHODS = [("307 Temporary", "POST"), ("308 Permanent", "POST"), ("302 Found", "GET")]

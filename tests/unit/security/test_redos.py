@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable
@@ -11,9 +12,12 @@ import pytest
 
 from posthouse import explain
 from posthouse.explain import reading
+from posthouse.protocol import arf, authres, dkim, dmarc, spf
 from posthouse.protocol.discovery.txt import txt_value
+from posthouse.protocol.message import decode_words, parse_received, text_of_html
 from posthouse.protocol.server_input import ServerError, parse_server
 from posthouse.protocol.smtp import mask_text, parse_reply
+from posthouse.protocol.taglist import TagListError, parse_tags
 from unit.security.patterns import Use, cap_of, cook, recipes, uses
 
 SECONDS = 0.05  # for a text of the cap's length, or of 64 KiB where the cap is above
@@ -94,11 +98,77 @@ READERS: list[tuple[str, Callable[[str], object], list[str]]] = [
         ['"' + '\\"' * 32_000, '"' * LONG, '" ' * 32_000, '"' + "\\" * LONG, '"a" ' * 16_000],
     ),
     (
+        "dmarc.parse",
+        lambda text: dmarc.lint(dmarc.parse("v=DMARC1; p=none; rua=" + text)),
+        [
+            "mailto:a@" + "a." * 32_000 + "%20",
+            "mailto:a@a.a," * 5_000,
+            "!" * LONG,
+            "//" + "@" * LONG,
+            "x=y;" * 16_000,
+        ],
+    ),
+    (
+        "spf.parse",
+        lambda text: _none(spf.RecordError, lambda: spf.lint(spf.parse("v=spf1 " + text))),
+        ["a/" * 8_000, "%{d}" * 4_000, "a:" + "a." * 8_000, "ip4:1.2.3." * 1_600, "a=" * 8_000],
+    ),
+    (
+        "parse_tags",
+        lambda text: _none(TagListError, lambda: parse_tags(text)),
+        ["a=" + " " * LONG + "b", ";" * LONG, "a = b ;" * 9_000, " " * LONG, "=" * LONG],
+    ),
+    (
+        "authres.merged",
+        lambda text: authres.merged(
+            dkim.parse_header(b"Authentication-Results: a;" + text.encode()), "a"
+        ),
+        ["(" * LONG, '"' * LONG, "a;" * 30_000, "\\" * LONG, "a b " * 16_000],
+    ),
+    (
+        "authres.parse",
+        authres.parse,
+        ["a;" + "(" * LONG, 'a;"' * 20_000, "a;a=b " * 10_000, "a;a . b /" * 7_000, "a;=" * 20_000],
+    ),
+    (
+        "parse_received",
+        parse_received,
+        ["(" * LONG, "from " + "((" * LONG, "(()" * LONG, "[" * LONG, "a" * LONG + ";" * LONG],
+    ),
+    (
+        "text_of_html",
+        text_of_html,
+        ["<" * LONG, "<!--" * 16_000, "<p " * 20_000, "&#" * 30_000, "<style>" * 9_000],
+    ),
+    (
+        "decode_words",
+        decode_words,
+        ["=?" * LONG, "=?utf-8?q?a?= " * 4_600, "=?a?q?" * 10_000, " " * LONG, "?= =?" * 13_000],
+    ),
+    (
+        "arf.read",
+        lambda text: _none(arf.FeedbackError, lambda: arf.read(text.encode())),
+        [
+            "Subject: " + "DMARC " * 2_700 + "\n\nx",
+            "Subject: DMARC failure\n\n" + "-" * LONG,
+            "Subject: DMARC failure\n\n" + "---copyX" * 8_000,
+            "Subject: DMARC failure\n\n" + "a " * 32_000 + ":",
+            "Subject: DMARC failure\n\n" + "Source IP: \t" * 5_000,
+        ],
+    ),
+    (
         "mask_text",
         mask_text,
         ["AUTH " * 2_400, "AUTH" + " =" * 6_000, "A" * 12_000 + "=====", "Bearer " * 1_700],
     ),
 ]
+
+
+def _none(error: type[Exception], call: Callable[[], object]) -> None:
+    with contextlib.suppress(error):
+        call()
+
+
 ROWS = [(name, call, text) for name, call, texts in READERS for text in texts]
 
 

@@ -38,7 +38,8 @@ class PublicSuffixList:
 
     def _add(self, rule: str) -> None:
         if rule.startswith("!"):
-            self._exceptions.add(a_labels(rule[1:]))
+            if "." in rule:  # else it would leave no suffix at all
+                self._exceptions.add(a_labels(rule[1:]))
         elif rule.startswith("*."):
             self._wildcards.add(a_labels(rule[2:]))
         else:

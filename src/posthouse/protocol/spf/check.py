@@ -126,7 +126,7 @@ class _Check:
         record = yield from self._fetch(name)
         if record is None:
             return Code.NONE
-        shown = domain.removesuffix(".")
+        shown = domain.removesuffix(".") if len(domain) <= len(name) + 1 else name
         if self._depth == 0:
             self._domain, self._record = shown, record
         for step in record.steps:

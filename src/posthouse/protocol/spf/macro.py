@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from posthouse.protocol.spf.record import Expand, MacroString, RecordError
 
+EXPANDED: Final = 1_024  # characters kept of an expanded text
 MAX_KEEP: Final = 1_000  # no value has more parts; more digits than int() takes are no error
 
 _TOKEN = re.compile(
@@ -81,7 +82,11 @@ def read_domain(text: str, position: int = 0) -> MacroString:
 
 
 def expand(source: MacroString, values: Mapping[str, str]) -> str:
-    """The text with its macros filled in."""
+    """The text with its macros filled in; of what is too long to be of use, its right end.
+
+    A name beyond 253 characters loses labels on its left (section 7.3) and an explanation beyond
+    ``MAX_EXPLANATION`` is none. Uncut, %{d}%{d} in includes of includes would double each time.
+    """
     if source.literal is not None:
         return source.literal
     return "".join(
@@ -89,7 +94,7 @@ def expand(source: MacroString, values: Mapping[str, str]) -> str:
             part if isinstance(part, str) else _fill(part, values[part.letter])
             for part in source.parts
         ]
-    )
+    )[-EXPANDED:]
 
 
 def _fill(macro: Expand, value: str) -> str:
