@@ -16,9 +16,9 @@ _CJK: Final = "\u3000-\u303f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef
 _CLOSING: Final = "，。、；：！？）》」』】〉”’…—"
 _OPENING: Final = "（《「『【〈“‘"
 # A piece that is never broken: CJK characters one by one with the marks that cling to them, words.
-_PIECE: Final = re.compile(
-    rf"\s+|[{_OPENING}]*(?:[^\s{_CJK}]+|[{_CJK}])[{_CLOSING}]*|[{_OPENING}{_CLOSING}]+"
-)
+# Compiled where it is needed: that takes some milliseconds.
+_PIECE: Final = rf"\s+|[{_OPENING}]*(?:[^\s{_CJK}]+|[{_CJK}])[{_CLOSING}]*|[{_OPENING}{_CLOSING}]+"
+_WORD: Final = re.compile(r"\s+|\S+")
 
 
 def cells(text: str) -> int:
@@ -73,4 +73,4 @@ def _cut(piece: str, width: int) -> list[str]:
 
 
 def _pieces(text: str) -> list[str]:
-    return [piece for piece in _PIECE.findall(text) if piece]
+    return _WORD.findall(text) if text.isascii() else re.findall(_PIECE, text)

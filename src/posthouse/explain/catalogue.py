@@ -1,11 +1,11 @@
 """The words for people, in English and 简体中文, by key.
 
 Enters: a key such as "probe.step.connect" and values for its gaps. Leaves: one text. The first
-part of a key names the file ``text/<lang>/<area>.toml``, read when first asked for; tables in it
-become dotted keys; a list of strings is joined by line ends. ``{host}`` is filled in;
-``[[ on {host}]]`` is left out where host is missing or empty. Called by whoever shows something.
-Nothing fails in use: a missing text falls back to English, then to its key. ``strict=True``, for
-tests, raises KeyError instead.
+part of a key names the file ``text/<lang>/<area>.toml``; of it only the tables asked for are
+parsed, since one command needs few of many; tables become dotted keys; a list of strings is joined
+by line ends. ``{host}`` is filled in; ``[[ on {host}]]`` is left out where host is missing or
+empty. Called by whoever shows something. Nothing fails in use: a missing text falls back to
+English, then to its key. ``strict=True``, for tests, raises KeyError instead.
 """
 
 from __future__ import annotations
@@ -94,23 +94,52 @@ def entries(lang: str, area: str) -> Mapping[str, str]:
 
 
 def _find(lang: str, key: str) -> str | None:
+    """The text of a key: in the table with the longest name that begins it."""
     area, _, rest = key.partition(".")
-    return _area(lang, area).get(rest)
+    tables = _tables(lang, area)
+    name = rest
+    while name:
+        name = name.rpartition(".")[0]
+        if name in tables:
+            found = _table(lang, area, name).get(rest[len(name) + 1 :] if name else rest)
+            if found is not None:
+                return found
+    return None
+
+
+_HEADER: Final = re.compile(r"^\[([\w.-]+)\]$", re.MULTILINE)
 
 
 @cache
-def _area(lang: str, area: str) -> dict[str, str]:
+def _tables(lang: str, area: str) -> dict[str, str]:
+    """The text of each table of an area, not parsed yet. A test holds it against the whole."""
     if not area.isidentifier():  # also keeps "../x" away from the file system
         return {}
     try:
         content = (TEXT / lang / f"{area}.toml").read_text("utf-8")
     except FileNotFoundError:
         return {}
+    first, *parts = _HEADER.split(content)
+    return {"": first} | dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+@cache
+def _table(lang: str, area: str, name: str) -> dict[str, str]:
     import tomllib  # not needed to explain without words, and slow to import
 
     flat: dict[str, str] = {}
-    _flatten(tomllib.loads(content), "", flat)
+    _flatten(tomllib.loads(_tables(lang, area)[name]), "", flat)
     return flat
+
+
+@cache
+def _area(lang: str, area: str) -> dict[str, str]:
+    """All of an area."""
+    return {
+        f"{name}.{key}" if name else key: text
+        for name in _tables(lang, area)
+        for key, text in _table(lang, area, name).items()
+    }
 
 
 def _flatten(table: Mapping[str, Any], prefix: str, flat: dict[str, str]) -> None:

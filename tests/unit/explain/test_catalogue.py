@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posthouse import explain
-from posthouse.explain import Catalogue
+from posthouse.explain import LANGUAGES, Catalogue
 from posthouse.explain.catalogue import areas, entries, fill
 
 AREAS = sorted({*areas("en"), *areas("zh")})
@@ -72,17 +74,29 @@ def test_filling_never_raises(text: str, params: dict[str, int]) -> None:
 
 
 def test_a_missing_key_falls_back_to_english_then_to_itself(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     words = Catalogue("zh")
     for key in ("causes.no.such", "nowhere.x", "", ".", "../x.y", "causes"):
         assert words.text(key) == key
         assert not words.has(key)
-    texts = {("en", "odd"): {"only.english": "words"}}
     module = import_module("posthouse.explain.catalogue")  # the package shows the function only
-    monkeypatch.setattr(module, "_area", lambda lang, area: texts.get((lang, area), {}))
+    monkeypatch.setattr(module, "TEXT", tmp_path)
+    (tmp_path / "en").mkdir()
+    (tmp_path / "en/odd.toml").write_text('[only]\nenglish = "words"\n')
     assert words.text("odd.only.english") == "words"
     assert words.has("odd.only.english")
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_tables_read_one_by_one_are_the_whole_file(lang: str) -> None:
+    module = import_module("posthouse.explain.catalogue")
+    for area in areas(lang):
+        whole: dict[str, str] = {}
+        text = (module.TEXT / lang / f"{area}.toml").read_text("utf-8")
+        module._flatten(tomllib.loads(text), "", whole)
+        assert entries(lang, area) == whole
+        assert all(module._find(lang, f"{area}.{key}") == said for key, said in whole.items())
 
 
 def test_strict_catalogues_tell() -> None:

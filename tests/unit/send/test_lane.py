@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from posthouse.flow import Event, Letter, Outcome, Recipient, Result
+from posthouse.letter import Event, Letter, Outcome, Recipient, Result
 from posthouse.send.queue import lane as lanes
 from posthouse.send.queue.ids import number_of, text_of
 from posthouse.send.queue.lane import Lane

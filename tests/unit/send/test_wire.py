@@ -12,7 +12,8 @@ from itertools import pairwise
 import pytest
 
 from fakes.certs import Authority
-from posthouse.flow import Failure, Letter, NetworkFailure, Recipient, Security, Stage
+from posthouse.flow import Failure, NetworkFailure, Security, Stage
+from posthouse.letter import Letter, Recipient
 from posthouse.net.smtp_carry import Carried, Carrier, Refused
 from posthouse.net.smtp_listen import Answer, Listener, Peer
 from posthouse.protocol.smtp import command as c

@@ -17,7 +17,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from posthouse.flow import Failure, Letter, NetworkFailure, Stage
+from posthouse.flow import Failure, NetworkFailure, Stage
+from posthouse.letter import Letter
 from posthouse.net.smtp_carry import Carried, Carrier, Refused
 from posthouse.protocol.smtp import command as c
 from posthouse.send.deliver.hop import START, Hop

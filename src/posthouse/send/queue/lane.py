@@ -16,7 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from posthouse.flow import Event, Letter, Recipient
+from posthouse.letter import Event, Letter, Recipient
 from posthouse.send.queue.ids import Ids, number_of, text_of
 from posthouse.send.queue.model import Entry, Item, QueueFull, Settled, State, StoreError
 from posthouse.send.queue.writer import Writer

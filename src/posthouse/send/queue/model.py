@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from posthouse.flow import Event, Letter, Outcome, Recipient
+from posthouse.letter import Event, Letter, Outcome, Recipient
 
 
 class QueueFull(Exception):
