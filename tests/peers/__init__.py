@@ -30,6 +30,7 @@ NAMES = (
     "opensmtpd",
     "phpmailer",
     "postfix",
+    "rbldnsd",
     "sendmail",
     "swaks",
     "symfony-mailer",

@@ -13,23 +13,24 @@ import click
 
 from posthouse.explain import Catalogue
 
-COMMANDS: Final = ("setup", "find", "probe", "explain", "profile", "doctor", "completion")
+COMMANDS: Final = ("setup", "find", "probe", "explain", "profile", "domain", "doctor", "completion")
 
 
 class Command(click.Command):
-    """A command whose help comes from the catalogue: ``cli.<name>.help`` and ``.example``."""
+    """A command whose help comes from the catalogue: ``<key>.help`` and ``<key>.example``."""
 
-    def __init__(self, name: str, words: Catalogue, **more: Any) -> None:
+    def __init__(self, name: str, words: Catalogue, *, key: str = "", **more: Any) -> None:
         more.setdefault("add_help_option", False)
         super().__init__(name, **more)
         self.words = words
-        self.params.append(_help_option(words))
+        self.key = key or f"cli.{name}"
+        self.params.append(help_option(words))
 
     def get_help(self, ctx: click.Context) -> str:
         """The whole help text."""
         from posthouse.cli.help import command_help
 
-        return command_help(self, ctx, self.words)
+        return command_help(self, ctx, self.words, self.key)
 
 
 class Root(click.Group):
@@ -38,7 +39,7 @@ class Root(click.Group):
     def __init__(self, words: Catalogue, **more: Any) -> None:
         super().__init__("posthouse", add_help_option=False, no_args_is_help=False, **more)
         self.words = words
-        self.params.append(_help_option(words))
+        self.params.append(help_option(words))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands, in the order of the way from an address to an answer."""
@@ -59,7 +60,7 @@ class Root(click.Group):
         return root_help(self, ctx, self.words, COMMANDS)
 
 
-def _help_option(words: Catalogue) -> click.Option:
+def help_option(words: Catalogue) -> click.Option:
     def show(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
         if value and not ctx.resilient_parsing:
             click.echo(ctx.get_help())

@@ -18,10 +18,9 @@ from posthouse.explain import Catalogue
 WIDEST: Final = 100  # columns; longer lines are hard to read
 
 
-def command_help(command: click.Command, ctx: click.Context, words: Catalogue) -> str:
+def command_help(command: click.Command, ctx: click.Context, words: Catalogue, key: str) -> str:
     """Usage, what the command does, its options, an example."""
     console = _console()
-    key = f"cli.{command.name}"
     pieces = [
         param.make_metavar(ctx) for param in command.params if isinstance(param, click.Argument)
     ]
@@ -52,6 +51,24 @@ def root_help(
         _rows(console, [_option_row(p, ctx) for p in group.params if isinstance(p, click.Option)])
         _heading(console, words.text("cli.help.example"))
         for line in words.text("cli.root.example").splitlines():
+            console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+    return got.get().rstrip()
+
+
+def group_help(
+    group: click.Group, ctx: click.Context, words: Catalogue, name: str, names: Sequence[str]
+) -> str:
+    """What a group of commands is for, and the commands."""
+    console = _console()
+    key = f"cli.{name}"
+    with console.capture() as got:
+        usage = f"{ctx.command_path} {words.text('cli.help.command_slot')}"
+        console.print(f"{words.text('cli.help.usage')} {usage}\n", markup=False, highlight=False)
+        _paragraph(console, words.text(f"{key}.help"))
+        _heading(console, words.text("cli.help.commands"))
+        _rows(console, [(one, words.text(f"cli.{name}_{one}.short")) for one in names])
+        _heading(console, words.text("cli.help.example"))
+        for line in words.text(f"{key}.example").splitlines():
             console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
     return got.get().rstrip()
 

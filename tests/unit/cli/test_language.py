@@ -6,6 +6,7 @@ import pytest
 from rich.cells import cell_len
 
 from posthouse.cli.command import COMMANDS
+from posthouse.cli.domain import COMMANDS as DOMAIN_COMMANDS
 from posthouse.cli.language import detect
 from posthouse.explain import LANGUAGES
 from unit.cli.world import World
@@ -30,9 +31,9 @@ def test_the_language_is_told_by_option_then_locale(argv, environ, lang) -> None
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-@pytest.mark.parametrize("command", ["", *COMMANDS])
+@pytest.mark.parametrize("command", ["", *COMMANDS, *(f"domain {one}" for one in DOMAIN_COMMANDS)])
 def test_help_is_complete(world: World, command: str, lang: str) -> None:
-    ran = world.run(*([command] if command else []), "--help", lang=lang)
+    ran = world.run(*command.split(), "--help", lang=lang)
     assert ran.code == 0
     assert not ran.err
     assert f"posthouse {command}".strip() in ran.out

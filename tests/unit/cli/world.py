@@ -46,7 +46,7 @@ class World:
     peers: dict[tuple[str, int], FakeSmtpServer | Failure] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for module in (search, prove):
+        for module in (search, prove, wiring):
             self.monkeypatch.setattr(module, "network", lambda _session: self._network())
         for name in ("POSTHOUSE_PASSWORD", "LC_ALL", "LC_MESSAGES", "LANG", "NO_COLOR"):
             self.monkeypatch.delenv(name, raising=False)
