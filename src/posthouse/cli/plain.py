@@ -7,7 +7,6 @@ Enters: texts. Leaves: lines on stdout, bold and dim where it is a terminal that
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ import click
 from posthouse.cli.options import Session
 from posthouse.cli.prose import cells, wrap
 
+USUAL: Final = 80  # columns, where nobody tells
 WIDEST: Final = 100  # columns; longer lines are hard to read
 
 
@@ -25,7 +25,7 @@ class Plain:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.words = session.words
-        self.width = min(shutil.get_terminal_size().columns, WIDEST)
+        self.width = min(_columns(), WIDEST)
         self._color = False if os.environ.get("NO_COLOR") else None
 
     def say(self, text: str, *, style: str = "", indent: int = 0) -> None:
@@ -62,3 +62,15 @@ class Plain:
         text = text.rstrip()
         styled = click.style(text, bold=style == "bold" or None, dim=style == "dim" or None)
         click.echo(styled if style else text, color=self._color)
+
+
+def _columns() -> int:
+    """As ``shutil.get_terminal_size`` has it, without importing what it needs for archives."""
+    try:
+        return int(os.environ["COLUMNS"]) or USUAL
+    except (KeyError, ValueError):
+        pass
+    try:
+        return os.get_terminal_size(1).columns or USUAL
+    except (OSError, ValueError):
+        return USUAL
