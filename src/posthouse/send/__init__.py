@@ -1,5 +1,5 @@
-"""send: the relay. What is accepted is durable, routed, carried, and what happens is recorded.
+"""send: the relay. What is accepted is durable, carried, and what happens is recorded.
 
-Stages, each knowing nothing of the others: ``submit`` (who may hand in what), ``queue`` (what is
-kept), ``route`` (where to), ``deliver`` (how). ``posthouse.daemon`` wires them.
+Stages, each knowing nothing of the others: ``queue`` (what is kept), ``deliver`` (how it is
+carried). Whoever wires them stands above; no command does yet.
 """
