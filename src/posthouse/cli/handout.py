@@ -17,7 +17,8 @@ import click
 
 from posthouse.cli.root import OK, PROBLEM, USAGE
 from posthouse.cli.screen import Screen
-from posthouse.flow import CredentialKind, Status
+from posthouse.flow import CredentialKind, Security, Status
+from posthouse.protocol.discovery.offer import Incoming
 from posthouse.setup import profile
 from posthouse.setup.find import FindResult
 from posthouse.setup.profile import Client, Level, Profile, Settings
@@ -57,6 +58,7 @@ def settings(
             username=given.get("user") or best.username,
             credential=CredentialKind.OAUTH2 if given.get("oauth") else best.credential,
             auth=tuple(offered) or best.auth,
+            incoming=_incoming(found),
             display_name=given.get("display_name") or "",
             ca_pem=_ca(screen),
             exchange=any(f.id == "exchange_account" for f in found.findings),
@@ -64,6 +66,14 @@ def settings(
     except profile.SettingsError as error:
         screen.problem(profile.error_text(error, screen.session.lang))
         return USAGE
+
+
+def _incoming(found: FindResult) -> Incoming | None:
+    """The server for reading mail: IMAP rather than POP3, never without encryption."""
+    secure = [one for one in found.incoming if one.security is not Security.NONE]
+    return next((one for one in secure if one.protocol == "imap"), None) or next(
+        (one for one in secure if one.protocol == "pop3"), None
+    )
 
 
 def _ca(screen: Screen) -> str:

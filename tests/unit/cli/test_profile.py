@@ -14,6 +14,7 @@ from posthouse.explain import LANGUAGES
 from posthouse.setup import profile
 from unit.cli.test_probe import HOST, _fake
 from unit.cli.world import World
+from unit.find.doubles import autoconfig
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -99,3 +100,21 @@ def test_the_port_that_works_is_the_one_in_the_file(world: World, tmp_path: Path
     ran = world.run("profile", "alice@d.example", "--for", "python", "--ca-file", ca, "--json")
     assert ran.code == 0
     assert ran.json["server"] == {"host": HOST, "port": 587, "security": "starttls"}
+
+
+def test_the_reading_server_of_the_domains_file_is_in_the_profile(world: World) -> None:
+    incoming = (
+        '<incomingServer type="pop3"><hostname>pop.d.example</hostname><port>995</port>'
+        "<socketType>SSL</socketType><username>%EMAILADDRESS%</username>"
+        "<authentication>password-cleartext</authentication></incomingServer>"
+        '<incomingServer type="imap"><hostname>imap.d.example</hostname><port>993</port>'
+        "<socketType>SSL</socketType><username>%EMAILADDRESS%</username>"
+        "<authentication>password-cleartext</authentication></incomingServer>"
+    )
+    page = autoconfig(HOST).decode().replace("<outgoingServer", incoming + "<outgoingServer", 1)
+    world.dns[("d.example", "MX")] = ["10 mx.d.example."]
+    world.pages["https://autoconfig.d.example/mail/config-v1.1.xml"] = page.encode()
+    arguments = ("alice@d.example", "--no-probe")
+    answer = world.run("profile", *arguments, "--for", "apple", "--json").json
+    assert "imap.d.example" in answer["files"][0]["text"]
+    assert world.run("find", "alice@d.example", "--json").json["incoming"][0]["port"] == 995

@@ -174,6 +174,7 @@ def test_keys() -> None:
         "candidates",
         "conflicts",
         "findings",
+        "incoming",
         "sources",
         "seconds",
     }

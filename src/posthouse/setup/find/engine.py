@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from posthouse.flow import Finding, Status
+from posthouse.protocol.discovery.offer import Incoming
 from posthouse.setup.find import trust
 from posthouse.setup.find.advice import advice
 from posthouse.setup.find.merge import Merged, merge, settled
@@ -83,6 +84,7 @@ class Search:
         self._over = False
         self._mx: tuple[str, ...] = ()
         self._no_domain = False
+        self._incoming: dict[Source, tuple[Incoming, ...]] = {}
 
     def take(self, source: Source, found: Found, seconds: float) -> None:
         """Record what a source gave, and tell the observer."""
@@ -92,6 +94,8 @@ class Search:
         state = found.state or (State.ANSWERED if found.claims else State.NOTHING)
         self.reports[source] = SourceReport(source, state, seconds, found.detail, found.params)
         self._mx = self._mx or found.hosts
+        if found.incoming:
+            self._incoming[source] = found.incoming
         self._no_domain = self._no_domain or found.no_domain
         if self._observer is not None:
             self._observer(self.result())
@@ -136,6 +140,7 @@ class Search:
             findings=(*self._noticed(), *merged.findings, *self._closing(merged)),
             outcome=self._outcome(merged),
             seconds=self._now() - self._began,
+            incoming=next((self._incoming[s] for s in Source if s in self._incoming), ()),
         )
 
     def _now(self) -> float:

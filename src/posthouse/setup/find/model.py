@@ -17,6 +17,7 @@ from posthouse.flow import CredentialKind, Endpoint, Finding
 from posthouse.net.clock import Clock
 from posthouse.net.http import Http
 from posthouse.net.resolver import Resolver
+from posthouse.protocol.discovery.offer import Incoming
 
 
 class Source(StrEnum):
@@ -117,6 +118,7 @@ class Found:
     state: State | None = None  # None: ANSWERED where there are claims, else NOTHING
     detail: str = ""  # id of the report's words, "find.detail.<detail>"
     params: Mapping[str, Any] = field(default_factory=dict)  # plain JSON values
+    incoming: tuple[Incoming, ...] = ()  # servers for reading mail, best first
     hosts: tuple[str, ...] = ()  # MX: the domain's mail hosts, best first
     no_domain: bool = False  # DNS says that the domain does not exist
 
@@ -167,6 +169,7 @@ class FindResult:
     findings: tuple[Finding, ...] = ()
     outcome: Outcome = Outcome.NOTHING
     seconds: float = 0.0
+    incoming: tuple[Incoming, ...] = ()  # servers for reading mail, as the most trusted file says
 
     @property
     def best(self) -> Candidate | None:

@@ -29,6 +29,15 @@ def to_dict(result: FindResult, lang: str = "en") -> dict[str, Any]:
         "conflicts": [_conflict(c, lang) for c in result.conflicts],
         "findings": [_finding(f, lang) for f in result.findings],
         "sources": [_report(r, lang) for r in result.reports],
+        "incoming": [
+            {
+                "protocol": server.protocol,
+                "host": server.host,
+                "port": server.port,
+                "security": server.security.value,
+            }
+            for server in result.incoming
+        ],
         "seconds": round(result.seconds, 4),
     }
 

@@ -30,7 +30,9 @@ def _one(query: Query, net: Net, url: str, quality: Quality) -> Coroutine[Any, A
     def read(answer: HttpAnswer) -> Found:
         found = autoconfig.parse(answer.body, address=query.address)
         where = web.bare(url)
-        return Found(web.claims(found.outgoing, net, Source.AUTOCONFIG, quality, where))
+        claims = web.claims(found.outgoing, net, Source.AUTOCONFIG, quality, where)
+        # What came by plain HTTP is only good to be doubted.
+        return Found(claims, incoming=found.incoming if quality is Quality.PLAIN else ())
 
     fetch = partial(net.http.get, url, limit=web.BODY_LIMIT)
     return web.attempt(fetch, read, verified=quality is Quality.PLAIN)

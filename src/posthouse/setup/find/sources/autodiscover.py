@@ -78,7 +78,8 @@ def _pox(query: Query, net: Net, url: str) -> Coroutine[Any, Any, Found]:
         if found.redirect_url:
             return _redirect(net, found.redirect_url, url)
         claims = web.claims(found.outgoing, net, Source.AUTODISCOVER, Quality.PLAIN, url)
-        return Found(claims, _exchange(query.domain) if found.exchange else ())
+        findings = _exchange(query.domain) if found.exchange else ()
+        return Found(claims, findings, incoming=found.incoming)
 
     async def one() -> Found:
         found = await web.attempt(fetch, read)

@@ -53,11 +53,11 @@ def _judge(query: Query, answer: HttpAnswer, digest: Answer, net: Net) -> Found:
     if quality is Quality.PLAIN and not _own(answer.url, query.domain):
         # Without a digest only the domain's own name vouches for the document.
         return Found(state=State.FAILED, detail="redirected", params=params)
-    offers = pacc.parse(answer.body, address=query.address).outgoing
+    found = pacc.parse(answer.body, address=query.address)
     findings = () if quality is Quality.SIGNED else _undigested(params)
     signed = digest.authenticated if quality is Quality.SIGNED else None
-    claims = web.claims(offers, net, Source.PACC, quality, answer.url, dnssec=signed)
-    return Found(claims, findings)
+    claims = web.claims(found.outgoing, net, Source.PACC, quality, answer.url, dnssec=signed)
+    return Found(claims, findings, incoming=found.incoming)
 
 
 def _undigested(params: dict[str, str]) -> tuple[Finding, ...]:

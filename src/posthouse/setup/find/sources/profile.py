@@ -50,7 +50,8 @@ def ask(query: Query, file: Path, now: datetime) -> Found:
         tuple(
             Claim(o.endpoint, evidence, o.username, web.mechanisms(o.auth), o.credential)
             for o in found.outgoing
-        )
+        ),
+        incoming=found.incoming,
     )
 
 
