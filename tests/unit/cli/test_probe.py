@@ -153,3 +153,9 @@ def test_an_address_is_looked_up_first(
     world.dns[("_submission._tcp.d.example", "SRV")] = [f"0 1 587 {HOST}."]
     answer = probe(world, authority, "alice@d.example", "--json").json
     assert answer["endpoint"] == {"host": HOST, "port": 587, "security": "starttls"}
+
+
+def test_a_well_known_name_that_dns_hides(world: World, authority: Authority) -> None:
+    ran = probe(world, authority, "smtp.qq.com:465")
+    assert ran.code == 1
+    assert "well-known server" in " ".join(ran.out.split())

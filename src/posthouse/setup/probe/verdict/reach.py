@@ -28,8 +28,10 @@ def name_unknown(facts: Facts, stop: Stop) -> Hit | None:
     if facts.names.suggestion:
         meant = Endpoint(facts.names.suggestion, facts.endpoint.port, facts.endpoint.security)
         return Hit({"meant": meant.host}, meant, "typo")
+    if facts.provider:  # a server that everybody knows: it is the DNS here that does not
+        return Hit(variant="hidden")
     target = submission(facts)
-    if target is None:
+    if target is None or target.host == facts.endpoint.host:
         return Hit()
     return Hit({"domain": facts.names.domain, "published": str(target)}, target, "published")
 
