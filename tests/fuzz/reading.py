@@ -9,9 +9,9 @@ from fuzz.smtp import text_of
 from posthouse import explain
 from posthouse.directory import lint
 from posthouse.directory.read import provider as read_provider
-from posthouse.explain import reading, words
+from posthouse.explain import bounce, reading, words
 from posthouse.flow import Stage
-from posthouse.setup.probe import bounce, letter
+from posthouse.setup.probe import letter
 
 _CAUSES = frozenset(cause.id for cause in explain.causes())
 
@@ -45,7 +45,7 @@ def read_line(data: bytes) -> None:
 
 
 def bounced(data: bytes) -> None:
-    found = bounce.read(data)
+    found = bounce.read_bounce(data)
     if found is None:
         return
     assert 0 < len(found.recipients) <= 100

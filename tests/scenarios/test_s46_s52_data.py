@@ -7,10 +7,10 @@ import asyncio
 
 import pytest
 
+from posthouse.explain.bounce import read_bounce
 from posthouse.flow import Status
 from posthouse.net.stream import TcpStream
 from posthouse.setup.probe import Envelope, ProbeResult, TestMessage, finding_text
-from posthouse.setup.probe.bounce import read as read_bounce
 from scenarios.conftest import Scene, finding_ids, login, says, steps
 
 ENVELOPE = Envelope("alice@firma.test", ("bob@else.test",))

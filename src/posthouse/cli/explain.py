@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import click
@@ -126,20 +126,15 @@ def _lines(asked: Session, hints: dict[str, Any], text: str | None) -> int:
     """One object for each line of standard input, as it comes."""
     import json
 
-    source = sys.stdin.buffer if text in (None, "-") else [text.encode()]
-    for raw in _read(source):
-        found = explain.explain_reply(raw, **hints)
+    given = text not in (None, "-")
+    stdin = iter(lambda: sys.stdin.buffer.readline(LINE_LIMIT), b"")
+    for raw in [str(text).encode()] if given else stdin:
+        if not raw.strip():
+            continue
+        found = explain.explain_reply(raw.rstrip(b"\r\n"), **hints)
         click.echo(json.dumps({"schema": 1, **found.to_dict(asked.lang)}, ensure_ascii=False))
         sys.stdout.flush()  # behind a pipe, whoever reads waits for it
     return 0
-
-
-def _read(source: Any) -> Iterator[bytes]:
-    for raw in (
-        iter(lambda: source.readline(LINE_LIMIT), b"") if source is sys.stdin.buffer else source
-    ):
-        if raw.strip():
-            yield raw.rstrip(b"\r\n")
 
 
 def _one(asked: Session, found: Explanation, said: str | bytes) -> int:
@@ -165,9 +160,7 @@ def show(screen: Plain, found: Explanation) -> None:
     ]
     screen.table(rows)
     screen.heading(f"{label}.remedy")
-    steps = [line for line in explain.remedy(found, lang).splitlines() if line.strip()]
-    for number, step in enumerate(steps, 1):
-        screen.hanging(f"{number}." if len(steps) > 1 else "→", step)
+    _steps(screen, explain.remedy(found, lang), indent=2)
     screen.blank()
     key = "screen.explain.sure" if found.confidence >= SURE else "screen.explain.unsure"
     evidence = words.text("causes.word.comma").join(found.evidence)
@@ -197,7 +190,8 @@ def _page(asked: Session, cause_id: str) -> int:
         (words.text(f"{label}.{name}"), getattr(page, name)) for name in ("who", "retry", "stage")
     ]
     screen.table(pairs, indent=0)
-    _remedy(screen, f"{label}.remedy", page.remedy)
+    screen.heading(f"{label}.remedy")
+    _steps(screen, page.remedy, indent=2)
     for variant in page.variants:
         screen.blank()
         screen.say(f"{variant.title}  ({page.id}: {variant.id})", style="bold", indent=2)
@@ -207,11 +201,6 @@ def _page(asked: Session, cause_id: str) -> int:
     last += [("example", page.example), ("reference", page.reference)]
     screen.table([(words.text(f"{label}.{name}"), text) for name, text in last if text], indent=0)
     return 0
-
-
-def _remedy(screen: Plain, heading: str, text: str) -> None:
-    screen.heading(heading)
-    _steps(screen, text, indent=2)
 
 
 def _steps(screen: Plain, text: str, *, indent: int) -> None:

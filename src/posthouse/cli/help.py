@@ -6,16 +6,14 @@ Enters: a command and the catalogue. Leaves: one string. Imported only when help
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from posthouse.cli.prose import WIDEST
 from posthouse.cli.screen import Prose, padded
 from posthouse.explain import Catalogue
-
-WIDEST: Final = 100  # columns; longer lines are hard to read
 
 
 def command_help(command: click.Command, ctx: click.Context, words: Catalogue, key: str) -> str:

@@ -13,10 +13,9 @@ from typing import Any, Final
 import click
 
 from posthouse.cli.options import Session
-from posthouse.cli.prose import cells, wrap
+from posthouse.cli.prose import WIDEST, cells, wrap
 
 USUAL: Final = 80  # columns, where nobody tells
-WIDEST: Final = 100  # columns; longer lines are hard to read
 
 
 class Plain:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Final
 from unicodedata import category, east_asian_width
 
+WIDEST: Final = 100  # columns; longer lines are hard to read
 _CJK: Final = "\u3000-\u303f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef—…“”‘’·×"
 _CLOSING: Final = "，。、；：！？）》」』】〉”’…—"
 _OPENING: Final = "（《「『【〈“‘"

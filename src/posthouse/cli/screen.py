@@ -17,7 +17,7 @@ from rich.text import Text
 
 from posthouse.cli.answer import print_json
 from posthouse.cli.options import Session
-from posthouse.cli.prose import cells, widest_piece, wrap
+from posthouse.cli.prose import WIDEST, cells, widest_piece, wrap
 from posthouse.flow import Status
 
 MARKS: Final[Mapping[Status, tuple[str, str]]] = {
@@ -27,7 +27,6 @@ MARKS: Final[Mapping[Status, tuple[str, str]]] = {
     Status.UNKNOWN: ("?", "yellow"),
     Status.SKIPPED: ("·", "dim"),
 }
-WIDEST: Final = 100  # columns; longer lines are hard to read
 
 
 class Screen:

@@ -19,6 +19,7 @@ from posthouse.flow import Finding
 from posthouse.setup import find
 from posthouse.setup.find import FindResult, Net, Outcome, ProfileError, ProviderError
 from posthouse.setup.find import words as find_words
+from posthouse.setup.find.render import finding_dict
 
 CODES: Final[Mapping[Outcome, int]] = {
     Outcome.FOUND: OK,
@@ -81,17 +82,7 @@ def refuse(screen: Screen, findings: tuple[Finding, ...]) -> int:
     """Say why the input can't be used. The exit code is that of wrong usage."""
     lang = screen.session.lang
     if screen.session.json:
-        rows = [
-            {
-                "id": f.id,
-                "status": f.status.value,
-                "cause": f.cause,
-                "text": find_words.finding_text(f, lang),
-                "params": dict(f.params),
-            }
-            for f in findings
-        ]
-        screen.json({"ok": False, "findings": rows})
+        screen.json({"ok": False, "findings": [finding_dict(f, lang) for f in findings]})
         return USAGE
     for finding in findings:
         screen.problem(find_words.finding_text(finding, lang))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posthouse.setup.probe import bounce
+from posthouse.explain import bounce
 
 WHOLE = b"""\
 Content-Type: multipart/report; report-type=delivery-status; boundary="B"
@@ -37,7 +37,7 @@ Message-ID: <sent@mail.test>
 
 
 def test_every_recipient_is_told() -> None:
-    found = bounce.read(WHOLE)
+    found = bounce.read_bounce(WHOLE)
     assert found is not None
     assert found.reporter == "mail.test"
     assert found.about("<sent@mail.test>")
@@ -50,19 +50,19 @@ def test_every_recipient_is_told() -> None:
 
 
 def test_an_unknown_message_id_is_about_nothing() -> None:
-    found = bounce.read(WHOLE.replace(b"Message-ID", b"X-Other"))
+    found = bounce.read_bounce(WHOLE.replace(b"Message-ID", b"X-Other"))
     assert found is not None
     assert not found.about("")
 
 
 @pytest.mark.parametrize("cut", range(0, len(WHOLE), 61))
 def test_a_truncated_bounce_never_fails(cut: int) -> None:
-    found = bounce.read(WHOLE[:cut])
+    found = bounce.read_bounce(WHOLE[:cut])
     assert found is None or found.recipients
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes(noise: bytes) -> None:
     head = b"Content-Type: message/delivery-status\n\n"
-    found = bounce.read(head + b"Final-Recipient: rfc822; x\n" + noise)
+    found = bounce.read_bounce(head + b"Final-Recipient: rfc822; x\n" + noise)
     assert found is None or found.recipients

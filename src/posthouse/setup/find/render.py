@@ -27,7 +27,7 @@ def to_dict(result: FindResult, lang: str = "en") -> dict[str, Any]:
         "outcome": result.outcome.value,
         "candidates": [_candidate(c, lang) for c in result.candidates],
         "conflicts": [_conflict(c, lang) for c in result.conflicts],
-        "findings": [_finding(f, lang) for f in result.findings],
+        "findings": [finding_dict(f, lang) for f in result.findings],
         "sources": [_report(r, lang) for r in result.reports],
         "incoming": [
             {
@@ -129,7 +129,8 @@ def _conflict(conflict: Conflict, lang: str) -> dict[str, Any]:
     }
 
 
-def _finding(finding: Finding, lang: str) -> dict[str, Any]:
+def finding_dict(finding: Finding, lang: str) -> dict[str, Any]:
+    """One thing noticed."""
     return {
         "id": finding.id,
         "status": finding.status.value,
