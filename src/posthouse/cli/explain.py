@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from io import BytesIO
 from typing import Any, Final
 
 import click
@@ -23,7 +24,6 @@ from posthouse.flow import Stage
 _ID: Final = re.compile(r"[a-z]+\.[a-z_]+")
 _FIELD: Final = re.compile(rb"[A-Za-z][A-Za-z0-9-]*:")
 FILE_LIMIT: Final = 50_000_000  # bytes read of a log; more is a case for --jsonl
-LINE_LIMIT: Final = 65_536  # bytes of one line from standard input
 
 
 def command(words: Catalogue) -> Command:
@@ -124,16 +124,10 @@ def _several(said: str | bytes) -> list[bytes]:
 
 def _lines(asked: Session, hints: dict[str, Any], text: str | None) -> int:
     """One object for each line of standard input, as it comes."""
-    import json
+    from posthouse.cli import jsonl
 
-    given = text not in (None, "-")
-    stdin = iter(lambda: sys.stdin.buffer.readline(LINE_LIMIT), b"")
-    for raw in [str(text).encode()] if given else stdin:
-        if not raw.strip():
-            continue
-        found = explain.explain_reply(raw.rstrip(b"\r\n"), **hints)
-        click.echo(json.dumps({"schema": 1, **found.to_dict(asked.lang)}, ensure_ascii=False))
-        sys.stdout.flush()  # behind a pipe, whoever reads waits for it
+    given = sys.stdin.buffer if text in (None, "-") else BytesIO(str(text).encode())
+    jsonl.show(given, hints, asked.lang)
     return 0
 
 

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 LANGUAGES: Final = ("en", "zh")
 FALLBACK: Final = "en"
+REMEMBERED: Final = 4_096  # keys whose text is kept: there are some 3,000
 TEXT: Final = Path(__file__).parent / "text"
 
 _OPTIONAL: Final = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
@@ -93,6 +94,7 @@ def entries(lang: str, area: str) -> Mapping[str, str]:
     return _area(lang, area)
 
 
+@lru_cache(maxsize=REMEMBERED)
 def _find(lang: str, key: str) -> str | None:
     """The text of a key: in the table with the longest name that begins it."""
     area, _, rest = key.partition(".")

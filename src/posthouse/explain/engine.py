@@ -13,11 +13,13 @@ Where all that leaves doubt, likeness to the examples has a say.
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import chain, repeat, zip_longest
 from typing import Final, NamedTuple
 
 from posthouse.explain import store, words
 from posthouse.explain.reading import Reading
 from posthouse.explain.rules import Index, Rule, Term
+from posthouse.explain.words import Words
 
 SECOND_OPINION: Final = 0.25  # how much of its weight a further rule of the same cause adds
 SURE: Final = 4.0  # a score at which a cause with no rival is believed to one half
@@ -25,6 +27,7 @@ RIVAL: Final = 3.0  # the lead in score at which a rival cause is no more than a
 CLEAR: Final = 6.0  # a score below which no rule has spoken clearly, and likeness has a say
 LIKENESS: Final = 0.5  # the most confidence that likeness may give
 REMEMBERED: Final = 4_096  # pairs of codes: more than servers use
+MANY_WORDS: Final = 150  # of one line: more than any reply has, so repeats are looked for
 SHOWN: Final = 3  # like words shown as evidence
 UNSPOKEN: Final = "policy.other"  # where neither words nor codes say anything at all
 
@@ -44,8 +47,8 @@ class Verdict(NamedTuple):
 def judge(reading: Reading, stage: str | None, provider: str | None) -> Verdict:
     """The cause a line speaks for."""
     index = store.load()
-    text, keys = words.split(reading.judged)
-    found, started, heard = _listen(index, text, keys)
+    said = words.split(reading.judged)
+    found, started, heard = _listen(index, said)
     if found & index.all_signs:
         stage, provider = _signs(index, found, stage, provider)
     fired = [
@@ -60,6 +63,7 @@ def judge(reading: Reading, stage: str | None, provider: str | None) -> Verdict:
     cause, confidence = _choose(scores)
     like: list[str] = []
     if scores.get(cause, 0.0) < CLEAR:
+        keys = set(said.keys)
         store.likeness().add(keys, scores)
         cause, confidence = _choose(scores)
         confidence = min(confidence, LIKENESS)
@@ -119,25 +123,37 @@ def _variant(fired: list[Rule], cause: str) -> str | None:
     return max(kinds)[2] if kinds else None
 
 
-def _listen(index: Index, text: str, keys: list[str]) -> tuple[int, set[int], list[Term]]:
+def _listen(index: Index, said: Words) -> tuple[int, set[int], list[Term]]:
     """What occurs: the groups, the rules that those may set off, and the terms."""
-    if not index.closed.isdisjoint(keys):
-        index.open(keys)
+    text, spoken, wide = said
+    followers = spoken[1:]
+    if len(spoken) > MANY_WORDS:
+        spoken, followers = _once(spoken, followers)
     found = 0
     started: set[int] = set()
     heard: list[Term] = []
-    for groups, rules, possible, proved in filter(None, map(index.opened.get, keys)):
-        if proved:
-            found |= groups
-            heard += proved
-            if rules:
-                started.update(rules)
+    entries = map(index.opened.__getitem__, spoken + wide)
+    for entry, follower in zip(entries, chain(followers, repeat("")), strict=False):
+        if entry is None:
+            continue
+        own, pairs = entry
+        groups, rules, proved, possible = pairs.get(follower, own)
+        found |= groups
+        heard += proved
+        if rules:
+            started.update(rules)
         for term in possible:
             if term[0] in text:
                 heard.append(term)
                 found |= term[1]
                 started.update(term[2])
     return found, started, heard
+
+
+def _once(spoken: list[str], followers: list[str]) -> tuple[list[str], list[str]]:
+    """Each word with each follower once, where somebody says one word 800 times."""
+    pairs = dict.fromkeys(zip_longest(spoken, followers, fillvalue=""))
+    return [word for word, _ in pairs], [follower for _, follower in pairs]
 
 
 def _fits(rule: Rule, reading: Reading, stage: str | None, provider: str | None) -> bool:

@@ -23,6 +23,7 @@ from posthouse.explain import words
 from posthouse.explain.words import KEY_LENGTH, Words
 
 SEEN: Final = 1_000  # an occurrence in a line outweighs any number of terms
+VOCABULARY: Final = 20_000  # words kept open: more than servers use; what is no word makes it more
 CONDITIONS: Final = frozenset({"code", "stage", "provider", "variant"})
 
 
@@ -48,17 +49,18 @@ class Rule(NamedTuple):
 # A term as it is searched for (" over quota "), its groups (one bit each: as one integer, for a
 # common word is in a hundred of them), and the rules, by number, that one of these may set off.
 Term = tuple[str, int, tuple[int, ...]]
-# What a key opens: of the terms that it proves all groups and all rules, then the terms to look
-# for, then those that it proves.
-Opened = tuple[int, tuple[int, ...], tuple[Term, ...], tuple[Term, ...]]
+# What is known where a word, or a pair of words, occurs: of the terms thereby proved all groups,
+# all rules and the terms themselves; then the terms that the line's text has yet to prove.
+Told = tuple[int, tuple[int, ...], tuple[Term, ...], tuple[Term, ...]]
+Entry = tuple[Told, dict[str, Told]]  # of a word, and of it with what follows
 Check = tuple[int, int, bool, Rule]  # need, veto and bound of a rule, which are read the fastest so
 Filed = dict[str, list[tuple[str, list[int]]]]  # by key: the terms, each with its groups
 
 
 class Index:
-    """Everything needed to judge a line, filled once and then only read (and opened)."""
+    """Everything needed to judge a line, filled once and then only read."""
 
-    __slots__ = ("all_signs", "checks", "closed", "codes", "opened", "rules", "signs", "terms")
+    __slots__ = ("all_signs", "checks", "codes", "opened", "rules", "signs", "terms")
 
     def __init__(
         self,
@@ -69,34 +71,66 @@ class Index:
     ) -> None:
         self.rules = rules
         self.checks: list[Check] = [(rule.need, rule.veto, rule.bound, rule) for rule in rules]
-        # By a key of ``words.split``: the terms filed there, folded into one text (``fold``). Texts
-        # load fast and cost the garbage collector nothing; ``open`` opens a key when first met.
         self.terms = terms
-        self.closed = set(terms)
-        self.opened: dict[str, Opened] = {}
+        self.opened = _Opened(terms)
         # By group: its place, "stage" or "provider", "rcpt". The first in place counts.
         self.signs = {group: (at, kind, name) for at, (group, kind, name) in enumerate(signs)}
         self.all_signs = bits(self.signs)
         # "535", "554 mail", "5 tls", "x.7.8", "5.7.515", "4" or "5" for any -> (cause, weight)...
         self.codes = codes
 
-    def open(self, keys: Iterable[str]) -> None:
-        """Open what is filed under those of the keys that are closed yet."""
-        for key in self.closed.intersection(keys):
-            proved: list[Term] = []
-            possible: list[Term] = []
-            for line in self.terms[key].split("\n"):
-                form, groups, rules = line.split("\t")
+
+class _Opened(dict[str, Entry | None]):
+    """What each word tells, and CJK key; None: nothing. Opened when first met and kept."""
+
+    def __init__(self, terms: Mapping[str, str]) -> None:
+        # By word, first letters or CJK key: the terms filed there, folded into one text (``fold``).
+        # Texts load fast and cost the garbage collector nothing.
+        self._terms = terms
+
+    def __missing__(self, word: str) -> Entry | None:
+        if len(self) >= VOCABULARY:
+            self.clear()
+        own: list[Term] = []
+        after: dict[str, list[Term]] = {}
+        for place in dict.fromkeys((word, word[:KEY_LENGTH])):
+            for line in self._terms.get(place, "").splitlines():
+                form, groups, rules, follower = line.split("\t")
                 term: Term = (form, bits(map(int, groups.split())), tuple(map(int, rules.split())))
-                # A key of KEY_LENGTH may be the beginning of a longer word.
-                whole = form == f" {key} " and len(key) != KEY_LENGTH
-                (proved if whole else possible).append(term)
-            found = 0
-            for _, groups_of_term, _ in proved:
-                found |= groups_of_term
-            started = tuple({rule for term in proved for rule in term[2]})
-            self.opened[key] = (found, started, tuple(possible), tuple(proved))
-            self.closed.discard(key)
+                if not follower:
+                    own.append(term)
+                elif place == word:
+                    after.setdefault(follower, []).append(term)
+        told = _told(own, word)
+        pairs = {
+            other: _both(told, _told(terms, f"{word} {other}")) for other, terms in after.items()
+        }
+        self[word] = entry = (told, pairs) if own or pairs else None
+        return entry
+
+
+def _told(terms: list[Term], said: str) -> Told:
+    """Terms parted into those that ``said`` proves and those that more of the line may."""
+    proved = tuple(term for term in terms if term[0] in f" {said} " or term[0] == said)
+    possible = tuple(term for term in terms if term not in proved and _spans(term[0]))
+    found = 0
+    for _, groups, _ in proved:
+        found |= groups
+    return found, tuple({rule for term in proved for rule in term[2]}), proved, possible
+
+
+def _both(one: Told, other: Told) -> Told:
+    return (
+        one[0] | other[0],
+        tuple({*one[1], *other[1]}),
+        one[2] + other[2],
+        one[3] + other[3],
+    )
+
+
+def _spans(form: str) -> bool:
+    """Whether more than one word makes the term, or CJK characters, which have no words."""
+    return " " in form.strip() or not form.startswith(" ")
 
 
 def bits(numbers: Iterable[int]) -> int:
@@ -109,12 +143,16 @@ def numbers(found: int) -> list[int]:
     return [number for number in range(found.bit_length()) if found >> number & 1]
 
 
-def fold(terms: Iterable[tuple[str, Iterable[int], Iterable[int]]]) -> str:
-    """Terms as one text: a line each, the form, the numbers of its groups, those of its rules."""
-    return "\n".join(
-        f"{form}\t{' '.join(map(str, groups))}\t{' '.join(map(str, rules))}"
-        for form, groups, rules in terms
-    )
+def fold(filed: Filed, anchors: Mapping[int, list[int]]) -> dict[str, str]:
+    """By word: its terms, a line each: form, its groups, its rules, the word that must follow."""
+    folded: dict[str, list[str]] = {}
+    for key, found in filed.items():
+        word, _, follower = key.partition(" ")
+        for form, groups in found:
+            rules = sorted({rule for group in groups for rule in anchors.get(group, ())})
+            line = (form, " ".join(map(str, groups)), " ".join(map(str, rules)), follower)
+            folded.setdefault(word, []).append("\t".join(line))
+    return {word: "\n".join(lines) for word, lines in folded.items()}
 
 
 class _Groups:
@@ -175,7 +213,7 @@ def build(
     anchors = _anchors(rules, _often(filed, lines, len(groups.members)))
     return Index(
         rules=rules,
-        terms={key: fold(_with_rules(found, anchors)) for key, found in filed.items()},
+        terms=fold(filed, anchors),
         signs=numbered_signs,
         codes=_codes(codes),
     )
@@ -223,13 +261,6 @@ def _often(filed: Filed, lines: Iterable[Words], size: int) -> list[int]:
         for group in heard:
             often[group] += SEEN
     return often
-
-
-def _with_rules(
-    found: list[tuple[str, list[int]]], anchors: Mapping[int, list[int]]
-) -> Iterator[tuple[str, Iterable[int], Iterable[int]]]:
-    for form, groups in found:
-        yield form, groups, sorted({rule for group in groups for rule in anchors.get(group, ())})
 
 
 def _weights(code: str, text: str) -> list[tuple[str, float]]:

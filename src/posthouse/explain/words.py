@@ -14,7 +14,6 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 KEY_LENGTH: Final = 4  # letters of a word that look it up: enough to part, few enough to stem
-MANY_WORDS: Final = 150  # of one line: more than any reply has, so repeats are looked for
 
 # ASCII at one go: capitals become small, all that is no letter or digit a blank.
 _ASCII: Final = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
@@ -33,7 +32,14 @@ class Words(NamedTuple):
     # " user unknown ": a term of whole words is found as " term ". Where the line has CJK
     # characters, everything follows once more without spaces: "smtp服务未开启".
     text: str
-    keys: list[str]  # words, their first letters, pairs of words; CJK characters and pairs
+    words: list[str]  # in their order, those of scripts that part them
+    wide: list[str]  # CJK characters and pairs of such, each once
+
+    @property
+    def keys(self) -> list[str]:
+        """All that a term may be filed under: words, their first letters, pairs; CJK."""
+        stems = [word[:KEY_LENGTH] for word in self.words if len(word) > KEY_LENGTH]
+        return [*self.words, *stems, *map(" ".join, pairwise(self.words)), *self.wide]
 
 
 def split(text: str) -> Words:
@@ -41,20 +47,7 @@ def split(text: str) -> Words:
     if not text.isascii():
         return _split_wide(text.lower())
     found = text.translate(_ASCII).split()
-    return Words(f" {' '.join(found)} ", _keys(found))
-
-
-def _keys(found: list[str]) -> list[str]:
-    # A list with what occurs twice in it costs less than a set without; not so where somebody
-    # says one word 800 times, and it is searched for 800 times.
-    if len(found) > MANY_WORDS:
-        return [*dict.fromkeys(_with_repeats(found))]
-    return _with_repeats(found)
-
-
-def _with_repeats(found: list[str]) -> list[str]:
-    stems = [word[:KEY_LENGTH] for word in found if len(word) > KEY_LENGTH]
-    return [*found, *stems, *map(" ".join, pairwise(found))]
+    return Words(f" {' '.join(found)} ", found, [])
 
 
 def _split_wide(lower: str) -> Words:
@@ -66,12 +59,15 @@ def _split_wide(lower: str) -> Words:
     runs = re.findall(_ANY, folded)
     latin = [run for run in runs if not is_cjk(run[0])]
     spaced = f" {' '.join(latin)} "
-    keys = _keys(latin)
     if len(latin) == len(runs):
-        return Words(spaced, keys)
+        return Words(spaced, latin, [])
     tight = "".join(runs)
-    keys += dict.fromkeys((*tight, *map("".join, pairwise(tight))))
-    return Words(f"{spaced}\n{tight}", keys)
+    return Words(f"{spaced}\n{tight}", latin, _wide(tight))
+
+
+def _wide(tight: str) -> list[str]:
+    """What a CJK term may be filed under (``rules.search_form``)."""
+    return [*dict.fromkeys((*tight, *map("".join, pairwise(tight))))]
 
 
 def is_cjk(char: str) -> bool:

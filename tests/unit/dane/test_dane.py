@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from budget import soon
 from fakes.certs import Authority, Kind
 from posthouse.protocol import dane
 from posthouse.protocol.dane import Outcome
@@ -422,7 +422,6 @@ def test_a_flood_of_records_costs_little(chain: Chain) -> None:
     record = tlsa(chain.stranger, "2 0 0")
     flood = [f"{record}{n:04x}" for n in range(200)]
     sent = [chain.leaf, *[chain.intermediate] * 50]
-    began = time.process_time()
-    judged = dane.judge_records(flood, sent, ["mx.example.com"], NOW)
+    with soon(1):
+        judged = dane.judge_records(flood, sent, ["mx.example.com"], NOW)
     assert judged.outcome is Outcome.MISMATCH
-    assert time.process_time() - began < 1

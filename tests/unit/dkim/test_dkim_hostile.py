@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from budget import soon
 from posthouse.protocol import arc, authres, dkim
 from posthouse.protocol.dns import Answer, AnswerStatus, run
 from unit.dkim.dkim_vectors import RFC6376, RFC8463, ZONE
@@ -108,11 +107,10 @@ HOSTILE = {
 def test_time_is_linear(kind: str) -> None:
     message = HOSTILE[kind] + b"\r\nFrom: a@example.com\r\n\r\n" + b" \t\r\n" * 1_000
     answer = Answer("", "TXT", AnswerStatus.NXDOMAIN)
-    began = time.process_time()
-    run(dkim.verify(message, now=NOW), lambda ask: answer)
-    run(arc.verify(message), lambda ask: answer)
-    header, _ = dkim.split(message)
-    value = authres.merged(header, "x")
-    authres.fold("Authentication-Results", value)
-    authres.without_forged(HOSTILE[kind] + b"\r\n", ["x"])
-    assert time.process_time() - began < 1.0
+    with soon(1.0):
+        run(dkim.verify(message, now=NOW), lambda ask: answer)
+        run(arc.verify(message), lambda ask: answer)
+        header, _ = dkim.split(message)
+        value = authres.merged(header, "x")
+        authres.fold("Authentication-Results", value)
+        authres.without_forged(HOSTILE[kind] + b"\r\n", ["x"])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from budget import soon
 from posthouse.protocol.taglist import Tag, TagListError, parse_tags, without_wsp
 
 GOOD = {
@@ -81,10 +81,8 @@ def test_nothing_else_is_raised(text: str) -> None:
     "text", [" " * 60_000, ";" * 60_000, "a=" + " " * 60_000 + "b", "a" * 60_000, "=" * 60_000]
 )
 def test_time_is_linear(text: str) -> None:
-    began = time.process_time()
-    with contextlib.suppress(TagListError):
+    with soon(0.1), contextlib.suppress(TagListError):
         parse_tags(text)
-    assert time.process_time() - began < 0.1
 
 
 def test_without_wsp() -> None:

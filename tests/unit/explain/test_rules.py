@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from posthouse import explain
-from posthouse.explain import build, rules, store, words
+from posthouse.explain import build, engine, rules, store, words
 from posthouse.explain.catalogue import entries
 from posthouse.flow import Failure, Stage
 
@@ -104,9 +104,54 @@ def test_a_rule_is_tried_where_its_rarest_group_occurs() -> None:
     causes = {"a.b": {"c": "9 : often & seldom"}}
     said = [words.split("often"), words.split("often seldom"), words.split("often")]
     index = rules.build({}, {}, causes, {}, said)
-    index.open(["often", "seldom"])
-    assert index.opened["often"][1] == ()
-    assert index.opened["seldom"][1] == (0,)
+    often, seldom = index.opened["often"], index.opened["seldom"]
+    assert often is not None
+    assert often[0][1] == ()
+    assert seldom is not None
+    assert seldom[0][1] == (0,)
+
+
+@pytest.mark.parametrize(
+    ("rule", "line", "fires"),
+    [
+        ("9 : not there", "it is not there", True),
+        ("9 : not there", "it is not. There", True),
+        ("9 : not there", "not it, there", False),
+        ("9 : not there yet", "not there yet", True),
+        ("9 : not there yet", "not there", False),
+        ("9 : not & there", "there, not here", True),
+        ("9 : not | there", "only here", False),
+        ("9 : reject*", "it was rejected", True),
+        ("9 : reject*", "it was rejec ted", False),
+        ("9 : was reject*", "it was rejected", True),
+        ("9 : was reject*", "rejected it was", False),
+        ("9 : users", "user", False),
+        ("9 : user", "users", False),
+        ("9 : user*", "users", True),
+        ("9 : 本ip", "本IP被拒绝", True),
+        ("9 : 本 & mail", "本人 mail", True),
+    ],
+)
+def test_a_rule_fires_where_its_words_stand(rule: str, line: str, fires: bool) -> None:
+    index = rules.build({}, {}, {"a.b": {"c": rule}}, {})
+    found, started, _ = engine._listen(index, words.split(line))
+    need = index.rules[0].need
+    assert (bool(started) and found & need == need) is fires
+
+
+def test_a_word_said_often_is_heard_once() -> None:
+    index = rules.build({}, {}, {"a.b": {"c": "9 : not there"}}, {})
+    _, started, heard = engine._listen(index, words.split("not here " * 200 + "not there"))
+    assert started == {0}
+    assert len(heard) == 1
+
+
+def test_the_words_kept_are_bounded() -> None:
+    index = rules.build({}, {}, {"a.b": {"c": "9 : word"}}, {})
+    for number in range(rules.VOCABULARY + 10):
+        assert index.opened[f"x{number}"] is None
+    assert len(index.opened) <= rules.VOCABULARY
+    assert index.opened["word"] is not None
 
 
 def test_every_registered_enhanced_code_says_something() -> None:

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from budget import soon
 from fuzz.seeds import certificates
 from fuzz.wires import Tape, TapeDialer
 from posthouse import explain
@@ -258,11 +259,9 @@ def test_oauth_error(text: bytes) -> None:
     ids=range(9),
 )  # fmt: skip
 def test_xml(document: bytes, doctype: bool, reason: str) -> None:
-    began = time.process_time()
-    with pytest.raises(DiscoveryError) as caught:
+    with soon(0.5), pytest.raises(DiscoveryError) as caught:
         parse_xml(document, allow_doctype=doctype)
     assert caught.value.reason == reason
-    assert time.process_time() - began < 0.5
 
 
 @pytest.mark.parametrize(
@@ -534,9 +533,8 @@ async def test_a_hello_without_end(data: bytes) -> None:
     tape = Tape(data * 3)
     answer = await _read(tape)
     assert answer is None or answer.kind is AnswerKind.NOT_TLS
-    began = time.process_time()
-    read_answer(data[:ANSWER_LIMIT])
-    assert time.process_time() - began < 0.1
+    with soon(0.1):
+        read_answer(data[:ANSWER_LIMIT])
 
 
 async def test_a_reader_that_is_behind_stops_the_peer() -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from budget import soon
 from fuzz.reports import GZIP, XML
 from fuzz.zone import Zone
 from posthouse.protocol import arc, arf, authres, dkim, dmarc, spf, tlsrpt
@@ -54,14 +51,6 @@ from unit.security.test_caps import MEGABYTE, memory
 _KEY = dkim.SigningKey("a.test", "s", ed25519.Ed25519PrivateKey.from_private_bytes(b"k" * 32))
 _RECORD = dkim.record_text(_KEY.private)
 MESSAGE = b"From: a@a.test\r\nSubject: x\r\n\r\nhi\r\n"
-
-
-@contextmanager
-def soon(seconds: float = 1.0) -> Iterator[None]:
-    """Less processor time than that."""
-    began = time.process_time()
-    yield
-    assert time.process_time() - began < seconds
 
 
 # Messages
