@@ -13,11 +13,20 @@ from pathlib import Path
 
 import pytest
 
-from posthouse.letter import Event, Letter, Outcome, Recipient, Result
+from posthouse.letter import (
+    Event,
+    Letter,
+    Outcome,
+    QueueFull,
+    Recipient,
+    Result,
+    Settled,
+    State,
+    StoreError,
+)
 from posthouse.send.queue import lane as lanes
 from posthouse.send.queue.ids import number_of, text_of
 from posthouse.send.queue.lane import Lane
-from posthouse.send.queue.model import QueueFull, Settled, State, StoreError
 
 NOW = 1_764_000_000.0
 

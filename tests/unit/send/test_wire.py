@@ -20,8 +20,8 @@ from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.connection import Connection
 from posthouse.protocol.smtp.events import BodyEnd
 from posthouse.protocol.smtp.reply import Reply
-from posthouse.send.deliver.hop import Hop
 from posthouse.send.deliver.pool import Pool, Task
+from posthouse.send.hop import Hop
 
 MESSAGE = b"Subject: x\r\n\r\n..a dot\r\n" + b"y" * 900 + b"\r\n"
 MAIL, BOB = c.Mail("alice@d.example"), c.Rcpt("bob@e.example")

@@ -21,7 +21,7 @@ from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.letter import Letter
 from posthouse.net.smtp_carry import Carried, Carrier, Refused
 from posthouse.protocol.smtp import command as c
-from posthouse.send.deliver.hop import START, Hop
+from posthouse.send.hop import START, Hop
 
 SWEEP: Final = 1.0  # seconds between looks for connections that are over their time
 OVERLOAD: Final = frozenset({421, 450, 451, 452, 454})  # greetings and replies that mean "slower"

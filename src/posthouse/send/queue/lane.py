@@ -16,9 +16,18 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from posthouse.letter import Event, Letter, Recipient
+from posthouse.letter import (
+    Entry,
+    Event,
+    Item,
+    Letter,
+    QueueFull,
+    Recipient,
+    Settled,
+    State,
+    StoreError,
+)
 from posthouse.send.queue.ids import Ids, number_of, text_of
-from posthouse.send.queue.model import Entry, Item, QueueFull, Settled, State, StoreError
 from posthouse.send.queue.writer import Writer
 
 # A message of 4 KiB costs about 1 KiB of memory while it waits, so this is some 100 MiB, and days

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Final, TypeVar
 
-from posthouse.send.queue.model import StoreError
+from posthouse.letter import StoreError
 
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], Any]

@@ -1,4 +1,8 @@
-"""A next hop: where it is, how it is reached, how much it gets at once: configuration, as facts."""
+"""A next hop, and the choice of one: what ``route`` says and ``deliver`` does, as facts.
+
+Hops are configuration: where it is, how it is reached, how much it gets at once. A ``Choice`` is
+made for each recipient of each letter.
+"""
 
 from __future__ import annotations
 
@@ -53,3 +57,20 @@ class Hop:
     interval: float = 0.0  # seconds at least between two messages: pacing
     ehlo: str = ""
     source: str | None = None  # the address to connect from
+
+
+class Action(StrEnum):
+    """What is done with a recipient of a letter."""
+
+    DELIVER = "deliver"  # to a hop
+    DISCARD = "discard"  # drop it, and say so in an event
+    HOLD = "hold"  # keep it until a person decides
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the routes say of one recipient, and why."""
+
+    action: Action
+    hop: str = ""  # Hop.name, where it is delivered
+    rule: str = ""  # the name of the rule that decided; "" is the default
