@@ -25,6 +25,7 @@ from posthouse.letter import (
     StoreError,
 )
 from posthouse.send.queue import lane as lanes
+from posthouse.send.queue import rows
 from posthouse.send.queue.ids import number_of, text_of
 from posthouse.send.queue.lane import Lane
 
@@ -141,7 +142,7 @@ async def test_a_store_that_cannot_write_says_so_and_keeps_nothing(
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as broken:
-        broken.setattr(lanes, "_insert", full)
+        broken.setattr(rows, "_insert", full)
         with pytest.raises(StoreError, match="full"):
             await lane.put(letter(1))
     assert lane.count == 0

@@ -11,13 +11,12 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
 from posthouse.letter import (
-    Entry,
     Event,
     Item,
     Letter,
@@ -27,6 +26,7 @@ from posthouse.letter import (
     State,
     StoreError,
 )
+from posthouse.send.queue import rows
 from posthouse.send.queue.ids import Ids, number_of, text_of
 from posthouse.send.queue.writer import Writer
 
@@ -51,7 +51,7 @@ class Lane:
 
     async def open(self) -> None:
         """Make or open the file. Raises StoreError."""
-        self._writer = Writer(self._connect)
+        self._writer = Writer(self._connect, rows.commit)
         await self._writer.start()
         self._reader = self._connect()
         self._count = self._reader.execute("SELECT count(*) FROM letters").fetchone()[0]
@@ -81,8 +81,8 @@ class Lane:
         items = _items(letter)
         self._count += 1
         try:
-            await self._writer.submit(lambda db: _insert(db, letter, items, events))
-        except BaseException:
+            await self._writer.submit(rows.put(letter, items, events))
+        except StoreError:
             self._count -= 1
             raise
         return items
@@ -92,16 +92,14 @@ class Lane:
     ) -> tuple[Item, ...]:
         """See ``Queue``."""
         items = [_items(bounce) for bounce in bounces]
-
-        def job(db: sqlite3.Connection) -> int:
-            gone = _settle(db, settled)
-            for bounce, its in zip(bounces, items, strict=True):
-                _insert(db, bounce, its, ())
-            _record(db, events)
-            return gone
-
-        gone = await self._writer.submit(job)
-        self._count += len(bounces) - gone
+        puts = [rows.put(bounce, its, ()) for bounce, its in zip(bounces, items, strict=True)]
+        told = [rows.event_row(event) for event in events]
+        self._count += len(bounces)
+        try:
+            self._count -= await self._writer.submit(rows.Settle(settled, told, puts), urgent=False)
+        except StoreError:
+            self._count -= len(bounces)
+            raise
         return tuple(item for its in items for item in its)
 
     async def load(self, letter: str) -> Letter | None:
@@ -180,79 +178,6 @@ def _items(letter: Letter) -> tuple[Item, ...]:
     )
 
 
-def _insert(
-    db: sqlite3.Connection, letter: Letter, items: Iterable[Item], events: Sequence[Event]
-) -> None:
-    number = number_of(letter.id)
-    db.execute(
-        "INSERT INTO letters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            number,
-            letter.sender,
-            letter.accepted,
-            len(letter.content),
-            letter.user,
-            letter.client,
-            letter.message_id,
-            _json(letter.params),
-            letter.content,
-        ),
-    )
-    db.executemany(
-        "INSERT INTO recipients (letter, n, address, params, state, due) VALUES (?, ?, ?, ?, ?, ?)",
-        [
-            (number, i.key, i.recipient.address, _json(i.recipient.params), i.state, i.due)
-            for i in items
-        ],
-    )
-    _record(db, events)
-
-
-def _settle(db: sqlite3.Connection, settled: Sequence[Settled]) -> int:
-    """Record outcomes; how many letters are gone with their last recipient."""
-    touched: dict[int, None] = {}
-    for one in settled:
-        number, n = number_of(one.item.letter), one.item.key
-        if one.due is None:
-            db.execute("DELETE FROM recipients WHERE letter = ? AND n = ?", (number, n))
-            touched[number] = None
-            continue
-        last = f"{one.outcome.code or ''} {one.outcome.enhanced} {one.outcome.text}"
-        db.execute(
-            "UPDATE recipients SET state = ?, attempts = attempts + 1, due = ?, last = ?,"
-            " cause = ?, warned = max(warned, ?) WHERE letter = ? AND n = ? AND state != ?",
-            (
-                State.DEFERRED,
-                one.due,
-                " ".join(last.split())[:1000],
-                one.outcome.cause,
-                one.warned,
-                number,
-                n,
-                State.HELD,
-            ),
-        )
-    gone = 0
-    for number in touched:
-        gone += db.execute(
-            "DELETE FROM letters WHERE id = ?1"
-            " AND NOT EXISTS (SELECT 1 FROM recipients WHERE letter = ?1)",
-            (number,),
-        ).rowcount
-    return gone
-
-
-def _record(db: sqlite3.Connection, events: Sequence[Event]) -> None:
-    db.executemany(
-        "INSERT INTO events (at, kind, letter, recipient, data) VALUES (?, ?, ?, ?, ?)",
-        [(e.at, e.kind, number_of(e.letter), e.recipient, _json(e.data)) for e in events],
-    )
-
-
-def _json(values: Mapping[str, Any]) -> str:
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":")) if values else "{}"
-
-
 def _letter(row: tuple[Any, ...], recipients: list[Recipient]) -> Letter:
     number, sender, content, accepted, params, user, client, message_id = row
     return Letter(
@@ -281,6 +206,3 @@ def _item(row: tuple[Any, ...]) -> Item:
         cause,
         bool(warned),
     )
-
-
-__all__ = ["CAPACITY", "Entry", "Lane", "connect"]

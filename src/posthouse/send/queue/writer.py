@@ -1,12 +1,12 @@
 """The one thread that writes: it takes all that waits and commits it as one transaction.
 
-Enters: jobs, each a function of the connection. Leaves: their results, after the commit is on the
-disk (SQLite, synchronous=FULL). Called by ``lane`` from the event loop, which never waits for a
-disk. A busy queue makes large batches by itself, a quiet one commits at once.
+Enters: jobs of whatever kind the ``commit`` it was given understands. Leaves: their results, after
+the commit is on the disk (SQLite, synchronous=FULL). Called by ``lane`` from the event loop, which
+never waits for a disk. A busy queue makes large batches by itself, a quiet one commits at once;
+jobs that nobody waits for (a delivery is recorded) ride with the next, or go after ``PATIENCE``.
 
-What can fail: a job that raises anything but a database error gets its exception, alone, and must
-have raised it before its first write. A database error (disk full, damaged file) takes the whole
-batch with it as StoreError: nothing of it was written, and nothing of it may be acknowledged.
+What can fail: a database error (disk full, damaged file) takes the whole batch with it as
+StoreError: nothing of it was written, and nothing of it may be acknowledged.
 """
 
 from __future__ import annotations
@@ -15,24 +15,27 @@ import asyncio
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from posthouse.letter import StoreError
 
-T = TypeVar("T")
-Job = Callable[[sqlite3.Connection], Any]
+J = TypeVar("J")
+Commit = Callable[[sqlite3.Connection, Sequence[J]], Sequence[Any]]
 BATCH: Final = 500  # jobs in one transaction; more only makes the first of them wait longer
+PATIENCE: Final = 0.01  # seconds: a kill within them repeats deliveries, so they are few
 
 
-class Writer:
-    """The owner of the connection that writes."""
+class Writer(Generic[J]):
+    """The owner of the connection that writes. ``commit`` writes a batch; it gives each result."""
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(self, connect: Callable[[], sqlite3.Connection], commit: Commit[J]) -> None:
         self._connect = connect
-        self._jobs: deque[tuple[Job, asyncio.Future[Any]]] = deque()
+        self._commit_batch = commit
+        self._jobs: deque[tuple[J, asyncio.Future[Any]]] = deque()
         self._wake = threading.Condition()
+        self._urgent = 0  # jobs that somebody waits for
         self._closing = False
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="queue writer", daemon=True)
@@ -45,7 +48,7 @@ class Writer:
         self._thread.start()
         await asyncio.wrap_future(self._ready)
 
-    def submit(self, job: Job) -> asyncio.Future[Any]:
+    def submit(self, job: J, *, urgent: bool = True) -> asyncio.Future[Any]:
         """Queue a job; the future is done after its commit."""
         future: asyncio.Future[Any] = self._loop.create_future()
         with self._wake:
@@ -53,7 +56,9 @@ class Writer:
                 future.set_exception(StoreError("the queue is closed"))
                 return future
             self._jobs.append((job, future))
-            self._wake.notify()
+            self._urgent += urgent
+            if self._urgent == 1 or len(self._jobs) == 1:
+                self._wake.notify()
         return future
 
     async def close(self) -> None:
@@ -78,46 +83,43 @@ class Writer:
         finally:
             connection.close()
 
-    def _take(self) -> list[tuple[Job, asyncio.Future[Any]]]:
+    def _take(self) -> list[tuple[J, asyncio.Future[Any]]]:
         with self._wake:
             while not self._jobs and not self._closing:
                 self._wake.wait()
-            return [self._jobs.popleft() for _ in range(min(BATCH, len(self._jobs)))]
+            if not self._urgent and not self._closing:
+                self._wake.wait(PATIENCE)
+            taken = [self._jobs.popleft() for _ in range(min(BATCH, len(self._jobs)))]
+            if not self._jobs:
+                self._urgent = 0
+            return taken
 
     def _commit(
-        self, connection: sqlite3.Connection, batch: list[tuple[Job, asyncio.Future[Any]]]
+        self, connection: sqlite3.Connection, batch: list[tuple[J, asyncio.Future[Any]]]
     ) -> None:
-        done: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
+        failure: StoreError | None = None
+        results: Sequence[Any] = ()
         try:
             connection.execute("BEGIN IMMEDIATE")
-            for job, future in batch:
-                done.append((future, *_one(connection, job)))
+            results = self._commit_batch(connection, [job for job, _ in batch])
             connection.execute("COMMIT")
             self.commits += 1
             self.jobs += len(batch)
-        except sqlite3.Error as error:
+        except Exception as error:  # whatever it is, nothing was kept: whoever waits must know
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             failure = StoreError(str(error))
-            done = [(future, None, failure) for _, future in batch]
-        self._loop.call_soon_threadsafe(_resolve, done)
+        futures = [future for _, future in batch]
+        self._loop.call_soon_threadsafe(_resolve, futures, results, failure)
 
 
-def _one(connection: sqlite3.Connection, job: Job) -> tuple[Any, BaseException | None]:
-    """Run one job. A full disk or a damaged file concerns all; anything else only this one."""
-    try:
-        return job(connection), None
-    except sqlite3.Error:
-        raise
-    except Exception as error:  # handed to whoever asked
-        return None, error
-
-
-def _resolve(done: list[tuple[asyncio.Future[Any], Any, BaseException | None]]) -> None:
-    for future, result, error in done:
+def _resolve(
+    futures: Sequence[asyncio.Future[Any]], results: Sequence[Any], failure: StoreError | None
+) -> None:
+    for n, future in enumerate(futures):
         if future.cancelled():
             continue
-        if error is None:
-            future.set_result(result)
+        if failure is None:
+            future.set_result(results[n])
         else:
-            future.set_exception(error)
+            future.set_exception(failure)
