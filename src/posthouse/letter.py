@@ -129,6 +129,7 @@ class Settled:
     outcome: Outcome
     due: float | None = None
     warned: bool = False
+    held: bool = False  # it waits for a person, whatever ``due`` says
 
 
 class Queue(Protocol):
@@ -148,11 +149,11 @@ class Queue(Protocol):
         ...
 
     async def load(self, letter: str) -> Letter | None:
-        """A message with its content; None where it is gone."""
+        """A message with its content and the recipients still waiting; None where it is gone."""
         ...
 
     async def waiting(self) -> tuple[Item, ...]:
-        """Everything not yet delivered, to begin with after a start."""
+        """Everything not yet delivered, but for letters that ``put`` has not given back yet."""
         ...
 
     def changed(self) -> bool:

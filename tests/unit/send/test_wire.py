@@ -13,14 +13,14 @@ import pytest
 
 from fakes.certs import Authority
 from posthouse.flow import Failure, NetworkFailure, Security, Stage
-from posthouse.letter import Letter, Recipient
+from posthouse.letter import Item, Letter, Recipient, State
 from posthouse.net.smtp_carry import Carried, Carrier, Refused
 from posthouse.net.smtp_listen import Answer, Listener, Peer
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.connection import Connection
 from posthouse.protocol.smtp.events import BodyEnd
 from posthouse.protocol.smtp.reply import Reply
-from posthouse.send.deliver.pool import Pool, Task
+from posthouse.send.deliver.pool import Pool, Task, Way
 from posthouse.send.hop import Hop
 
 MESSAGE = b"Subject: x\r\n\r\n..a dot\r\n" + b"y" * 900 + b"\r\n"
@@ -318,9 +318,12 @@ async def flood(writer: asyncio.StreamWriter) -> None:
 # The pool
 
 
+ITEM = Item(0, "", Recipient("bob@e.example"), State.READY)
+
+
 def task(number: int) -> Task:
     recipients = (Recipient("bob@e.example"),)
-    return Task(Letter(str(number), "alice@d.example", recipients, MESSAGE, 0.0), (0,))
+    return Task(Letter(str(number), "alice@d.example", recipients, MESSAGE, 0.0), (ITEM,))
 
 
 @asynccontextmanager
@@ -330,7 +333,7 @@ async def pooling(
     done: list[Carried] = []
     async with serving(desk) as port:
 
-        async def connect(_: Hop) -> Carrier:
+        async def connect(_: Hop, __: str) -> Carrier:
             carrier = Carrier()
             await carrier.open("127.0.0.1", port)
             await carrier.hello("relay.d.example")
@@ -338,7 +341,7 @@ async def pooling(
 
         loop = asyncio.get_running_loop()
         pool = Pool(
-            hop, connect, lambda _t, carried, _c: done.append(carried), now=now or loop.time
+            Way(hop), connect, lambda _t, carried, _c: done.append(carried), now=now or loop.time
         )
         yield pool, done
         await pool.close()
@@ -365,12 +368,12 @@ async def test_the_pool_is_bounded_and_uses_connections_again() -> None:
 
 
 async def test_a_hop_that_is_down_fails_what_waits() -> None:
-    async def connect(_: Hop) -> Carrier:
+    async def connect(_: Hop, __: str) -> Carrier:
         raise NetworkFailure(Failure.REFUSED, Stage.CONNECT)
 
     done: list[Carried] = []
     loop = asyncio.get_running_loop()
-    pool = Pool(Hop("x"), connect, lambda _t, carried, _c: done.append(carried), now=loop.time)
+    pool = Pool(Way(Hop("x")), connect, lambda _t, carried, _c: done.append(carried), now=loop.time)
     for number in range(3):
         pool.add(task(number))
     await until(lambda: len(done) == 3)

@@ -1,51 +1,91 @@
-"""The connections to one hop: opened as needed, used again, never more than allowed.
+"""The connections one way: opened as needed, used again, never more than allowed.
 
 Enters: tasks (a letter and those of its recipients that go this way). Leaves: each task with its
-``Carried``, by ``report``. The owner of the hop's connections, its waiting tasks and its speed:
+``Carried``, by ``report``. The owner of the way's connections, its waiting tasks and its speed:
 slow start, one connection more for each success, half of them after a sign of overload (421, a
 connection refused or broken), one message each ``interval`` where pacing is asked for.
 
-Called by ``dispatch``. Nothing raises; a hop that can't be reached fails its tasks one batch at a
-time, so that the queue's own schedule decides when to try again.
+Called by ``dispatch``. Nothing raises; where nobody can be reached, or the login is refused, what
+waits fails at once, and so does what comes within ``SORE`` seconds: the queue's own schedule
+decides when to try again, and a wrong password is not tried once for each message.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from posthouse.flow import Failure, NetworkFailure, Stage
-from posthouse.letter import Letter
+from posthouse.letter import Item, Letter
 from posthouse.net.smtp_carry import Carried, Carrier, Refused
 from posthouse.protocol.smtp import command as c
 from posthouse.send.hop import START, Hop
 
 SWEEP: Final = 1.0  # seconds between looks for connections that are over their time
+SORE: Final = 15.0  # seconds nothing is tried after nobody could be reached
+LOGIN_SORE: Final = 300.0  # the same after a refused login, lest the account be locked
 OVERLOAD: Final = frozenset({421, 450, 451, 452, 454})  # greetings and replies that mean "slower"
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A hop, and the domain whose MX decides where that has no targets of its own."""
+
+    hop: Hop
+    domain: str = ""
 
 
 class Connector(Protocol):
     """Makes a connection that is ready to carry: addresses, TLS, login are its business."""
 
-    def __call__(self, hop: Hop) -> Awaitable[Carrier]:
+    def __call__(self, hop: Hop, domain: str) -> Awaitable[Carrier]:
         """Raises NetworkFailure or Refused."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A letter, and the recipients of it that go to this hop."""
+    """A letter, and the recipients of it that go this way."""
 
     letter: Letter
-    items: tuple[int, ...]  # indexes into ``letter.recipients``
+    items: tuple[Item, ...]
 
     @property
     def recipients(self) -> tuple[str, ...]:
         """Their addresses."""
-        return tuple(self.letter.recipients[n].address for n in self.items)
+        return tuple(item.recipient.address for item in self.items)
+
+
+class Prepare(Protocol):
+    """What is said and sent to a server that offers ``extensions``."""
+
+    def __call__(self, task: Task, extensions: Mapping[str, str]) -> Transaction:
+        """Raises Refused where the letter cannot go there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One message as it is handed over: wire form."""
+
+    mail: c.Mail
+    recipients: tuple[c.Rcpt, ...]
+    content: bytes
+
+
+def as_it_is(task: Task, extensions: Mapping[str, str]) -> Transaction:
+    """The letter unchanged, with those parameters that the server knows."""
+    letter = task.letter
+    recipients = tuple(
+        c.Rcpt(item.recipient.address, dict(item.recipient.params) if "DSN" in extensions else {})
+        for item in task.items
+    )
+    return Transaction(
+        c.Mail(letter.sender, mail_parameters(letter, extensions)), recipients, letter.content
+    )
 
 
 Report = Callable[[Task, Carried, Carrier | None], None]
@@ -56,23 +96,28 @@ class Pool:
 
     def __init__(
         self,
-        hop: Hop,
+        way: Way,
         connect: Connector,
         report: Report,
         *,
         now: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        prepare: Prepare = as_it_is,
     ) -> None:
-        self.hop = hop
+        self.way = way
+        self.hop = way.hop
         self._connect = connect
         self._report = report
+        self._prepare = prepare
+        self._sore: tuple[float, NetworkFailure | Refused] | None = None  # until then, and why
+        self._paused = False
         self._now = now
         self._sleep = sleep
         self._waiting: deque[Task] = deque()
         self._idle: list[Carrier] = []
         self._busy: dict[Carrier, Task] = {}
         self._opening: set[asyncio.Task[None]] = set()
-        self._allowed = float(min(START, hop.pool))
+        self._allowed = float(min(START, way.hop.pool))
         self._next = float("-inf")  # when pacing lets the next message go
         self._pacing: asyncio.Task[None] | None = None
         self._sweeper = asyncio.create_task(self._sweep())
@@ -88,10 +133,30 @@ class Pool:
         """Tasks without a connection yet."""
         return len(self._waiting)
 
+    @property
+    def quiet(self) -> bool:
+        """Whether there is nothing here any more."""
+        return not (self._waiting or self.open or self._pacing) and not self._is_sore()
+
     def add(self, task: Task) -> None:
         """Carry this."""
+        if self._sore is not None and self._is_sore():
+            self._report(task, _failed(task, self._sore[1]), None)
+            return
         self._waiting.append(task)
         self._fill()
+
+    def pause(self) -> None:
+        """Begin nothing new: what is delivered can't be recorded now."""
+        self._paused = True
+
+    def go_on(self) -> None:
+        """The end of a pause."""
+        self._paused = False
+        self._fill()
+
+    def _is_sore(self) -> bool:
+        return self._sore is not None and self._now() < self._sore[0]
 
     async def close(self) -> None:
         """Let go of all connections. Tasks that wait stay in the queue, on the disk."""
@@ -107,7 +172,7 @@ class Pool:
 
     def _fill(self) -> None:
         """Give waiting tasks to idle connections, and open more where that is not enough."""
-        if self.hop.interval and not self._may_go():
+        if self._paused or (self.hop.interval and not self._may_go()):
             return
         while self._waiting and self._idle:
             self._start(self._idle.pop(), self._waiting.popleft())
@@ -121,15 +186,15 @@ class Pool:
             self._opening.add(opening)
 
     def _start(self, carrier: Carrier, task: Task) -> None:
-        letter = task.letter
-        mail = c.Mail(letter.sender, _mail_parameters(letter, carrier))
-        recipients = [
-            c.Rcpt(letter.recipients[n].address, _rcpt_parameters(letter, n, carrier))
-            for n in task.items
-        ]
-        self._busy[carrier] = task
         self._next = self._now() + self.hop.interval
-        done = carrier.carry(mail, recipients, letter.content)
+        try:
+            ready = self._prepare(task, carrier.extensions)
+        except Refused as error:
+            self._idle.append(carrier)
+            self._report(task, _failed(task, error), carrier)
+            return
+        self._busy[carrier] = task
+        done = carrier.carry(ready.mail, ready.recipients, ready.content)
         done.add_done_callback(lambda future: self._done(carrier, task, future.result()))
 
     def _done(self, carrier: Carrier, task: Task, carried: Carried) -> None:
@@ -159,11 +224,13 @@ class Pool:
         """One more connection; where it fails, the tasks that wait fail with it."""
         me = asyncio.current_task()
         try:
-            carrier = await self._connect(self.hop)
+            carrier = await self._connect(self.hop, self.way.domain)
         except (NetworkFailure, Refused) as error:
             self._forget(me)
             self._adapt(slower=True)
             if self.open == 0:
+                login = isinstance(error, Refused) and error.stage is Stage.AUTH
+                self._sore = (self._now() + (LOGIN_SORE if login else SORE), error)
                 self._fail(error)
             return
         except BaseException:
@@ -182,12 +249,7 @@ class Pool:
         """Nobody can be reached: everything that waits goes back to the queue's schedule."""
         tasks, self._waiting = list(self._waiting), deque()
         for task in tasks:
-            if isinstance(error, Refused):
-                replies = dict.fromkeys(task.recipients, (error.stage, error.reply))
-                carried = Carried(replies)
-            else:
-                carried = Carried(failure=error)
-            self._report(task, carried, None)
+            self._report(task, _failed(task, error), None)
 
     # -- pacing and time
 
@@ -219,20 +281,26 @@ class Pool:
         return carrier.failure is not None or now - carrier.used > self.hop.idle
 
 
-def _mail_parameters(letter: Letter, carrier: Carrier) -> dict[str, str | None]:
+def _failed(task: Task, error: NetworkFailure | Refused) -> Carried:
+    if isinstance(error, NetworkFailure):
+        return Carried(failure=error)
+    return Carried(dict.fromkeys(task.recipients, (error.stage, error.reply)))
+
+
+def mail_parameters(letter: Letter, extensions: Mapping[str, str]) -> dict[str, str | None]:
     """What of the client's parameters this server knows (RFC 3461, RFC 6152, RFC 6531)."""
-    offered = carrier.extensions
     params: dict[str, str | None] = {}
-    if "SIZE" in offered:
+    if "SIZE" in extensions:
         params["SIZE"] = str(len(letter.content))
-    for name, needs in (("BODY", "8BITMIME"), ("SMTPUTF8", "SMTPUTF8"), ("RET", "DSN")):
-        if name in letter.params and needs in offered:
+    for name, needs in _NEEDS:
+        if name in letter.params and needs in extensions:
             params[name] = letter.params[name]
-    if "ENVID" in letter.params and "DSN" in offered:
-        params["ENVID"] = letter.params["ENVID"]
     return params
 
 
-def _rcpt_parameters(letter: Letter, n: int, carrier: Carrier) -> dict[str, str | None]:
-    params = letter.recipients[n].params
-    return dict(params) if params and "DSN" in carrier.extensions else {}
+_NEEDS: Final = (
+    ("BODY", "8BITMIME"),
+    ("SMTPUTF8", "SMTPUTF8"),
+    ("RET", "DSN"),
+    ("ENVID", "DSN"),
+)

@@ -48,6 +48,7 @@ class Lane:
         self._count = 0  # letters kept, and those on their way to the disk
         self._space: tuple[float, int] = (float("-inf"), 0)
         self._seen = 0
+        self._putting: set[str] = set()  # letters that whoever put them does not know of yet
 
     async def open(self) -> None:
         """Make or open the file. Raises StoreError."""
@@ -80,11 +81,14 @@ class Lane:
         self._check_space(letter.accepted if now is None else now, len(letter.content))
         items = _items(letter)
         self._count += 1
+        self._putting.add(letter.id)
         try:
             await self._writer.submit(rows.put(letter, items, events))
         except StoreError:
             self._count -= 1
             raise
+        finally:
+            self._putting.discard(letter.id)
         return items
 
     async def settle(
@@ -94,12 +98,16 @@ class Lane:
         items = [_items(bounce) for bounce in bounces]
         puts = [rows.put(bounce, its, ()) for bounce, its in zip(bounces, items, strict=True)]
         told = [rows.event_row(event) for event in events]
+        names = {bounce.id for bounce in bounces}
         self._count += len(bounces)
+        self._putting |= names
         try:
             self._count -= await self._writer.submit(rows.Settle(settled, told, puts), urgent=False)
         except StoreError:
             self._count -= len(bounces)
             raise
+        finally:
+            self._putting -= names
         return tuple(item for its in items for item in its)
 
     async def load(self, letter: str) -> Letter | None:
@@ -113,10 +121,11 @@ class Lane:
         return _letter(found, [Recipient(a, json.loads(p)) for a, p in recipients])
 
     async def waiting(self) -> tuple[Item, ...]:
-        """See ``Queue``."""
+        """See ``Queue``. What ``put`` is about to give to its caller is not among them."""
         self._seen = self._changes()
         self._count = self._reader.execute("SELECT count(*) FROM letters").fetchone()[0]
-        return tuple(map(_item, self._reader.execute(_ALL_ITEMS)))
+        items = map(_item, self._reader.execute(_ALL_ITEMS))
+        return tuple(item for item in items if item.letter not in self._putting)
 
     def changed(self) -> bool:
         """See ``Queue``. The command counts its changes in the file."""

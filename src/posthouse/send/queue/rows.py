@@ -121,7 +121,7 @@ def _defer(db: sqlite3.Connection, one: Settled) -> None:
         "UPDATE recipients SET state = ?, attempts = attempts + 1, due = ?, last = ?,"
         " cause = ?, warned = max(warned, ?) WHERE letter = ? AND n = ? AND state != ?",
         (
-            State.DEFERRED,
+            State.HELD if one.held else State.DEFERRED,
             one.due,
             " ".join(last.split())[:LAST],
             one.outcome.cause,

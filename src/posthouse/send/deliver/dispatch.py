@@ -1,0 +1,416 @@
+"""The dispatcher: what is due goes its way, what became of it is recorded, and what comes next.
+
+Enters: letters just accepted (``take``), and whatever the queue holds that is due. Leaves: tasks in
+the pools of their ways; outcomes, events and bounces in the queue, in one transaction for all that
+came back in the same moment. The owner of who is in whose hands. Wired by the daemon.
+
+What can fail: a store that cannot be written. Then nothing new is begun, for what is delivered and
+not recorded would be delivered again; what waits to be recorded is tried again each second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from posthouse.letter import (
+    Event,
+    Item,
+    Letter,
+    Outcome,
+    Queue,
+    Recipient,
+    Result,
+    Settled,
+    State,
+    StoreError,
+)
+from posthouse.net.smtp_carry import Carried, Carrier
+from posthouse.send.deliver.pool import Connector, Pool, Prepare, Task, Way, as_it_is
+from posthouse.send.hop import Action, Choice, Hop
+
+# Letters whose content is in memory at once; the others stay in the queue until there is room.
+IN_HAND: Final = 64 * 1024 * 1024  # octets
+LOOK: Final = 1.0  # seconds between looks for what is due, changed or to be recorded again
+QUIET: Final = 60  # looks after which a way that is not used is forgotten
+
+
+class Choose(Protocol):
+    """The routes."""
+
+    def __call__(self, letter: Letter, recipient: Recipient) -> Choice:
+        """What is done with one recipient."""
+        ...
+
+
+class Judge(Protocol):
+    """What replies and failures mean."""
+
+    def __call__(self, task: Task, carried: Carried, carrier: Carrier | None) -> list[Outcome]:
+        """One outcome for each recipient of the task, in their order."""
+        ...
+
+
+class Schedule(Protocol):
+    """When to try again, and when to tell the sender."""
+
+    def next_try(self, item: Item, outcome: Outcome, accepted: float, now: float) -> float | None:
+        """When; None: the time is over."""
+        ...
+
+    def warn_due(self, item: Item, accepted: float, now: float) -> bool:
+        """Whether the sender is to be told that it takes longer."""
+        ...
+
+
+class Bounce(Protocol):
+    """Reports to senders (RFC 3464)."""
+
+    def __call__(
+        self, letter: Letter, told: Sequence[tuple[Item, Outcome]], kind: str, now: float
+    ) -> Letter | None:
+        """One report of ``kind`` "failed", "delayed" or "delivered"; None where none is due."""
+        ...
+
+
+@dataclass(slots=True)
+class _Record:
+    """What is to be written: outcomes with their events and reports."""
+
+    settled: list[Settled] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    bounces: list[Letter] = field(default_factory=list)
+    letters: list[str] = field(default_factory=list)  # out of our hands when it is written
+
+
+class Dispatcher:
+    """See the module. ``now`` is the wall clock in seconds, ``monotonic`` for pools."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        hops: Mapping[str, Hop],
+        *,
+        choose: Choose,
+        connect: Connector,
+        judge: Judge,
+        schedule: Schedule,
+        bounce: Bounce,
+        now: Callable[[], float],
+        monotonic: Callable[[], float],
+        prepare: Prepare = as_it_is,
+        watch: Callable[[Event], None] = lambda _event: None,
+    ) -> None:
+        self._queue = queue
+        self._hops = hops
+        self._choose = choose
+        self._connect = connect
+        self._judge = judge
+        self._schedule = schedule
+        self._bounce = bounce
+        self._now = now
+        self._monotonic = monotonic
+        self._prepare = prepare
+        self._watch = watch
+        self.pools: dict[Way, Pool] = {}
+        self._due: list[tuple[float, str, int, Item]] = []  # a heap
+        self._ready: deque[tuple[str, tuple[Item, ...]]] = deque()  # due, and still on the disk
+        self._hands: set[tuple[str, int]] = set()  # (letter, item) on their way
+        self._sizes: dict[str, list[int]] = {}  # letter -> [its size, its tasks under way]
+        self._octets = 0
+        self._record = _Record()
+        self._recording: asyncio.Task[None] | None = None
+        self._loading: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._stopped = False  # the store fails
+
+    async def start(self) -> None:
+        """Take up what the queue holds."""
+        await self._reload()
+        self._looking = asyncio.create_task(self._look())
+
+    async def close(self) -> None:
+        """Stop; what is under way and comes back in time is recorded."""
+        if self._looking is not None:
+            self._looking.cancel()
+        for pool in self.pools.values():
+            await pool.close()
+        if self._recording is not None:
+            await asyncio.wait([self._recording], timeout=LOOK)
+
+    @property
+    def waiting(self) -> int:
+        """Recipients that wait for their time."""
+        return len(self._due)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether delivery stands still because nothing can be recorded."""
+        return self._stopped
+
+    # -- in
+
+    def take(self, letter: Letter, items: Sequence[Item]) -> None:
+        """Deliver a letter that the queue has just kept."""
+        if self._stopped or self._octets > IN_HAND:
+            self._ready.append((letter.id, tuple(items)))
+            return
+        ways: dict[Way, list[Item]] = {}
+        for item in items:
+            choice = self._choose(letter, item.recipient)
+            if choice.action is Action.DELIVER:
+                hop = self._hops[choice.hop]
+                domain = "" if hop.targets else item.recipient.address.rpartition("@")[2].lower()
+                ways.setdefault(Way(hop, domain), []).append(item)
+            else:
+                self._put_aside(letter, item, choice)
+        for way, its in ways.items():
+            self._hand_over(way, letter, tuple(its))
+
+    def _hand_over(self, way: Way, letter: Letter, items: tuple[Item, ...]) -> None:
+        self._hands.update((letter.id, item.key) for item in items)
+        size = self._sizes.setdefault(letter.id, [len(letter.content), 0])
+        if size[1] == 0:
+            self._octets += size[0]
+        size[1] += 1
+        pool = self.pools.get(way)
+        if pool is None:
+            pool = self.pools[way] = Pool(
+                way, self._connect, self._back, now=self._monotonic, prepare=self._prepare
+            )
+        pool.add(Task(letter, items))
+
+    def _put_aside(self, letter: Letter, item: Item, choice: Choice) -> None:
+        """Discard or hold, and say so."""
+        held = choice.action is Action.HOLD
+        kind = "held" if held else "discarded"
+        result = Result.DEFERRED if held else Result.REFUSED
+        outcome = Outcome(item.recipient.address, result, text=f"{kind} by a rule: {choice.rule}")
+        settled = Settled(item, outcome, self._now() if held else None, held=held)
+        self._record.settled.append(settled)
+        self._tell(kind, letter.id, item, {"rule": choice.rule})
+        self._write_soon()
+
+    # -- out
+
+    def _back(self, task: Task, carried: Carried, carrier: Carrier | None) -> None:
+        """What became of a task."""
+        now, letter = self._now(), task.letter
+        failed: list[tuple[Item, Outcome]] = []
+        delayed: list[tuple[Item, Outcome]] = []
+        done: list[tuple[Item, Outcome]] = []
+        outcomes = self._judge(task, carried, carrier)
+        for item, outcome in zip(task.items, outcomes, strict=True):
+            if outcome.result is Result.DELIVERED:
+                self._settle(item, outcome, "delivered")
+                done.append((item, outcome))
+                continue
+            due = None
+            if outcome.result is Result.DEFERRED:
+                due = self._schedule.next_try(item, outcome, letter.accepted, now)
+            if due is None:
+                kind = "refused" if outcome.result is Result.REFUSED else "expired"
+                self._settle(item, outcome, kind)
+                failed.append((item, outcome))
+                continue
+            warned = item.warned or self._schedule.warn_due(item, letter.accepted, now)
+            if warned and not item.warned:
+                delayed.append((item, outcome))
+            self._settle(item, outcome, "deferred", due=due, warned=warned)
+        for kind, told in (("failed", failed), ("delayed", delayed), ("delivered", done)):
+            self._report(letter, told, kind, now)
+        self._record.letters.append(letter.id)
+        self._write_soon()
+
+    def _settle(
+        self,
+        item: Item,
+        outcome: Outcome,
+        kind: str,
+        *,
+        due: float | None = None,
+        warned: bool = False,
+    ) -> None:
+        self._record.settled.append(Settled(item, outcome, due, warned))
+        data: dict[str, object] = {"host": outcome.host}
+        if outcome.code:
+            data["reply"] = f"{outcome.code} {outcome.enhanced} {outcome.text}".strip()
+        elif outcome.text:
+            data["text"] = outcome.text
+        if outcome.cause:
+            data["cause"] = outcome.cause
+        if due is not None:
+            data["due"] = round(due, 3)
+        self._tell(kind, item.letter, item, data)
+
+    def _tell(self, kind: str, letter: str, item: Item, data: Mapping[str, object]) -> None:
+        self._record.events.append(Event(self._now(), kind, letter, item.recipient.address, data))
+
+    def _report(
+        self, letter: Letter, told: Sequence[tuple[Item, Outcome]], kind: str, now: float
+    ) -> None:
+        if not told:
+            return
+        bounce = self._bounce(letter, told, kind, now)
+        if bounce is not None:
+            self._record.bounces.append(bounce)
+            to = bounce.recipients[0].address
+            data = {"kind": kind, "of": letter.id}
+            self._record.events.append(Event(now, "bounced", bounce.id, to, data))
+
+    def _write_soon(self) -> None:
+        """Record in the next turn of the loop, together with all that comes back in this one."""
+        if self._recording is None and not self._stopped:
+            self._recording = asyncio.create_task(self._write())
+
+    async def _write(self) -> None:
+        record, self._record = self._record, _Record()
+        try:
+            items = await self._queue.settle(record.settled, record.events, record.bounces)
+        except StoreError:
+            self._halt(record)
+            return
+        finally:
+            self._recording = None
+        self._written(record, items)
+        if self._record.settled:
+            self._write_soon()
+
+    def _written(self, record: _Record, items: Sequence[Item]) -> None:
+        for one in record.settled:
+            self._hands.discard((one.item.letter, one.item.key))
+            if one.due is not None and not one.held:
+                self._wait_for(one)
+        for letter in record.letters:
+            self._let_go(letter)
+        by_letter: dict[str, list[Item]] = {}
+        for item in items:
+            by_letter.setdefault(item.letter, []).append(item)
+        for bounce in record.bounces:
+            self.take(bounce, by_letter.get(bounce.id, []))
+        for event in record.events:
+            self._watch(event)
+        self._load_soon()
+
+    def _wait_for(self, one: Settled) -> None:
+        item, due = one.item, one.due or 0.0
+        last = f"{one.outcome.code or ''} {one.outcome.enhanced} {one.outcome.text}"
+        later = Item(
+            item.key,
+            item.letter,
+            item.recipient,
+            State.DEFERRED,
+            item.attempts + 1,
+            due,
+            " ".join(last.split()),
+            one.outcome.cause,
+            one.warned,
+        )
+        heapq.heappush(self._due, (due, item.letter, item.key, later))
+
+    def _let_go(self, letter: str) -> None:
+        size = self._sizes.get(letter)
+        if size is None:
+            return
+        size[1] -= 1
+        if size[1] == 0:
+            self._octets -= size[0]
+            del self._sizes[letter]
+
+    def _halt(self, record: _Record) -> None:
+        """The store fails: keep what is to be recorded, begin nothing."""
+        newer, self._record = self._record, record
+        record.settled += newer.settled
+        record.events += newer.events
+        record.bounces += newer.bounces
+        record.letters += newer.letters
+        self._stopped = True
+        for pool in self.pools.values():
+            pool.pause()
+
+    # -- time
+
+    async def _look(self) -> None:
+        """Once a second: what is due, what the command changed, what could not be recorded."""
+        looks = 0
+        while True:
+            await asyncio.sleep(LOOK)
+            looks += 1
+            if self._stopped:
+                await self._write()
+                if self._recording is None and not self._record.settled:
+                    self._go_on()
+                continue
+            if self._queue.changed():
+                await self._reload()
+            self.look()
+            if looks % QUIET == 0:
+                await self._forget()
+
+    def _go_on(self) -> None:
+        self._stopped = False
+        for pool in self.pools.values():
+            pool.go_on()
+        self._load_soon()
+
+    def look(self) -> None:
+        """Put what is due among the ready."""
+        now = self._now()
+        ready: dict[str, list[Item]] = {}
+        while self._due and self._due[0][0] <= now:
+            item = heapq.heappop(self._due)[3]
+            ready.setdefault(item.letter, []).append(item)
+        self._ready.extend((letter, tuple(items)) for letter, items in ready.items())
+        self._load_soon()
+
+    async def _reload(self) -> None:
+        """The queue as it is now, but for what is on its way."""
+        items = await self._queue.waiting()
+        self._ready.clear()
+        self._due = [
+            (item.due, item.letter, item.key, item)
+            for item in items
+            if item.state is not State.HELD and (item.letter, item.key) not in self._hands
+        ]
+        heapq.heapify(self._due)
+
+    def _load_soon(self) -> None:
+        if self._ready and self._loading is None and not self._stopped:
+            self._loading = asyncio.create_task(self._load())
+
+    async def _load(self) -> None:
+        """Bring letters from the queue while there is room for them."""
+        try:
+            while self._ready and not self._stopped and self._octets <= IN_HAND:
+                name, items = self._ready.popleft()
+                letter = await self._queue.load(name)
+                if letter is not None:
+                    self.take(letter, self._still_due(letter, items))
+        except StoreError:
+            self._ready.appendleft((name, items))
+        finally:
+            self._loading = None
+
+    def _still_due(self, letter: Letter, items: Iterable[Item]) -> list[Item]:
+        """Without those that meanwhile are on their way, or over."""
+        there = {recipient.address for recipient in letter.recipients}
+        return [
+            item
+            for item in items
+            if (letter.id, item.key) not in self._hands and item.recipient.address in there
+        ]
+
+    async def _forget(self) -> None:
+        """Ways that nothing goes any more: a relay meets many domains."""
+        for way in [way for way, pool in self.pools.items() if pool.quiet]:
+            await self.pools.pop(way).close()
+
+
+def count(pools: Iterable[Pool]) -> tuple[int, int]:
+    """Connections open, and tasks without one."""
+    pairs = [(pool.open, pool.waiting) for pool in pools]
+    return sum(a for a, _ in pairs), sum(b for _, b in pairs)
