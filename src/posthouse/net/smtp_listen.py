@@ -30,6 +30,7 @@ ERRORS: Final = 20  # refused commands before the session ends, as in Postfix
 WAIT: Final = 300.0  # seconds for the next command or data (RFC 5321 section 4.5.3.2.7)
 SWEEP: Final = 1.0  # seconds between looks for sessions that are over their time
 WHOLE: Final = 3600.0  # seconds one session may last; who sends for longer connects again
+AHEAD: Final = 16_384  # octets read and not looked at while an answer waits: a pipelined group
 UNWRITTEN: Final = 65_536  # octets of replies a client may leave unread before it is cut off
 
 _BARE: Final = Reply.make(521, "Bare CR or LF in the message", "5.5.2")
@@ -152,6 +153,7 @@ class _Protocol(asyncio.Protocol):
         "_listener",
         "_loop",
         "_out",
+        "_paused",
         "_securing",
         "_session",
         "_shutting",
@@ -170,6 +172,7 @@ class _Protocol(asyncio.Protocol):
         self._busy: asyncio.Task[None] | None = None  # an answer that waits
         self._errors = 0
         self._shutting = False
+        self._paused = False
         self._securing = False  # the plain stream is in the hands of TLS
         self._early = b""
         self._begun = self._heard = self._loop.time()
@@ -198,6 +201,9 @@ class _Protocol(asyncio.Protocol):
         self._events += self._connection.receive(data)
         if self._busy is None:
             self._work()
+        elif self._connection.pending > AHEAD and self._transport is not None:
+            self._transport.pause_reading()  # what it sends meanwhile stays in the kernel
+            self._paused = True
 
     def eof_received(self) -> bool:
         return False
@@ -208,9 +214,8 @@ class _Protocol(asyncio.Protocol):
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        # An answer that is being waited for goes on: the message may be on the disk already.
         self._listener.sessions.discard(self)
-        if self._busy is not None:
-            self._busy.cancel()
         self._session.closed("lost" if exc else "closed")
 
     # -- time
@@ -266,8 +271,6 @@ class _Protocol(asyncio.Protocol):
         if isinstance(answer, Reply):
             then(answer)
             return
-        if self._transport is not None:
-            self._transport.pause_reading()  # what it sends meanwhile stays in the kernel
         self._busy = self._loop.create_task(self._wait(answer, then))
 
     async def _wait(self, answer: Awaitable[Reply], then: Callable[[Reply], None]) -> None:
@@ -281,8 +284,9 @@ class _Protocol(asyncio.Protocol):
         self._busy = None
         self._heard = self._loop.time()
         then(reply)
-        if self._transport is not None and not self._transport.is_closing():
+        if self._paused and self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
+            self._paused = False
         self._work()
 
     def _said(self, reply: Reply) -> None:

@@ -275,6 +275,30 @@ async def test_a_pipelined_flood_is_answered_in_order() -> None:
     assert answer.endswith(b"221 2.0.0 Bye\r\n")
 
 
+async def test_who_hangs_up_early_does_not_stop_what_was_begun() -> None:
+    """The message may be on the disk by then, so it has to be handed on."""
+    finished: list[str] = []
+
+    class Slow(Session):
+        async def _later(self, reply: Reply) -> Reply:
+            await asyncio.sleep(0.1)
+            finished.append("kept")
+            return reply
+
+    desk = Desk(delay=0.1)
+    listener = Listener(lambda: Slow(desk))
+    server = await listener.listen(host="127.0.0.1", port=0)
+    port = server.sockets[0].getsockname()[1]
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"EHLO a\r\nMAIL FROM:<a@d.example>\r\nRCPT TO:<b@e.example>\r\nDATA\r\n")
+    await asyncio.sleep(0.05)
+    writer.write(b"x\r\n.\r\n")
+    await until(lambda: bool(desk.messages))
+    writer.transport.abort()
+    await until(lambda: bool(finished))
+    await listener.close(patience=0.2)
+
+
 async def test_too_many_errors_end_the_session() -> None:
     desk = Desk()
     async with serving(desk, errors=5) as port:

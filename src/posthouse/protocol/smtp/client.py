@@ -18,7 +18,7 @@ from posthouse.protocol.smtp.errors import LocalProtocolError, RemoteProtocolErr
 from posthouse.protocol.smtp.events import Event, RemoteError, ReplyReceived
 from posthouse.protocol.smtp.extensions import auth_mechanisms, parse_ehlo
 from posthouse.protocol.smtp.limits import Limits
-from posthouse.protocol.smtp.reply import Reply, ReplyReader
+from posthouse.protocol.smtp.reply import Reply, ReplyReader, common
 from posthouse.protocol.smtp.session import GREETING, Awaited, Session, row_name
 from posthouse.protocol.smtp.state import State, hoped, permitted
 from posthouse.protocol.smtp.write import write_command
@@ -39,6 +39,7 @@ class ClientSide:
         self._chunk = 0  # octets of a BDAT chunk still to be written
         self._stuffer: Stuffer | None = None  # while a message goes out after 354
         self._broken = False
+        self._ahead: State | None = None  # what ``_hoped_state`` found, while it holds
 
     # Writing
 
@@ -48,18 +49,29 @@ class ClientSide:
             raise LocalProtocolError("a BDAT chunk is not complete")
         name = row_name(item)
         self._check_group(item)
-        state = self.session.state
-        for awaited in self.awaited:
-            state = hoped(state, awaited.name)
+        state = self._hoped_state()
         if not permitted(state, name):
             raise LocalProtocolError(f"{name} may not be sent in state {state}")
         if isinstance(item, c.MessageEnd):
             return self._end_message(item)
-        self._check_terms(item)
+        if not isinstance(item, c.Mail | c.Rcpt):
+            self._check_terms(item)
         utf8 = self._mail is not None and "SMTPUTF8" in self._mail.params
         line = write_command(item, extensions=self.session.extensions, utf8=utf8)
         self._sent(name, item)
+        self._ahead = hoped(state, name)
         return line
+
+    def _hoped_state(self) -> State:
+        """Where the session is when all replies that are under way say yes."""
+        if not self.awaited:
+            return self.session.state
+        if self._ahead is None:
+            state = self.session.state
+            for awaited in self.awaited:
+                state = hoped(state, awaited.name)
+            self._ahead = state
+        return self._ahead
 
     def _sent(self, name: str, item: c.Command) -> None:
         self.awaited.append(Awaited(name, item))
@@ -113,6 +125,7 @@ class ClientSide:
         out = self._stuffer.end()
         self._stuffer = None
         self.awaited.extend(self.session.message_replies("MESSAGE", c.MessageEnd()))
+        self._ahead = None
         return out
 
     # Reading
@@ -129,7 +142,7 @@ class ClientSide:
             line = bytes(self.buffer[begin : end + 1])
             begin = end + 1
             try:
-                reply = self._reader.add(line)
+                reply = self._read(line)
             except RemoteProtocolError as error:
                 events.append(self._break(error.reason, error.raw))
                 break
@@ -138,6 +151,10 @@ class ClientSide:
         del self.buffer[:begin]
         self._check_rest(events)
         return events
+
+    def _read(self, line: bytes) -> Reply | None:
+        plain = not self._reader.in_progress and len(line) <= self._limits.reply_line
+        return (common(line) if plain else None) or self._reader.add(line)
 
     def _check_rest(self, events: list[Event]) -> None:
         if self._broken:
@@ -164,6 +181,8 @@ class ClientSide:
             awaited = more[0]
             self.awaited.extendleft(reversed(more[1:]))
         self._last = (awaited, reply.code)
+        if not reply.is_success:
+            self._ahead = None  # not what was hoped
         self.session.answered(awaited, reply)
         return ReplyReceived(reply, awaited.command)
 
@@ -184,5 +203,6 @@ class ClientSide:
         self.buffer.clear()
         self._mail = None
         self._last = None
+        self._ahead = None
         self._reader = ReplyReader(self._limits)
         return dropped

@@ -115,6 +115,11 @@ class Connection:
         """Octets received and not understood yet: a line that has not ended."""
         return bytes(self._side.buffer)
 
+    @property
+    def pending(self) -> int:
+        """How many octets are received and not understood yet."""
+        return len(self._side.buffer)
+
     def send(self, item: Sendable) -> bytes:
         """The octets to write for ``item``. LocalProtocolError where it may not be sent now."""
         if isinstance(self._side, ServerSide):

@@ -48,6 +48,12 @@ def _syntax(text: str, reason: str = "syntax") -> CommandError:
 
 def parse_command(line: bytes, *, extensions: Mapping[str, str], utf8: bool = False) -> c.Command:
     """One command. ``extensions`` are those offered; ``utf8``: the transaction has SMTPUTF8."""
+    verb, rest = split_command(line)
+    return parse_arguments(verb, rest, extensions=extensions, utf8=utf8)
+
+
+def split_command(line: bytes) -> tuple[str, str]:
+    """The verb as the state table calls it, and the rest; of what is none "UNKNOWN" and all."""
     if _CONTROL.search(line):
         raise CommandError(Reply.make(500, "Control character in command", "5.5.2"), "control")
     try:
@@ -55,17 +61,16 @@ def parse_command(line: bytes, *, extensions: Mapping[str, str], utf8: bool = Fa
     except UnicodeDecodeError:
         raise CommandError(Reply.make(500, "Command is not UTF-8", "5.5.2"), "not_utf8") from None
     verb, _, rest = text.replace("\t", " ").strip(" ").partition(" ")
-    parser = _PARSERS.get(verb.upper())
-    if parser is None:
-        return c.Unknown(text)
-    return parser(rest.strip(" "), _Context(extensions, utf8))
+    verb = verb.upper()
+    return (verb, rest.strip(" ")) if verb in _PARSERS else (c.Unknown.verb, text)
 
 
-def verb_of(line: bytes) -> str:
-    """The verb as the state table calls it: upper case, "UNKNOWN" for what is none."""
-    verb = line.replace(b"\t", b" ").strip(b" ").partition(b" ")[0].upper()
-    text = verb.decode("ascii", "replace")
-    return text if text in _PARSERS else c.Unknown.verb
+def parse_arguments(
+    verb: str, rest: str, *, extensions: Mapping[str, str], utf8: bool = False
+) -> c.Command:
+    """The command of a verb and what follows it, as ``split_command`` gave them."""
+    parser = _PARSERS.get(verb)
+    return c.Unknown(rest) if parser is None else parser(rest, _Context(extensions, utf8))
 
 
 def parse_response(line: bytes) -> c.AuthResponse:

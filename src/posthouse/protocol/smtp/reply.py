@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
@@ -66,6 +66,8 @@ class Reply:
     raw: bytes = b""
     encoding: str = "ascii"
     defects: tuple[str, ...] = ()
+    # The octets, once made: a server says the same few replies over and over.
+    _kept: bytes = field(default=b"", init=False, repr=False, compare=False)
 
     @classmethod
     def make(cls, code: int, text: str, enhanced: str | None = None) -> Reply:
@@ -115,12 +117,16 @@ class Reply:
 
         Text beyond ASCII is only sent with ``utf8`` (RFC 6531 section 3.7.4.2); else it is "?".
         """
+        if self._kept:
+            return self._kept
         if not 200 <= self.code <= 599:
             raise ValueError("a reply code is 200 to 599")
         prefix = f"{self.enhanced} " if self.enhanced else ""
         text = self.lines[0] if len(self.lines) == 1 else ""
         if text and len(text) <= _SHORT and text.isascii() and text.isprintable():
-            return f"{self.code} {prefix}{text}".rstrip().encode() + b"\r\n"
+            octets = f"{self.code} {prefix}{text}".rstrip().encode() + b"\r\n"
+            object.__setattr__(self, "_kept", octets)
+            return octets
         return _wire(self.code, prefix.encode(), self.lines, "utf-8" if utf8 else "ascii")
 
     def __str__(self) -> str:
@@ -159,6 +165,23 @@ def _pieces(text: bytes, room: int | None) -> list[bytes]:
         text = text[cut:].lstrip(b" ")
     pieces.append(text)
     return pieces
+
+
+_COMMON: Final = re.compile(
+    rb"([2-5][0-9][0-9]) (?:([245])\.([0-9]{1,3})\.([0-9]{1,3}) )?"
+    rb"(?![245]\.[0-9])([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)\r\n"
+)
+
+
+@lru_cache(maxsize=512)  # "250 2.1.0 Ok" comes once for each message
+def common(line: bytes) -> Reply | None:
+    """A reply of one plain line, read at once; None where ``ReplyReader`` has to look."""
+    match = _COMMON.fullmatch(line)
+    if match is None or len(line) > REPLY_LINE:
+        return None
+    code, kind, subject, detail, text = match.groups()
+    enhanced = EnhancedCode(int(kind), int(subject), int(detail)) if kind else None
+    return Reply(int(code), (text.decode(),), enhanced, line)
 
 
 class ReplyReader:

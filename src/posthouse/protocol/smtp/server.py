@@ -17,13 +17,13 @@ from posthouse.protocol.smtp.events import BodyChunk, BodyEnd, CommandReceived, 
 from posthouse.protocol.smtp.limits import AUTH_LINE, command_limit
 from posthouse.protocol.smtp.parse import (
     CommandError,
-    parse_command,
+    parse_arguments,
     parse_response,
-    verb_of,
+    split_command,
 )
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.protocol.smtp.session import GREETING, Awaited, Session, row_name
-from posthouse.protocol.smtp.state import GO_ON, TABLE, State, permitted, reply_class
+from posthouse.protocol.smtp.state import GO_ON, TABLE, State, permitted
 
 _REFUSED: Final = "REFUSED"  # no row of the table: the reply to it moves nothing
 
@@ -65,15 +65,19 @@ class ServerSide:
         return wire
 
     def _check_class(self, awaited: Awaited, reply: Reply) -> None:
-        kind = reply_class(reply.code)
-        go_on = (self.session.state, awaited.name, GO_ON) in TABLE
-        if (kind == GO_ON and not go_on) or (awaited.name == "DATA" and reply.is_success):
+        if reply.is_intermediate:
+            wrong = (self.session.state, awaited.name, GO_ON) not in TABLE
+        else:
+            wrong = awaited.name == "DATA" and reply.is_success
+        if wrong:
             raise LocalProtocolError(f"{reply.code} is no answer to {awaited.name}")
 
     # Reading
 
     def receive(self, data: bytes) -> list[Event]:
         """Take octets; give what is complete, up to the next command that needs a reply."""
+        if not data and not self.buffer and self._chunk is None:
+            return []
         self.buffer += data
         events: list[Event] = []
         while not self.awaited and self.buffer:
@@ -157,10 +161,12 @@ class ServerSide:
             if session.state is State.AUTH:
                 command: c.Command = parse_response(line)
             else:
-                verb = verb_of(line)
+                verb, rest = split_command(line)
                 if verb != c.Bdat.verb:
                     self._check(verb)
-                command = parse_command(line, extensions=session.extensions, utf8=session.utf8)
+                command = parse_arguments(
+                    verb, rest, extensions=session.extensions, utf8=session.utf8
+                )
         except CommandError as error:
             self._refuse(events, error.reply, error.reason, fatal=error.reason == "bdat_size")
             return

@@ -123,8 +123,9 @@ class Lane:
     async def waiting(self) -> tuple[Item, ...]:
         """See ``Queue``. What ``put`` is about to give to its caller is not among them."""
         self._seen = self._changes()
-        self._count = self._reader.execute("SELECT count(*) FROM letters").fetchone()[0]
-        items = map(_item, self._reader.execute(_ALL_ITEMS))
+        kept = self._reader.execute("SELECT count(*) FROM letters").fetchone()[0]
+        items = [_item(row) for row in self._reader.execute(_ALL_ITEMS)]
+        self._count = kept + len(self._putting.difference(item.letter for item in items))
         return tuple(item for item in items if item.letter not in self._putting)
 
     def changed(self) -> bool:
