@@ -102,7 +102,8 @@ class Lane:
         self._count += len(bounces)
         self._putting |= names
         try:
-            self._count -= await self._writer.submit(rows.Settle(settled, told, puts), urgent=False)
+            gone = await self._writer.submit(rows.Settle(settled, told, puts), urgent=False)
+            self._count -= gone  # not in one line: it would be read before the wait
         except StoreError:
             self._count -= len(bounces)
             raise

@@ -1,0 +1,320 @@
+"""The dispatcher over a real lane: what is due goes, what came of it is recorded, once."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from posthouse.flow import Failure, NetworkFailure, Stage
+from posthouse.letter import Item, Letter, Outcome, Recipient, Result, State
+from posthouse.net.smtp_carry import Carried, Carrier, Refused
+from posthouse.protocol.smtp.reply import Reply
+from posthouse.send.deliver import dispatch as module
+from posthouse.send.deliver.dispatch import Dispatcher
+from posthouse.send.deliver.pool import Task
+from posthouse.send.hop import Action, Choice, Hop, Target
+from posthouse.send.queue import rows
+from posthouse.send.queue.ids import text_of
+from posthouse.send.queue.lane import Lane
+
+START = 1_764_000_000.0
+
+
+@dataclass
+class FakeCarrier:
+    """A connection that says what ``world`` tells it to."""
+
+    world: World
+    extensions: Mapping[str, str] = field(default_factory=dict)
+    failure: None = None
+    carried: int = 0
+    opened: float = 0.0
+    used: float = 0.0
+    deadline: float = float("inf")
+
+    def carry(
+        self, mail: Any, recipients: Sequence[Any], content: bytes
+    ) -> asyncio.Future[Carried]:
+        done: asyncio.Future[Carried] = asyncio.get_running_loop().create_future()
+        names = [one.recipient for one in recipients]
+        replies = {name: (Stage.RCPT, self.world.reply(name)) for name in names}
+        self.world.sent += [name for name in names if replies[name][1].is_success]
+        self.carried += 1
+        asyncio.get_running_loop().call_later(self.world.delay, done.set_result, Carried(replies))
+        return done
+
+    def quit(self) -> None: ...
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+@dataclass
+class World:
+    """The clock, the far end, the routes."""
+
+    now: float = START
+    delay: float = 0.0
+    replies: dict[str, list[int]] = field(default_factory=dict)  # codes to say, the last for good
+    routes: dict[str, Action] = field(default_factory=dict)
+    down: bool = False
+    sent: list[str] = field(default_factory=list)
+    bounced: list[tuple[str, str, list[str]]] = field(default_factory=list)
+    opened: int = 0
+
+    def reply(self, name: str) -> Reply:
+        codes = self.replies.get(name, [250])
+        code = codes.pop(0) if len(codes) > 1 else codes[0]
+        return Reply.make(code, "so", f"{code // 100}.0.0")
+
+    async def connect(self, hop: Hop, domain: str) -> Carrier:
+        self.opened += 1
+        await asyncio.sleep(0)
+        if self.down:
+            raise NetworkFailure(Failure.REFUSED, Stage.CONNECT)
+        return FakeCarrier(self)  # type: ignore[return-value]
+
+    def choose(self, letter: Letter, recipient: Recipient) -> Choice:
+        action = self.routes.get(recipient.address, Action.DELIVER)
+        return Choice(action, "hop" if action is Action.DELIVER else "", "rule")
+
+    def judge(self, task: Task, carried: Carried, carrier: Carrier | None) -> list[Outcome]:
+        found = []
+        for name in task.recipients:
+            if name not in carried.replies:
+                found.append(Outcome(name, Result.DEFERRED, text=str(carried.failure)))
+                continue
+            stage, reply = carried.replies[name]
+            kinds = {2: Result.DELIVERED, 4: Result.DEFERRED, 5: Result.REFUSED}
+            found.append(Outcome(name, kinds[reply.code // 100], reply.code, stage=stage))
+        return found
+
+    def next_try(self, item: Item, outcome: Outcome, accepted: float, now: float) -> float | None:
+        return now + 60 if now + 60 < accepted + 300 else None
+
+    def warn_due(self, item: Item, accepted: float, now: float) -> bool:
+        return now >= accepted + 120
+
+    def bounce(
+        self, letter: Letter, told: Sequence[tuple[Item, Outcome]], kind: str, now: float
+    ) -> Letter | None:
+        if kind == "delivered" or not letter.sender:
+            return None
+        names = [item.recipient.address for item, _ in told]
+        self.bounced.append((letter.id, kind, names))
+        name = text_of((1 << 61) + len(self.bounced))
+        return Letter(name, "", (Recipient(letter.sender),), b"Subject: no\r\n\r\n", now)
+
+
+def letter(number: int, *recipients: str) -> Letter:
+    people = tuple(Recipient(name) for name in recipients or ("bob@e.example",))
+    return Letter(text_of((1 << 60) + number), "alice@d.example", people, b"x\r\n", START)
+
+
+@asynccontextmanager
+async def working(
+    tmp_path: Path, world: World
+) -> AsyncIterator[tuple[Dispatcher, Lane, Callable[..., Any]]]:
+    lane = Lane(tmp_path / "lane.sqlite", spare=0)
+    await lane.open()
+    dispatcher = Dispatcher(
+        lane,
+        {"hop": Hop("hop", (Target("mx.e.example", 25),))},
+        choose=world.choose,
+        connect=world.connect,
+        judge=world.judge,
+        schedule=world,
+        bounce=world.bounce,
+        now=lambda: world.now,
+        monotonic=lambda: world.now,
+    )
+    await dispatcher.start()
+
+    async def keep(*letters: Letter) -> None:
+        for one in letters:
+            dispatcher.take(one, await lane.put(one))
+
+    yield dispatcher, lane, keep
+    await dispatcher.close()
+    await lane.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def kinds(tmp_path: Path) -> list[str]:
+    db = sqlite3.connect(tmp_path / "lane.sqlite")
+    return [kind for (kind,) in db.execute("SELECT kind FROM events ORDER BY id")]
+
+
+async def test_what_is_delivered_leaves_the_queue(tmp_path: Path) -> None:
+    world = World()
+    async with working(tmp_path, world) as (_, lane, keep):
+        await keep(*(letter(n) for n in range(30)))
+        await until(lambda: lane.count == 0)
+    assert len(world.sent) == 30
+    assert kinds(tmp_path) == ["delivered"] * 30
+
+
+async def test_what_is_put_off_is_tried_when_it_is_due(tmp_path: Path) -> None:
+    world = World(replies={"bob@e.example": [451, 451, 250]})
+    async with working(tmp_path, world) as (dispatcher, lane, keep):
+        await keep(letter(1))
+        for _ in range(2):
+            await until(lambda: dispatcher.waiting == 1)
+            dispatcher.look()  # not due yet
+            assert dispatcher.waiting == 1
+            world.now += 60
+            dispatcher.look()
+        await until(lambda: lane.count == 0)
+    assert world.sent == ["bob@e.example"]
+    assert kinds(tmp_path) == ["deferred", "deferred", "delivered"]
+
+
+async def test_each_recipient_has_its_own_fate_and_one_report_tells_of_all(tmp_path: Path) -> None:
+    world = World(
+        replies={"no1@e.example": [550], "no2@e.example": [550], "later@e.example": [451, 250]}
+    )
+    names = ("no1@e.example", "yes@e.example", "later@e.example", "no2@e.example")
+    async with working(tmp_path, world) as (dispatcher, lane, keep):
+        await keep(letter(1, *names))
+        await until(lambda: dispatcher.waiting == 1 and "alice@d.example" in world.sent)
+        world.now += 60
+        dispatcher.look()
+        await until(lambda: lane.count == 0)
+    assert world.bounced == [(letter(1).id, "failed", ["no1@e.example", "no2@e.example"])]
+    assert sorted(world.sent) == ["alice@d.example", "later@e.example", "yes@e.example"]
+
+
+async def test_the_sender_is_told_once_of_the_delay_and_of_the_end(tmp_path: Path) -> None:
+    world = World(replies={"bob@e.example": [451]})
+    async with working(tmp_path, world) as (dispatcher, lane, keep):
+        await keep(letter(1))
+        for _ in range(5):
+            await until(lambda: dispatcher.waiting == 1 or lane.count == 0)
+            world.now += 60
+            dispatcher.look()
+            await until(lambda: dispatcher.waiting == 1 or lane.count == 0)
+        await until(lambda: lane.count == 0)
+    assert [kind for _, kind, _ in world.bounced] == ["delayed", "failed"]
+    assert kinds(tmp_path).count("expired") == 1
+
+
+async def test_rules_hold_and_discard(tmp_path: Path) -> None:
+    world = World(routes={"held@e.example": Action.HOLD, "gone@e.example": Action.DISCARD})
+    async with working(tmp_path, world) as (_, lane, keep):
+        await keep(letter(1, "held@e.example", "gone@e.example", "bob@e.example"))
+        await until(lambda: len(kinds(tmp_path)) == 3)
+        (item,) = await lane.waiting()
+        assert (item.recipient.address, item.state) == ("held@e.example", State.HELD)
+    assert sorted(kinds(tmp_path)) == ["delivered", "discarded", "held"]
+
+
+async def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
+    world = World(down=True)
+    async with working(tmp_path, world) as (dispatcher, _, keep):
+        await keep(letter(1), letter(2, "a@e.example", "b@e.example"))
+        await until(lambda: dispatcher.waiting == 3)
+    world.down = False
+    world.now += 3600
+    world.next_try = lambda *_: None  # type: ignore[method-assign]
+    async with working(tmp_path, world) as (dispatcher, lane, _):
+        dispatcher.look()
+        await until(lambda: lane.count == 0)
+    assert sorted(world.sent) == ["a@e.example", "b@e.example", "bob@e.example"]
+
+
+async def test_a_store_that_fails_stops_delivery_and_nothing_is_sent_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK", 0.02)
+    world = World(delay=0.05)
+    broken = [False]
+
+    def settle(*arguments: Any) -> int:
+        if broken[0] and arguments[1]:
+            raise sqlite3.OperationalError("disk I/O error")
+        return real(*arguments)
+
+    real = rows._settle
+    async with working(tmp_path, world) as (dispatcher, lane, keep):
+        monkeypatch.setattr(rows, "_settle", settle)
+        await keep(*(letter(n) for n in range(5)))
+        broken[0] = True
+        await keep(*(letter(n) for n in range(5, 9)))
+        await until(lambda: dispatcher.stopped)
+        await keep(*(letter(n) for n in range(9, 20)))
+        await asyncio.sleep(0.1)
+        sent = len(world.sent)
+        await asyncio.sleep(0.1)
+        assert len(world.sent) == sent  # nothing new is begun
+        broken[0] = False
+        await until(lambda: lane.count == 0)
+        assert not dispatcher.stopped
+    assert len(world.sent) == 20
+    assert kinds(tmp_path) == ["delivered"] * 20
+
+
+async def test_what_does_not_fit_in_memory_stays_on_the_disk_until_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "IN_HAND", 20)
+    world = World(delay=0.002)
+    most = 0
+    async with working(tmp_path, world) as (dispatcher, lane, keep):
+        await keep(*(letter(n) for n in range(60)))
+        while lane.count:
+            most = max(most, dispatcher._octets)
+            await asyncio.sleep(0.001)
+    assert len(world.sent) == 60
+    assert most <= 20 + 3
+
+
+async def test_the_command_changes_the_queue_beside_us(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retry asked for by a person goes now; what is on its way is not sent again."""
+    monkeypatch.setattr(module, "LOOK", 0.01)
+    world = World(replies={"late@e.example": [451, 250]}, delay=0.15)
+    async with working(tmp_path, world) as (dispatcher, lane, keep):
+        await keep(letter(1, "late@e.example"))
+        await until(lambda: dispatcher.waiting == 1)
+        other = sqlite3.connect(tmp_path / "lane.sqlite", isolation_level=None, timeout=5)
+        await keep(letter(2))
+        other.execute("UPDATE recipients SET due = 0 WHERE address = 'late@e.example'")
+        other.execute("UPDATE changes SET n = n + 1")
+        await until(lambda: lane.count == 0)
+    assert sorted(world.sent) == ["bob@e.example", "late@e.example"]
+
+
+async def test_a_hop_that_refuses_the_login_is_left_alone_for_a_while(tmp_path: Path) -> None:
+    world = World()
+
+    async def refused(hop: Hop, domain: str) -> Carrier:
+        world.opened += 1
+        raise Refused(Stage.AUTH, Reply.make(535, "no", "5.7.8"))
+
+    world.connect = refused  # type: ignore[method-assign]
+    world.judge = lambda task, carried, carrier: [  # type: ignore[method-assign]
+        Outcome(name, Result.DEFERRED, 535) for name in task.recipients
+    ]
+    async with working(tmp_path, world) as (dispatcher, _, keep):
+        await keep(letter(1))
+        await until(lambda: dispatcher.waiting == 1)
+        await keep(*(letter(n) for n in range(2, 30)))
+        await until(lambda: dispatcher.waiting == 29)
+        assert world.opened <= 5  # those that were being opened together
+        world.now += 60
+        dispatcher.look()
+        await until(lambda: dispatcher.waiting == 29)
+        assert world.opened <= 5
