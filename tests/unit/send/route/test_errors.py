@@ -1,0 +1,176 @@
+"""Every mistake in the tables: its key, what it is called, and words in both languages."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from posthouse.explain import Catalogue
+from posthouse.explain.catalogue import entries
+from posthouse.send.route import SettingError, read_hops, read_routes
+
+A = 'hosts = "a.example:587"\n'
+LOGIN = 'user = "u"\nsecret_env = "KEY"\n'
+SES = 'provider = "ses"\nregion = "us-east-1"\n' + LOGIN
+
+# body of a [[hop]] with the name "h": the reason, the key below hop[h], what is told besides
+HOPS = [
+    ("", "no_target", "", {"choices": "hosts, provider, mx"}),
+    ("mx = false", "no_target", "", {}),
+    (A + "mx = true", "both", "mx", {"other": "hosts"}),
+    (A + 'provider = "ses"', "both", "provider", {"other": "hosts"}),
+    (A + 'tsl = "none"', "unknown_key", "tsl", {"near": "tls"}),
+    ('host = "a.example"', "unknown_key", "host", {"near": "hosts"}),
+    ("hosts = []", "kind", "hosts", {"wanted": "texts"}),
+    ("hosts = 5", "kind", "hosts", {"wanted": "texts"}),
+    ("hosts = [5]", "kind", "hosts[1]", {"wanted": "host"}),
+    (f"hosts = {['a.example'] * 65}", "range", "hosts", {"most": 64}),
+    ('hosts = ["a.example", "b_c.example"]', "host", "hosts[2]", {}),
+    ('hosts = "smtps://a.example"', "host", "hosts[1]", {}),
+    ('hosts = "a.example:99999"', "port", "hosts[1]", {}),
+    ('hosts = "a.example:smtp"', "port", "hosts[1]", {}),
+    ("hosts = [{port = 25}]", "missing", "hosts[1].host", {}),
+    ('hosts = [{host = "a.example", prio = 1}]', "unknown_key", "hosts[1].prio",
+     {"near": "priority"}),
+    ('hosts = [{host = "a.example", weight = -1}]', "range", "hosts[1].weight", {}),
+    ('hosts = [{host = "a.example:25", port = 25}]', "both", "hosts[1].port", {}),
+    ('hosts = [{host = "a.example", port = 0}]', "range", "hosts[1].port", {}),
+    ('hosts = "a.example"\nlmtp = true', "lmtp_port", "hosts[1]", {}),
+    ('hosts = ["a.example:465", "b.example:587"]', "security_unclear", "security", {}),
+    ('provider = "sse"', "provider", "provider", {"near": "ses"}),
+    ('provider = "../x"', "provider", "provider", {}),
+    ('provider = "ses"', "region_missing", "region", {"provider": "Amazon SES"}),
+    ('provider = "ses"\nregion = "eu-wst-1"', "region", "region", {"near": "eu-west-1"}),
+    ('provider = "tencent-ses"', "region_missing", "region", {}),
+    ('provider = "tencent-ses"\nregion = "ap-hongkon"', "region", "region",
+     {"near": "ap-hongkong"}),
+    ('provider = "tencent-ses"\nregion = "ap-hongkong"\nsecurity = "starttls"',
+     "provider_security", "security", {"choices": "tls"}),
+    ('provider = "qq"\nlmtp = true', "not_provider", "lmtp", {}),
+    (A + 'region = "eu-west-1"', "only_provider", "region", {}),
+    (A + LOGIN + "derive = true", "only_provider", "derive", {}),
+    ('provider = "sendgrid"\nsecret_env = "KEY"\nderive = true', "only_ses", "derive", {}),
+    ("mx = true\n" + LOGIN, "not_mx", "user", {}),
+    ('mx = true\nsecurity = "tls"', "not_mx", "security", {}),
+    ('mx = "yes"', "kind", "mx", {"wanted": "flag"}),
+    (A + 'security = "ssl"', "choice", "security", {}),
+    (A + 'tls = "verify"', "choice", "tls", {"near": "verified"}),
+    (A + 'security = "starttls"\ntls = "none"', "tls_conflict", "tls", {}),
+    (A + 'security = "none"\ntls = "verified"', "tls_conflict", "tls", {}),
+    ('hosts = "a.example:465"\ntls = "opportunistic"', "tls_implicit", "tls", {}),
+    (A + 'ca_file = "/nowhere/ca.pem"', "unreadable", "ca_file", {"path": "/nowhere/ca.pem"}),
+    (A + 'user = "u"', "secret_missing", "", {}),
+    (A + 'secret_env = "KEY"', "user_missing", "", {}),
+    (A + 'user = ""\nsecret_env = "KEY"', "empty", "user", {}),
+    (A + LOGIN + 'secret_file = "x"', "both", "secret_env", {"other": "secret_file"}),
+    (A + 'user = "u"\nsecret_env = "NO_SUCH"', "secret_env", "secret_env", {}),
+    (A + 'user = "u"\nsecret_file = "/no-such-file"', "secret_unreadable", "secret_file", {}),
+    (A + 'user = "u"\nsecret_file = "/dev/null"', "secret_no_file", "secret_file", {}),
+    (A + 'user = "u"\npassword = "x"', "secret_in_file", "password", {}),
+    (A + LOGIN + 'tls = "opportunistic"', "password_plain", "tls", {}),
+    ('hosts = "a.example"\nsecurity = "none"\n' + LOGIN, "password_plain", "tls", {}),
+    (SES.replace('"u"', '"ASIAIOSFODNN7EXAMPLE"') + "derive = true", "ses_temporary_key", "user",
+     {}),
+    (SES.replace("KEY", "ID") + "derive = true", "ses_key_id_as_secret", "secret_env", {}),
+    (A + "pool = 0", "range", "pool", {"least": 1, "most": 1000}),
+    (A + "pool = true", "kind", "pool", {"wanted": "number"}),
+    (A + 'pool = "50"', "kind", "pool", {"wanted": "number"}),
+    (A + "interval = 30", "time", "interval", {}),
+    (A + 'interval = "2d"', "range", "interval", {"most": "1d"}),
+    (A + 'lifetime = "0s"', "range", "lifetime", {"least": "1s"}),
+    (A + 'ehlo = "a b"', "host", "ehlo", {}),
+    (A + 'source = "a.example"', "ip", "source", {}),
+]  # fmt: skip
+# a whole document: the reason, the key, what is told besides
+DOCUMENTS = [
+    ('[hop]\nname = "h"', "kind", "hop", {"wanted": "tables"}),
+    ("[[hop]]\nmx = true", "missing", "hop[1].name", {}),
+    ('[[hop]]\nname = "a b"\nmx = true', "name", "hop[a b].name", {}),
+    ("[[hop]]\nname = 5\nmx = true", "kind", "hop[1].name", {"wanted": "text"}),
+    ('[[hop]]\nname = "h"\nmx = true\n' * 2, "twice", "hop.name", {}),
+]
+# body of [[route]] tables, with the hops "ses" and "direct"
+ROUTES = [
+    ("", "no_default", "route", {}),
+    ('[[route]]\nuser = "u"\nhop = "ses"', "no_default", "route", {}),
+    ('[[route]]\nhop = "ses"\n[[route]]\nname = "x"\nhop = "ses"', "unreachable", "route[1]", {}),
+    ('[[route]]\nname = "x"\nuser = "u"\nhop = "ses"\n' * 2, "twice", "route[x].name", {}),
+    ('[[route]]\nhop = "sse"', "unknown_hop", "route[1].hop", {"near": "ses"}),
+    ('[[route]]\nname = "r"\nuser = "u"', "no_target", "route[r]", {"choices": "hop, action"}),
+    ('[[route]]\nhop = "ses"\naction = "hold"', "both", "route[1].action", {"other": "hop"}),
+    ('[[route]]\naction = "delete"', "choice", "route[1].action", {}),
+    ('[[route]]\naction = "deliver"', "action_deliver", "route[1].action", {}),
+    ('[[route]]\nrecipients = "@x.example"', "unknown_key", "route[1].recipients",
+     {"near": "recipient"}),
+    ('[[route]]\nrecipient = "x.example"', "pattern_domain", "route[1].recipient", {}),
+    ('[[route]]\nsender = ["a@x.example", "*"]', "pattern", "route[1].sender", {}),
+    ('[[route]]\nsender = "*@*.x.example"', "pattern_glob", "route[1].sender", {}),
+    ("[[route]]\nsender = []", "kind", "route[1].sender", {"wanted": "texts"}),
+    ("[[route]]\nuser = [5]", "kind", "route[1].user", {"wanted": "texts"}),
+    ("[[route]]\nlarger = 1.5", "size", "route[1].larger", {}),
+    ('[[route]]\nlarger = "10M"\nsmaller = "1M"\nhop = "ses"', "sizes", "route[1].smaller", {}),
+    ('[[route]]\nheader = "X"', "kind", "route[1].header", {"wanted": "table"}),
+    ("[[route]]\nheader = {}", "empty", "route[1].header", {}),
+    ('[[route]]\nheader = {"X Y" = "a"}\nhop = "ses"', "field_name", "route[1].header", {}),
+    ('[[route]]\nheader = {X = 5}\nhop = "ses"', "kind", "route[1].header.X", {"wanted": "texts"}),
+    ('[[route]]\nuser = "u"\nhop = "ses"\n' * 1001, "range", "route", {"most": 1000}),
+]  # fmt: skip
+ELSEWHERE = {
+    *("secret_unreadable", "secret_mode", "secret_empty"),  # test_hops: they need a file
+    *("syntax", "too_long", "file"),  # of the command that opens the file
+    *("provider_plain", "ses_unknown_region"),  # for facts the directory does not have now
+}
+
+
+def caught(text: str) -> SettingError:
+    environ = {"KEY": "k", "ID": "AKIAIOSFODNN7EXAMPLE"}
+    document = tomllib.loads(text)
+    try:
+        hops = read_hops(document, folder=Path("/nowhere"), environ=environ)
+        read_routes(document, [hop.name for hop in hops])
+    except SettingError as error:
+        return error
+    raise AssertionError("nothing was wrong")
+
+
+def check(error: SettingError, reason: str, key: str, told: dict[str, object]) -> None:
+    assert (error.reason, error.key) == (reason, key)
+    assert told.items() <= error.params.items()
+    assert key in str(error)
+    params = dict(error.params)
+    for lang in ("en", "zh"):
+        words = Catalogue(lang, strict=True)
+        if "wanted" in params:
+            params["wanted"] = words.text(f"route.kind.{error.params['wanted']}", key=error.key)
+        said = words.text(f"route.error.{reason}", key=error.key, value=error.value, **params)
+        assert error.key in said
+        gaps = set(re.findall(r"\{(\w+)", entries(lang, "route")[f"error.{reason}"]))
+        optional = set(re.findall(r"\[\[[^]]*?\{(\w+)", entries(lang, "route")[f"error.{reason}"]))
+        assert gaps - optional <= {"key", "value", *params}
+        assert "value" not in gaps - optional or error.value
+
+
+@pytest.mark.parametrize(("body", "reason", "key", "told"), HOPS, ids=[h[0][:60] for h in HOPS])
+def test_hops(body, reason, key, told) -> None:
+    error = caught(f'[[hop]]\nname = "h"\n{body}')
+    check(error, reason, f"hop[h].{key}" if key else "hop[h]", told)
+
+
+@pytest.mark.parametrize(("text", "reason", "key", "told"), DOCUMENTS)
+def test_documents(text, reason, key, told) -> None:
+    check(caught(text), reason, key, told)
+
+
+@pytest.mark.parametrize(("text", "reason", "key", "told"), ROUTES, ids=[r[0][:60] for r in ROUTES])
+def test_routes(text, reason, key, told) -> None:
+    hops = '[[hop]]\nname = "ses"\nmx = true\n[[hop]]\nname = "direct"\nmx = true\n'
+    check(caught(hops + text), reason, key, told)
+
+
+def test_every_mistake_that_has_words_is_made_here() -> None:
+    made = {reason for _, reason, _, _ in [*HOPS, *DOCUMENTS, *ROUTES]}
+    words = {key.removeprefix("error.") for key in entries("en", "route") if key[:5] == "error"}
+    assert words == made | ELSEWHERE
