@@ -61,7 +61,10 @@ class Session(Protocol):
         ...
 
     def command(self, command: c.Command, connection: Connection) -> Answer:
-        """A command that is in order. AUTH's further lines come here as ``AuthResponse``."""
+        """A command that is in order. AUTH's further lines come here as ``AuthResponse``.
+
+        BDAT does not: ``body`` and ``ended`` follow it, and they are what is answered.
+        """
         ...
 
     def body(self, data: bytes) -> None:
@@ -252,6 +255,8 @@ class _Protocol(asyncio.Protocol):
 
     def _event(self, event: Event) -> None:
         if isinstance(event, CommandReceived):
+            if isinstance(event.command, c.Bdat):
+                return  # its reply is owed after its octets (RFC 3030 section 2)
             self._answer(self._session.command(event.command, self._connection), self._said)
         elif isinstance(event, BodyChunk):
             self._session.body(event.data)

@@ -25,6 +25,8 @@ from posthouse.protocol.smtp.reply import Reply
 from posthouse.protocol.smtp.session import GREETING, Awaited, Session, row_name
 from posthouse.protocol.smtp.state import GO_ON, TABLE, State, permitted
 
+# RFC 4954 section 6: a login would be taken, but not in the clear.
+_ENCRYPT: Final = Reply.make(538, "Encryption required for authentication", "5.7.11")
 _REFUSED: Final = "REFUSED"  # no row of the table: the reply to it moves nothing
 
 
@@ -203,6 +205,8 @@ class ServerSide:
         needed = _NEEDS.get(verb)
         known = session.state not in (State.GREETING, State.GREETED, State.TURNED_AWAY)
         if needed is not None and known and needed not in session.extensions:
+            if verb == c.Auth.verb and c.StartTls.verb in session.extensions:
+                raise CommandError(_ENCRYPT, "not_encrypted")
             raise _no(502, f"{needed} is not offered", "not_offered")
         if verb == c.Auth.verb and session.authenticated:  # RFC 4954 section 4
             raise _no(503, "Already authenticated", "bad_sequence")

@@ -1,0 +1,112 @@
+"""What all sessions of one process share: the terms, the gate, the counts, and whoever keeps mail.
+
+Enters: settings and the parts, from the daemon. Leaves: ``Desk.sessions(listening)``, which
+``net.smtp_listen.Listener`` calls for each connection. One desk a process, made after the fork.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from posthouse.letter import Event, Letter
+from posthouse.net.clock import Clock
+from posthouse.protocol.smtp.reply import Reply
+from posthouse.send.submit.limits import Rate, Rates
+from posthouse.send.submit.login import Gate, Watch
+from posthouse.send.submit.message import Room
+from posthouse.send.submit.settings import Limits, Listening, Mode
+
+if TYPE_CHECKING:
+    from posthouse.send.submit.session import Session
+
+SIZE: Final = 52_428_800  # octets of a message: 35 MB of attachments and their base64
+RECIPIENTS: Final = 100  # of one message (RFC 5321 section 4.5.3.1.8: at least)
+CONNECTIONS: Final = 250  # at once from one client address; an office has less, a pool of ours 50
+HOUR: Final = 3_600.0
+DAY: Final = 86_400.0
+
+# Makes a letter durable, with its events. Raises QueueFull or StoreError: then it is not accepted.
+# Where the client goes away meanwhile the call is cancelled like any other.
+Keep = Callable[[Letter, Sequence[Event]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is accepted."""
+
+    name: str  # ours, in the greeting, EHLO and Received
+    size: int = SIZE
+    recipients: int = RECIPIENTS
+    limits: Limits = Limits()  # noqa: RUF009  frozen
+
+
+class Desk:
+    """The owner of what the sessions of one process share."""
+
+    def __init__(
+        self,
+        terms: Terms,
+        keep: Keep,
+        ids: Callable[[], str],
+        *,
+        gate: Gate | None,  # None where nobody signs in: relay listeners alone
+        clock: Clock,
+        watch: Watch,
+        tls: bool = True,  # whether there is a certificate for STARTTLS
+    ) -> None:
+        self.terms = terms
+        self.keep = keep
+        self.ids = ids
+        self.gate = gate
+        self.clock = clock
+        self.watch = watch
+        self.tls = tls
+        self.room = Room()
+        self.clients: dict[str, int] = {}  # connections of each client address
+        limits = terms.limits
+        self.rates = Rates(
+            [Rate(limits.burst, 1.0), Rate(limits.hour, HOUR), Rate(limits.day, DAY)]
+        )
+        self.greeting = Reply(220, (f"{terms.name} ESMTP",))
+
+    def sessions(self, listening: Listening) -> Callable[[], Session]:
+        """What a Listener is given to make its sessions."""
+        from posthouse.send.submit.session import Session
+
+        hello = {secure: self._hello(listening.mode, secure) for secure in (False, True)}
+        return lambda: Session(self, listening, hello)
+
+    def arrived(self, client: str) -> bool:
+        """Count a connection; False where there are too many."""
+        count = self.clients.get(client, 0) + 1
+        self.clients[client] = count
+        return count <= CONNECTIONS
+
+    def left(self, client: str) -> None:
+        """A connection that was counted is over."""
+        count = self.clients.get(client, 0) - 1
+        if count > 0:
+            self.clients[client] = count
+        else:
+            self.clients.pop(client, None)
+
+    def _hello(self, mode: Mode, secure: bool) -> Reply:
+        """The EHLO reply: what is true, and nothing else."""
+        lines = [
+            self.terms.name,
+            "PIPELINING",
+            f"SIZE {self.terms.size}",
+            "8BITMIME",
+            "SMTPUTF8",
+            "ENHANCEDSTATUSCODES",
+            "DSN",
+            "CHUNKING",
+            f"LIMITS RCPTMAX={self.terms.recipients}",  # RFC 9422
+        ]
+        if not secure and self.tls and mode is not Mode.TLS:
+            lines.append("STARTTLS")
+        if secure and mode is not Mode.RELAY and self.gate is not None:
+            lines.append("AUTH PLAIN LOGIN")
+        return Reply(250, tuple(lines))

@@ -1,0 +1,53 @@
+"""Parameters of MAIL and RCPT: which are kept, and that nothing hides in them.
+
+Enters: the parameters of a command that is in order. Leaves: those that go on with the letter, or
+the reply that refuses them. Called by ``session``. ENVID and ORCPT are written into reports one
+day, decoded (RFC 3464): what would be a line end there is refused here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from posthouse.protocol.smtp.extensions import decode_xtext
+from posthouse.protocol.smtp.reply import Reply
+from posthouse.send.submit import replies
+
+_MAIL: Final = ("BODY", "SMTPUTF8", "RET", "ENVID")
+_RCPT: Final = ("NOTIFY", "ORCPT")
+# RFC 6533 section 3: a code point as \x{HEX}.
+_HEX_POINT: Final = re.compile(r"\\x\{([0-9A-Fa-f]{1,8})\}")
+
+Parameters = Mapping[str, str | None]
+
+
+def of_mail(params: Parameters) -> dict[str, str | None] | Reply:
+    """What is kept of MAIL's parameters. AUTH= and SIZE= are between the two of us only."""
+    if not params:
+        return {}
+    if not _harmless(params.get("ENVID") or ""):  # RFC 3461 section 4.4
+        return replies.BAD_ENVID
+    return {name: params[name] for name in _MAIL if name in params}
+
+
+def of_rcpt(params: Parameters) -> dict[str, str | None] | Reply:
+    """What is kept of RCPT's parameters."""
+    if not params:
+        return {}
+    kind, _, address = (params.get("ORCPT") or "").partition(";")
+    if not _harmless(address, unitext=kind.lower() == "utf-8"):  # RFC 3461 section 4.2
+        return replies.BAD_ORCPT
+    return {name: params[name] for name in _RCPT if name in params}
+
+
+def _harmless(text: str, *, unitext: bool = False) -> bool:
+    """Whether xtext, or an RFC 6533 address, has printable characters alone when decoded."""
+    try:
+        plain = text if unitext and not text.isascii() else decode_xtext(text)
+        plain = _HEX_POINT.sub(lambda point: chr(int(point[1], 16)), plain)
+        plain.encode("utf-8")  # no lone surrogate
+    except (ValueError, OverflowError):
+        return False
+    return plain.isprintable()

@@ -1,0 +1,171 @@
+"""A message that has come: collected, looked at, made ready to be kept.
+
+Enters: octets as they come, then what the session knows of them. Leaves: the content in wire form
+with our lines on top, or the reply that refuses it. Called by ``session``. A message without
+surprises is joined once and looked at once, its header alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from posthouse.protocol.smtp.data import BodyFacts, stuff
+from posthouse.protocol.smtp.reply import Reply
+from posthouse.send.submit import replies
+from posthouse.send.submit.header import FromError, Header, mailboxes, scan, without
+from posthouse.send.submit.senders import Senders
+from posthouse.send.submit.stamp import date_of
+
+HEADER: Final = 262_144  # octets of a header section; Postfix keeps 100 KiB, Exim takes 1 MiB
+HOPS: Final = 50  # Received fields: RFC 5321 section 6.3 asks for at least 100 where they are the
+# only sign of a loop, for mail from anywhere. What is submitted comes from its author.
+ROOM: Final = 268_435_456  # octets of unfinished messages in one process, whoever sends them
+
+
+@dataclass(slots=True)
+class Room:
+    """The memory that all unfinished messages of a process share: mutable, one owner (Desk)."""
+
+    left: int = ROOM
+
+
+class Body:
+    """The owner of one message on its way in."""
+
+    __slots__ = ("_limit", "_room", "_taken", "crowded", "over", "parts", "size")
+
+    def __init__(self, limit: int, room: Room) -> None:
+        self._limit = limit
+        self._room = room
+        self._taken = 0
+        self.parts: list[bytes] = []
+        self.size = 0
+        self.over = False  # larger than may be
+        self.crowded = False  # no memory for it now
+
+    def add(self, data: bytes) -> None:
+        """The next octets; after too many, they are counted only."""
+        self.size += len(data)
+        if self.over or self.crowded:
+            return
+        self.over = self.size > self._limit
+        self.crowded = self._room.left < len(data)
+        if self.over or self.crowded:
+            self.release()
+            return
+        self._room.left -= len(data)
+        self._taken += len(data)
+        self.parts.append(data)
+
+    def release(self) -> None:
+        """Give back the memory."""
+        self._room.left += self._taken
+        self._taken = 0
+        self.parts = []
+
+    def refusal(self) -> Reply | None:
+        """Whether it was too much."""
+        if self.over:
+            return replies.too_big(self._limit)
+        return replies.NO_ROOM if self.crowded else None
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who hands in the message, where the header is held against it (RFC 6409 section 8.1)."""
+
+    sender: str  # of MAIL
+    senders: Senders  # as whom the login may send
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What tells our copy of the message: our name, its id, the time (seconds since 1970)."""
+
+    name: str
+    id: str
+    second: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Pieces of a message in wire form, without our Received line."""
+
+    pieces: Sequence[bytes]
+    message_id: str
+
+
+def prepare(
+    parts: list[bytes], facts: BodyFacts, author: Author | None, mark: Mark, *, chunked: bool
+) -> Ready | Reply:
+    """Look at a whole message. ``author`` is None where another server hands it on."""
+    if (refused := _defect(facts)) is not None:
+        return refused
+    if chunked:
+        parts = [_stuffed(b"".join(parts))]
+    elif len(parts) > 1 and not _has_header(parts[0]):
+        parts = [b"".join(parts)]
+    first = parts[0] if parts else b""
+    header = scan(first)
+    if header.end > HEADER:
+        return replies.LONG_HEADER
+    if header.received >= HOPS:
+        return replies.LOOP
+    if author is not None and (refused := _authors(header, author)) is not None:
+        return refused
+    added, message_id = _added(header, author, mark)
+    rest = parts
+    if not header.parted or (author is not None and header.bcc):
+        # RFC 6409 section 8: who hands in a message wants Bcc seen by nobody (RFC 5322 3.6.3).
+        rest = [*without(first, header, bcc=author is not None), *parts[1:]]
+    return Ready([added, *rest], message_id)
+
+
+def _defect(facts: BodyFacts) -> Reply | None:
+    """What no message of lines may have; after DATA the listener has looked for bare ones."""
+    if facts.bare_cr or facts.bare_lf:
+        return replies.BARE
+    if facts.nul:
+        return replies.NUL
+    return replies.LONG_LINE if facts.long_line else None  # RFC 5321 section 4.5.3.1.6
+
+
+def _has_header(part: bytes) -> bool:
+    """Whether the header's end is in this first piece."""
+    return part.startswith(b"\r\n") or b"\r\n\r\n" in part
+
+
+def _stuffed(message: bytes) -> bytes:
+    """What came by BDAT, in the form of DATA; its last line gets the end it may have missed."""
+    return stuff(message if message.endswith(b"\r\n") or not message else message + b"\r\n")
+
+
+def _authors(header: Header, author: Author) -> Reply | None:
+    """From has to be the user's own: every address of it."""
+    if len(header.senders) > 1:  # RFC 5322 section 3.6: one, or readers see different authors
+        return replies.SEVERAL_FROM
+    for value in header.senders:
+        try:
+            addresses = mailboxes(value)
+        except FromError:
+            return replies.BAD_FROM
+        for address in addresses:
+            if not author.senders.allow(address):
+                return replies.use(550, "Header From", author.senders.patterns)
+    return None
+
+
+def _added(header: Header, author: Author | None, mark: Mark) -> tuple[bytes, str]:
+    """(the fields that were missing, the Message-ID). RFC 6409 sections 8.2 and 8.3."""
+    lines: list[str] = []
+    message_id = header.message_id.decode("ascii", "replace")
+    if author is not None and not header.senders:  # RFC 5322 section 3.6: there has to be one
+        lines.append(f"From: <{author.sender}>\r\n")
+    if not header.date:
+        lines.append(f"Date: {date_of(mark.second)}\r\n")
+    if not header.has_message_id:
+        message_id = f"<{mark.id}@{mark.name}>"
+        lines.append(f"Message-ID: {message_id}\r\n")
+    return "".join(lines).encode("utf-8"), message_id

@@ -1,0 +1,371 @@
+"""One connection of one listener: what is answered to each command, and what is accepted.
+
+Enters: commands and octets, from ``net.smtp_listen``. Leaves: replies, and letters to ``Keep``;
+the 250 of a message is said only after it returned. Refusals and logins are told to ``Watch``.
+Implements ``net.smtp_listen.Session``. Nothing fails here: what cannot be taken is refused with a
+code that is true (4xx where it may work later).
+
+Submission listeners (tls, starttls) want TLS, then a login, then a sender that belongs to it (RFC
+6409 section 6.1, RFC 8314 section 3). Relay listeners take mail from their networks alone and know
+no login.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from posthouse.flow import Secret
+from posthouse.letter import Event, Letter, QueueFull, Recipient, StoreError
+from posthouse.net.smtp_listen import Answer, Peer
+from posthouse.protocol.smtp import command as c
+from posthouse.protocol.smtp.connection import Connection
+from posthouse.protocol.smtp.events import BodyEnd
+from posthouse.protocol.smtp.reply import Reply
+from posthouse.protocol.smtp.sasl.common import SaslError
+from posthouse.protocol.smtp.sasl.plain import LoginServer, PlainServer
+from posthouse.send.submit import envelope, replies
+from posthouse.send.submit.accounts import normal_name
+from posthouse.send.submit.desk import Desk
+from posthouse.send.submit.login import Denied, Identity
+from posthouse.send.submit.message import Author, Body, Mark, prepare
+from posthouse.send.submit.settings import Listening, Mode, plain_address, within
+from posthouse.send.submit.stamp import origin_of, protocol_of, received
+
+# Commands that lead nowhere, between two messages: Postfix takes 100 of them; a pool that keeps
+# its connections alive says NOOP or RSET twice a minute.
+JUNK: Final = 200
+
+_MECHANISMS: Final[Mapping[str, type[PlainServer] | type[LoginServer]]] = {
+    "PLAIN": PlainServer,  # RFC 4616
+    "LOGIN": LoginServer,
+}
+_DENIED: Final = {
+    Denied.WRONG: replies.WRONG,
+    Denied.BUSY: replies.BUSY,
+    Denied.BLOCKED: replies.BLOCKED,
+}
+
+
+class Session:
+    """See the module."""
+
+    __slots__ = (
+        "_address",
+        "_author",
+        "_body",
+        "_client",
+        "_credentials",
+        "_desk",
+        "_ehlo",
+        "_hello",
+        "_helo",
+        "_here",
+        "_identity",
+        "_junk",
+        "_listening",
+        "_mechanism",
+        "_origin",
+        "_params",
+        "_recipients",
+        "_relay",
+        "_sender",
+        "_tls",
+    )
+
+    def __init__(self, desk: Desk, listening: Listening, hello: Mapping[bool, Reply]) -> None:
+        self._desk = desk
+        self._listening = listening
+        self._relay = listening.mode is Mode.RELAY
+        self._hello = hello
+        self._client = ""
+        self._here = False  # counted by the desk
+        self._tls = ""  # version and cipher, "" in the clear
+        self._helo = ""
+        self._ehlo = False
+        self._origin = ""  # first lines of our Received field; "" where they have to be made
+        self._identity: Identity | None = None
+        self._mechanism: PlainServer | LoginServer | None = None
+        self._credentials = _Credentials()
+        self._junk = 0
+        self._begin("", {})
+
+    def _begin(self, sender: str, params: Mapping[str, str | None]) -> None:
+        """A new transaction, or none."""
+        self._sender = sender
+        self._params = params
+        self._recipients: dict[str, Recipient] = {}
+        self._body: Body | None = None
+
+    # -- what the listener calls
+
+    def greet(self, peer: Peer) -> Answer:
+        try:
+            self._client = str(plain_address(peer.address))
+        except ValueError:
+            self._client = peer.address
+        self._tls = _tls_of(peer)
+        self._here = True
+        if not self._desk.arrived(self._client):
+            return self._refused("connect", replies.CROWDED, "connections")
+        networks = self._listening.networks
+        # A relay listener without networks serves nobody, whatever configuration let that through.
+        if (networks or self._relay) and not within(self._client, networks):
+            return self._refused("connect", replies.NOT_FROM_THERE, "network")
+        return self._desk.greeting
+
+    def command(self, command: c.Command, connection: Connection) -> Answer:
+        return _ANSWERS[type(command)](self, command)
+
+    def body(self, data: bytes) -> None:
+        if self._body is None:
+            self._body = Body(self._desk.terms.size, self._desk.room)
+        self._body.add(data)
+
+    def ended(self, end: BodyEnd, connection: Connection) -> Answer:
+        if end.chunked and not end.last:
+            refused = self._body.refusal() if self._body is not None else None
+            if refused is None:
+                return Reply(250, (f"{end.facts.size} octets received",), replies.OK)
+            self._forget()
+            return self._refused("data", refused, "size")
+        answer = self._accept(end)
+        self._forget()
+        return answer
+
+    def secured(self, peer: Peer) -> None:
+        self._tls = _tls_of(peer)
+        self._helo, self._ehlo, self._origin = "", False, ""
+        self._identity = self._mechanism = None
+        self._forget()
+
+    def closed(self, reason: str) -> None:
+        self._forget()
+        if self._here:
+            self._here = False
+            self._desk.left(self._client)
+
+    # -- commands
+
+    def _on_ehlo(self, command: c.Ehlo | c.Helo) -> Reply:
+        self._forget()
+        self._helo, self._origin = command.name, ""
+        self._ehlo = isinstance(command, c.Ehlo)
+        if not self._ehlo:
+            return Reply(250, (self._desk.terms.name,))
+        return self._idle(self._hello[bool(self._tls)])
+
+    def _on_auth(self, command: c.Auth) -> Answer:
+        """RFC 4954. The engine lets it through only where it was offered: inside TLS."""
+        kind = _MECHANISMS.get(command.mechanism)
+        if kind is None:
+            return self._refused("auth", replies.NO_MECHANISM, "mechanism")
+        self._mechanism = kind(self._credentials)
+        return self._exchange(self._mechanism.start, command.initial)
+
+    def _on_response(self, command: c.AuthResponse) -> Answer:
+        if command.data is None or self._mechanism is None:
+            self._mechanism = None
+            return self._refused("auth", replies.CANCELLED, "cancelled")
+        return self._exchange(self._mechanism.receive, command.data)
+
+    def _exchange(self, step: Callable[[Any], bytes | None], data: bytes | None) -> Answer:
+        """One step of the mechanism, which tells only what the client claims to be."""
+        try:
+            challenge = step(data)
+        except SaslError:
+            self._mechanism = None
+            return self._refused("auth", replies.UNREADABLE, "unreadable")
+        if challenge is not None:
+            return Reply.challenge(challenge)
+        mechanism, self._mechanism = self._mechanism, None
+        user, secret = self._credentials.taken()
+        authzid = mechanism.authzid if mechanism is not None else ""
+        if authzid and normal_name(authzid) != normal_name(user):  # RFC 4616 section 2
+            return self._refused("auth", replies.NOT_FOR_OTHERS, "authzid")
+        return self._sign_in(user, secret)
+
+    async def _sign_in(self, user: str, secret: Secret) -> Reply:
+        if self._desk.gate is None:
+            return replies.BUSY
+        result = await self._desk.gate.sign_in(user, secret, self._client)
+        if isinstance(result, Denied):
+            return self._refused("auth", _DENIED[result], result.value)
+        self._identity = result
+        return replies.SIGNED_IN
+
+    def _on_mail(self, command: c.Mail) -> Reply:
+        self._forget()
+        if not self._relay and (no := self._stranger(command.sender)) is not None:
+            return self._refused("mail", *no)
+        size = command.params.get("SIZE")
+        if size is not None and int(size) > self._desk.terms.size:  # RFC 1870 section 6.1
+            return self._refused("mail", replies.too_big(self._desk.terms.size), "size")
+        params = envelope.of_mail(command.params)
+        if isinstance(params, Reply):
+            return self._refused("mail", params, "parameter")
+        self._begin(command.sender, params)
+        return replies.SENDER_OK
+
+    def _stranger(self, sender: str) -> tuple[Reply, str] | None:
+        """Why this client may not send as ``sender``."""
+        identity, gate = self._identity, self._desk.gate
+        if not self._tls:
+            return replies.TLS_FIRST, "no_tls"
+        if identity is None or gate is None:
+            return replies.LOGIN_FIRST, "no_login"
+        if not gate.still(identity):
+            return replies.CHANGED, "login_changed"
+        if not identity.senders.allow(sender):
+            # The null path too: bounces come from servers, not from those who sign in.
+            return replies.use(553, "Sender", identity.senders.patterns), "sender"
+        return None
+
+    def _on_rcpt(self, command: c.Rcpt) -> Reply:
+        recipients, terms = self._recipients, self._desk.terms
+        if len(recipients) >= terms.recipients:  # RFC 5321 section 4.5.3.1.10
+            return self._refused("rcpt", replies.TOO_MANY, "recipients")
+        params = envelope.of_rcpt(command.params)
+        if isinstance(params, Reply):
+            return self._refused("rcpt", params, "parameter")
+        if not recipients:  # a message counts when it has somebody to go to
+            key = f"@{self._client}" if self._identity is None else self._identity.user
+            limit = self._desk.rates.refusal(key, self._desk.clock.monotonic())
+            if limit is not None:
+                return self._refused("rcpt", replies.slow_down(limit.wait), "rate")
+        address = command.recipient
+        if "@" not in address:  # RFC 5321 section 4.1.1.3: "Postmaster" is ours
+            address = f"{address}@{terms.name}"
+        recipients.setdefault(address, Recipient(address, params))
+        return replies.RECIPIENT_OK
+
+    def _on_rset(self, command: c.Rset) -> Reply:
+        self._forget()
+        return self._idle(replies.DONE)
+
+    def _idle(self, reply: Reply) -> Reply:
+        """A command that leads nowhere: some are fine, thousands are an attack."""
+        self._junk += 1
+        return reply if self._junk <= JUNK else self._refused("any", replies.JUNK, "junk")
+
+    # -- the message
+
+    def _accept(self, end: BodyEnd) -> Answer:
+        body = self._body or Body(self._desk.terms.size, self._desk.room)
+        if (refused := body.refusal()) is not None:
+            return self._refused("data", refused, "size")
+        desk, identity = self._desk, self._identity
+        at, id_ = desk.clock.now().timestamp(), desk.ids()
+        author = None if identity is None else Author(self._sender, identity.senders)
+        mark = Mark(desk.terms.name, id_, int(at))
+        ready = prepare(body.parts, end.facts, author, mark, chunked=end.chunked)
+        if isinstance(ready, Reply):
+            return self._refused("data", ready, "content")
+        self._junk = 0
+        letter = Letter(
+            id_, self._sender, tuple(self._recipients.values()),
+            b"".join((self._stamp(id_, int(at)), *ready.pieces)), at, self._params,
+            identity.user if identity is not None else "", self._client, ready.message_id,
+        )  # fmt: skip
+        return self._keep(letter, identity.label if identity is not None else "")
+
+    def _stamp(self, id_: str, second: int) -> bytes:
+        """Our Received field."""
+        if not self._origin:
+            self._origin = origin_of(self._helo, self._client, self._tls)
+        utf8 = "SMTPUTF8" in self._params
+        protocol = protocol_of(
+            esmtp=self._ehlo, tls=bool(self._tls), signed_in=self._identity is not None, utf8=utf8
+        )
+        only = next(iter(self._recipients)) if len(self._recipients) == 1 else ""
+        if not utf8 and not only.isascii():
+            only = ""
+        name = self._desk.terms.name
+        line = received(self._origin, name, protocol, id_, only=only, second=second)
+        return line.encode("utf-8")
+
+    async def _keep(self, letter: Letter, label: str) -> Reply:
+        facts = {
+            "sender": letter.sender,
+            "recipients": [recipient.address for recipient in letter.recipients],
+            "size": len(letter.content),
+            "user": letter.user,
+            "label": label,
+            "client": letter.client,
+            "tls": self._tls,
+        }
+        try:
+            await self._desk.keep(
+                letter, (Event(letter.accepted, "accepted", letter.id, "", facts),)
+            )
+        except QueueFull:
+            return self._refused("queue", replies.FULL, "queue_full")
+        except StoreError:
+            return self._refused("queue", replies.NO_STORE, "store")
+        return Reply(250, (f"Queued as {letter.id}",), replies.OK)
+
+    # -- helpers
+
+    def _forget(self) -> None:
+        if self._body is not None:
+            self._body.release()
+        self._begin("", {})
+
+    def _refused(self, stage: str, reply: Reply, reason: str) -> Reply:
+        """Tell whoever counts; never what the client wrote."""
+        self._desk.watch(
+            "rejected",
+            {
+                "stage": stage,
+                "code": reply.code,
+                "enhanced": str(reply.enhanced),
+                "reason": reason,
+                "user": self._identity.user if self._identity is not None else "",
+                "client": self._client,
+                "listener": self._listening.mode.value,
+            },
+        )
+        return reply
+
+
+class _Credentials:
+    """Stands in for accounts while a mechanism reads: the check itself takes its time elsewhere."""
+
+    __slots__ = ("_secret", "_user")
+
+    def __init__(self) -> None:
+        self._user, self._secret = "", Secret("")
+
+    def check_password(self, username: str, password: str) -> bool:
+        """Keep them; nobody is let in by this."""
+        self._user, self._secret = username, Secret(password)
+        return True
+
+    def taken(self) -> tuple[str, Secret]:
+        """Give them, and keep them no longer."""
+        user, secret = self._user, self._secret
+        self._user, self._secret = "", Secret("")
+        return user, secret
+
+
+def _tls_of(peer: Peer) -> str:
+    return (peer.version or "TLS") if peer.tls else ""
+
+
+_ANSWERS: Final[Mapping[type[c.Command], Callable[[Session, Any], Answer]]] = {
+    c.Ehlo: Session._on_ehlo,
+    c.Helo: Session._on_ehlo,
+    c.StartTls: lambda session, _: replies.TLS_READY,
+    c.Auth: Session._on_auth,
+    c.AuthResponse: Session._on_response,
+    c.Mail: Session._on_mail,
+    c.Rcpt: Session._on_rcpt,
+    c.Data: lambda session, _: replies.GO_AHEAD,
+    c.Rset: Session._on_rset,
+    c.Noop: lambda session, _: session._idle(replies.DONE),
+    c.Vrfy: lambda session, _: session._idle(replies.NOT_TOLD),
+    c.Expn: lambda session, _: session._idle(replies.NO_LISTS),
+    c.Help: lambda session, _: session._idle(replies.HELP),
+    c.Quit: lambda session, _: replies.BYE,
+    c.Unknown: lambda session, _: replies.WHAT,
+}

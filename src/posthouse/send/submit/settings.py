@@ -1,0 +1,157 @@
+"""What the configuration says of submission: where it listens, how much anybody may send.
+
+Enters: the tables ``[[listen]]`` and ``[limits]`` as ``tomllib`` gave them. Leaves: ``Listening``
+and ``Limits``, frozen. Called by whoever reads the configuration. Fails with SettingError alone,
+which names the key and what would be right; its words are in the catalogue, area ``submit``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any, Final
+
+from posthouse.explain import Catalogue, catalogue
+
+Network = IPv4Network | IPv6Network
+
+BURST: Final = 50  # messages in one second: more is a program gone wild, not a person
+HOUR: Final = 1_000  # messages; what large providers allow a customer, and far above a person
+DAY: Final = 10_000  # messages; the same
+MOST: Final = 1_000_000_000  # of any limit: beyond it a typing error is likelier than a wish
+# A relay for whole continents is an open relay. 10.0.0.0/8 and fd00::/8 are the widest that
+# somebody may own (RFC 1918, RFC 4193).
+WIDEST: Final = 8
+
+
+class SettingError(ValueError):
+    """A value that cannot be used. ``key`` is its path, ``reason`` a stable word."""
+
+    def __init__(self, key: str, reason: str, **params: Any) -> None:
+        self.key = key
+        self.reason = reason
+        self.params = params
+        super().__init__(self.told(catalogue("en")))
+
+    def told(self, words: Catalogue) -> str:
+        """One line for people: the key, what is wrong, what would be right."""
+        return f"{self.key}: {words.text(f'submit.setting.{self.reason}', **self.params)}"
+
+
+class Mode(StrEnum):
+    """What a listener is for."""
+
+    TLS = "tls"  # submission, TLS from the first octet (465, RFC 8314 section 3.3)
+    STARTTLS = "starttls"  # submission, upgraded (587, RFC 6409 and RFC 3207)
+    RELAY = "relay"  # other machines of ours, known by their address (25); nobody signs in
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """One listener. ``networks`` () means from everywhere."""
+
+    address: str
+    port: int
+    mode: Mode
+    networks: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Messages a user, or a client address of a relay listener, may send. 0 is no limit."""
+
+    burst: int = BURST  # in one second
+    hour: int = HOUR
+    day: int = DAY
+
+
+def read_listen(table: Mapping[str, Any], path: str = "listen") -> Listening:
+    """One ``[[listen]]`` table. Raises SettingError."""
+    _only(table, ("address", "mode", "networks"), path)
+    address, port = _address(table.get("address"), f"{path}.address")
+    modes = [mode.value for mode in Mode]
+    if table.get("mode") not in modes:
+        raise SettingError(f"{path}.mode", "mode", choices=", ".join(modes))
+    mode = Mode(table["mode"])
+    networks = read_networks(table.get("networks", []), f"{path}.networks")
+    if mode is Mode.RELAY:
+        _closed(networks, f"{path}.networks")
+    return Listening(address, port, mode, networks)
+
+
+def read_limits(table: Mapping[str, Any], path: str = "limits") -> Limits:
+    """The ``[limits]`` table. Raises SettingError."""
+    names = ("burst", "hour", "day")
+    _only(table, names, path)
+    for name in table:
+        value = table[name]
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST:
+            raise SettingError(f"{path}.{name}", "number", most=MOST)
+    return Limits(**table)
+
+
+def read_networks(values: Any, path: str) -> tuple[Network, ...]:
+    """CIDR networks. Raises SettingError."""
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        raise SettingError(path, "networks")
+    found = []
+    for index, value in enumerate(values):
+        try:
+            found.append(ipaddress.ip_network(value if isinstance(value, str) else ""))
+        except ValueError:
+            raise SettingError(f"{path}[{index}]", "network", value=_shown(value)) from None
+    return tuple(found)
+
+
+def within(address: str, networks: Sequence[Network]) -> bool:
+    """Whether a client's address is in one of the networks; what is no address is in none."""
+    try:
+        client = plain_address(address)
+    except ValueError:
+        return False
+    return any(client in network for network in networks)
+
+
+def plain_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An address; IPv4 that came in by an IPv6 socket is IPv4. Raises ValueError."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def _closed(networks: Sequence[Network], path: str) -> None:
+    """Never an open relay, not even by configuration."""
+    if not networks:
+        raise SettingError(path, "relay_networks")
+    for index, network in enumerate(networks):
+        if network.prefixlen < WIDEST:
+            raise SettingError(f"{path}[{index}]", "relay_wide", value=str(network), least=WIDEST)
+
+
+def _address(value: Any, path: str) -> tuple[str, int]:
+    """``0.0.0.0:465`` or ``[::]:465``."""
+    text = value if isinstance(value, str) else ""
+    host, _, port = text.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    try:
+        address = ipaddress.ip_address(bare)
+        good = (address.version == 6) == host.startswith("[")
+        number = int(port) if port.isascii() and port.isdigit() else -1
+    except ValueError:
+        good, number = False, -1
+    if not good or not 0 <= number <= 65_535:
+        raise SettingError(path, "address", value=_shown(value))
+    return bare, number
+
+
+def _only(table: Mapping[str, Any], known: Sequence[str], path: str) -> None:
+    for name in table:
+        if name not in known:
+            raise SettingError(f"{path}.{name}", "unknown", choices=", ".join(known))
+
+
+def _shown(value: Any) -> str:
+    return str(value)[:80]
