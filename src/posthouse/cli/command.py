@@ -13,7 +13,17 @@ import click
 
 from posthouse.explain import Catalogue
 
-COMMANDS: Final = ("setup", "find", "probe", "explain", "profile", "domain", "doctor", "completion")
+COMMANDS: Final = (
+    "setup",
+    "find",
+    "probe",
+    "explain",
+    "profile",
+    "domain",
+    "send",
+    "doctor",
+    "completion",
+)
 
 
 class Command(click.Command):
