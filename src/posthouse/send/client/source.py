@@ -131,8 +131,10 @@ def json_lines(stream: BinaryIO, name: str) -> Iterator[Draft]:
         piece = line
         while len(line) > MESSAGE_LIMIT and piece and not piece.endswith(b"\n"):
             piece = stream.readline(BLOCK)  # the rest of a line that is too long is not kept
+        if number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")  # what Windows puts before UTF-8
         if line.strip():
-            yield _draft(f"{name}:{number}", line.removeprefix(b"\xef\xbb\xbf"), Kind.JSON)
+            yield _draft(f"{name}:{number}", line, Kind.JSON)
 
 
 def mbox(stream: BinaryIO, name: str) -> Iterator[Draft]:
