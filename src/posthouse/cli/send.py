@@ -238,14 +238,14 @@ def _terms(given: Mapping[str, Any], *, many: bool) -> client.Terms:
 
 def _place(screen: Screen, given: Mapping[str, Any], sender: str) -> Endpoint | int:
     """The server as told, that of our own relay, or the best one for the sender."""
-    from posthouse.cli import search
-
     if given.get("server"):
         return _told(screen.words, given)
     if given.get("relay"):
         return _relay(screen.words, given["relay"])
     if not sender:
         raise click.UsageError(screen.words.text("send.error.server_needed"))
+    from posthouse.cli import search
+
     found = search.run(screen, sender, {})
     if isinstance(found, int):
         return found
@@ -298,7 +298,7 @@ def _account(
     screen: Screen, given: Mapping[str, Any], sender: str, place: Endpoint
 ) -> Account | None:
     """Who signs in; None where nobody does: a server that was named and no account was."""
-    from posthouse.cli import account, asking
+    from posthouse.cli import asking
     from posthouse.flow import Security
 
     words = screen.words
@@ -307,6 +307,8 @@ def _account(
         return None
     if secret is None and not given.get("user") and given.get("server"):
         return None
+    from posthouse.cli import account
+
     name = account.username_for(sender, place.host, given.get("user"))
     if not name:
         raise click.UsageError(words.text("send.error.user_needed"))

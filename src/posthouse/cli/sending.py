@@ -16,11 +16,10 @@ from typing import Any, Final
 import click
 
 from posthouse.cli import results
-from posthouse.cli.prove import SIGN_IN
 from posthouse.cli.root import INTERRUPTED, OK, PROBLEM, SIGN_IN_REFUSED, UNDETERMINED
 from posthouse.cli.screen import Screen
-from posthouse.cli.wiring import network
 from posthouse.flow import NetworkFailure, Stage
+from posthouse.net.resolver import DnsResolver
 from posthouse.send import client
 
 REDRAWN: Final = 0.1  # seconds between two looks of the bar
@@ -101,7 +100,7 @@ class _Run:
             counting = asyncio.create_task(asyncio.to_thread(source.count))
             counting.add_done_callback(self._counted)
             self._begin()
-        door = client.Door(job.place, network(self._screen.session).resolver)
+        door = client.Door(job.place, DnsResolver(self._screen.session.resolver))
         try:
             return await client.hand_in(
                 drafts, job.said, door, book=book, report=self._one, terms=terms
@@ -187,6 +186,8 @@ def exit_code(tally: client.Tally, end: client.End) -> int:
 def _stopped(error: NetworkFailure | client.Refused) -> int:
     cause = client.why(error, "").cause.id
     if isinstance(error, client.Refused):
+        from posthouse.cli.prove import SIGN_IN
+
         if error.stage is Stage.AUTH or cause in SIGN_IN:
             return SIGN_IN_REFUSED
         return PROBLEM
