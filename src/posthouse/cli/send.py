@@ -117,8 +117,7 @@ def _run(asked: Session, message: str | None, given: Mapping[str, Any]) -> int:
         sender = _sender(iter(drafts), said)
     else:
         drafts = []
-        # Standard input can't be looked at beforehand.
-        sender = _sender(iter(()) if source.path is None else source.drafts(), said)
+        sender = _sender(source.drafts(), said)
     endpoint = _place(screen, given, sender)
     if isinstance(endpoint, int):
         return endpoint
@@ -217,7 +216,7 @@ def _sender(drafts: Iterator[client.Draft], said: client.Envelope) -> str:
 def _journal_path(source: client.Source | None, given: Mapping[str, Any]) -> Path | None:
     if given.get("journal"):
         return Path(given["journal"])
-    if source is None or source.path is None:
+    if source is None or source.piped is not None:
         return None
     place = source.path.resolve()
     return place.with_name(f"{place.name}.journal")

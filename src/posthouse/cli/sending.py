@@ -60,7 +60,9 @@ def run(screen: Screen, job: Job, terms: client.Terms) -> int:
     except client.JournalError as error:
         text = words.text(f"send.journal.{error.reason}", path=str(job.journal))
         raise click.ClickException(text) from None
-    report = results.Report(job.place, run.tally, end, time.monotonic() - began, job.journal)
+    spent = time.monotonic() - began
+    uncertain = book.uncertain if isinstance(book, client.Journal) else 0
+    report = results.Report(job.place, run.tally, end, spent, job.journal, uncertain)
     if job.source is None:
         results.show_one(screen, report, run.only)
     elif not job.jsonl:
@@ -110,7 +112,7 @@ class _Run:
                 self._draw()
                 self._bar.stop()
 
-    def _counted(self, counting: asyncio.Task[int | None]) -> None:
+    def _counted(self, counting: asyncio.Task[int]) -> None:
         if not counting.cancelled() and counting.exception() is None:
             self.tally.total = counting.result()
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from posthouse.explain import catalogue
 from posthouse.protocol.smtp.data import check_lines, unstuff
 from posthouse.send.client import Draft, Envelope, Kind, Message, Problem, Unusable, compose
 
@@ -191,3 +192,11 @@ def test_no_field_breaks_out_of_its_line(headers: dict[str, str], subject: str) 
     names = {name.lower() for name in read(message)}
     wanted = {name.lower() for name in headers} | {"from", "to", "subject", "date", "message-id"}
     assert names <= wanted | {"mime-version", "content-type", "content-transfer-encoding"}
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("problem", list(Problem))
+def test_every_problem_has_words_and_a_remedy(lang: str, problem: Problem) -> None:
+    words = catalogue(lang)
+    assert words.has(f"send.problem.{problem}")
+    assert words.has(f"send.remedy.{problem}")
