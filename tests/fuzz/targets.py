@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fuzz import (
+    handing,
     login,
     mail,
     names,
@@ -131,6 +132,10 @@ TARGETS: Mapping[str, Target] = {
     "net.certificate": Target(wires.certificate_der, seeds.certificates()),
     "net.chain": Target(wires.certificate_chain, seeds.certificates(), 15),
     "net.servertime": Target(wires.server_time, seeds.TIMES),
+    # send.client
+    "send.mail": Target(handing.mail, handing.MAILS),
+    "send.line": Target(handing.line, handing.OBJECTS),
+    "send.files": Target(handing.files, handing.BOXES + handing.OBJECTS),
     # explain, setup, directory
     "explain.reply": Target(reading.line, seeds.PASTED + seeds.REPLIES),
     "explain.reading": Target(reading.read_line, seeds.PASTED + seeds.REPLIES),
