@@ -58,7 +58,9 @@ def command(words: Catalogue) -> Command:
         return _run(session(words, options), message, options)
 
     argument = click.Argument(["message"], required=False, metavar=words.text("cli.arg.message"))
-    params = [argument, *_message_options(words), *_server_options(words), *common(words)]
+    # Of many dialogues at once no transcript is readable; ``probe -v`` shows one.
+    shared = [option for option in common(words) if option.name != "verbose"]
+    params = [argument, *_message_options(words), *_server_options(words), *shared]
     return Command("send", words, callback=run, params=params)
 
 

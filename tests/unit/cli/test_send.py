@@ -13,6 +13,7 @@ import pytest
 from canaries import PASSWORD, WRONG_PASSWORD
 from fakes.background import running
 from fakes.certs import Authority
+from fakes.dns import FakeDns
 from fakes.smtp import Behaviour, FakeSmtpServer
 from posthouse.cli.prose import cells
 from unit.cli.world import Ran, World
@@ -239,3 +240,32 @@ def test_the_relay_of_a_configuration(
         assert (ran.code, len(server.messages)) == (0, 1)
     else:
         assert (ran.json["server"], ran.json["security"]) == (f"no.invalid:{server.port}", mode)
+
+
+def test_the_server_is_found_by_the_sender(
+    world: World, authority: Authority, letter: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "smtp.d.example"
+    monkeypatch.setenv("POSTHOUSE_PASSWORD", PASSWORD)
+    behaviour = Behaviour(
+        tls=authority.context(hosts=(name,)),
+        implicit_tls=True,
+        accounts={"alice@d.example": PASSWORD},
+        require_auth=True,
+    )
+    with (
+        running(FakeDns({(name, "A"): ["127.0.0.1"]})) as dns,
+        running(FakeSmtpServer(behaviour)) as server,
+    ):
+        world.dns[("_submissions._tcp.d.example", "SRV")] = [f"0 1 {server.port} {name}."]
+        resolver = f"{dns.address[0]}:{dns.address[1]}"
+        ran = world.run("send", letter, "--ca-file", str(authority.ca_file), "--resolver", resolver)
+        assert ran.code == 0, ran.all
+        assert server.last.username == "alice@d.example"
+        assert f"{name} has taken the message" in ran.out
+
+
+def test_where_no_server_is_found_nothing_is_asked(world: World, letter: str) -> None:
+    ran = world.run("send", letter)
+    assert ran.code in (1, 3)
+    assert ran.out == ""

@@ -1,6 +1,6 @@
 """One run: desk, connections and journal at work together.
 
-Enters: what ``Job``s are made of, the way in, the journal. Leaves: how it ended. Called by the
+Enters: drafts, the way in, the journal. Leaves: how it ended. Called by the
 command line. Raises JournalError.
 """
 
@@ -10,6 +10,7 @@ import asyncio
 import random
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -59,7 +60,8 @@ async def hand_in(
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)
     for number in signals:
-        loop.add_signal_handler(number, interrupt, number)
+        with suppress(NotImplementedError):  # Windows: an interruption is an exception there
+            loop.add_signal_handler(number, interrupt, number)
     try:
         await asyncio.wait((keeping, running), return_when=asyncio.FIRST_COMPLETED)
         for task in (keeping, running):
@@ -67,7 +69,8 @@ async def hand_in(
                 task.result()
     finally:
         for number in signals:
-            loop.remove_signal_handler(number)
+            with suppress(NotImplementedError):
+                loop.remove_signal_handler(number)
         for task in (keeping, running):
             task.cancel()
         await asyncio.gather(keeping, running, return_exceptions=True)
