@@ -11,12 +11,15 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
-from typing import Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from posthouse.net import hosts
 from posthouse.net.clock import Clock, SystemClock
 from posthouse.net.tls import a_label
 from posthouse.protocol.dns import Answer, AnswerStatus, Query
+
+if TYPE_CHECKING:
+    from posthouse.net.dnswire import Client
 
 __all__ = [
     "Answer",
@@ -96,7 +99,8 @@ class DnsResolver:
         self._timeout = timeout
         self._total = total
         self._clock = clock or SystemClock()
-        self._servers: Sequence[tuple[str, int]] | None = None
+        self._servers: Sequence[tuple[str, int]] = ()
+        self._client: Client | None = None
         self._cache: dict[tuple[str, str], tuple[float, Answer]] = {}
         self._flights: dict[tuple[str, str], _Flight] = {}
         self._slots = asyncio.Semaphore(PARALLEL)
@@ -166,11 +170,13 @@ class DnsResolver:
 
     async def _ask_servers(self, name: str, type_: str, trying: _Trying) -> Answer:
         from posthouse.net import dnswire
+        from posthouse.protocol import dnsmessage
 
-        if self._servers is None:
+        if self._client is None:
+            self._client = dnswire.Client()
             self._servers = [self._given] if self._given else dnswire.system_servers()
-        query = dnswire.query(name, type_)
-        if query is None:
+        question = dnsmessage.question(name, type_)
+        if question is None:
             return Answer(name, type_, AnswerStatus.NXDOMAIN)
         worst = Answer(name, type_, AnswerStatus.SERVFAIL)
         unreachable = 0
@@ -178,7 +184,7 @@ class DnsResolver:
             trying.server = dnswire.server_text(server)
             try:
                 async with asyncio.timeout(self._timeout):
-                    answer = await dnswire.exchange(query, name, type_, server)
+                    answer = await self._client.exchange(question, server)
             except TimeoutError:
                 answer = Answer(name, type_, AnswerStatus.TIMEOUT, server=trying.server)
             if answer.status in (AnswerStatus.OK, AnswerStatus.NODATA, AnswerStatus.NXDOMAIN):
