@@ -3,8 +3,7 @@
 Enters: a question and a server. Leaves: an ``Answer``. Only ``net.resolver`` uses it, and imports
 it when the first question is asked. ``protocol.dnsmessage`` writes and reads the messages. The
 sockets are connected ones, so that a closed port or a missing route is seen at once and not as
-silence; questions that are on the way together share one. What can fail: nothing; it waits for
-ever for a silent server, and the caller ends that.
+silence; questions that are on the way together share one. What can fail: nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +16,17 @@ from posthouse.flow import Failure, NetworkFailure
 from posthouse.net.pipe import failure_of
 from posthouse.net.stream import Stream, TcpStream
 from posthouse.protocol.dns import Answer, AnswerStatus
-from posthouse.protocol.dnsmessage import NXDOMAIN, REFUSED, Question, Reply, WireError, read
+from posthouse.protocol.dnsmessage import (
+    NXDOMAIN,
+    REFUSED,
+    Question,
+    Reply,
+    WireError,
+    question,
+    read,
+)
+
+__all__ = ["Client", "answer_of", "ask_stream", "question", "server_text", "system_servers"]
 
 # RFC 5452 section 9.2: an attacker has to guess the port as well as the id, so a port is left soon.
 QUESTIONS_LIMIT: Final = 32  # of one socket; a new one costs as much as three questions
@@ -54,13 +63,15 @@ class Client:
     def __init__(self) -> None:
         self._sockets: dict[Server, _Socket] = {}
 
-    async def exchange(self, question: Question, server: Server) -> Answer:
-        """Ask one server once."""
+    async def exchange(self, question: Question, server: Server, seconds: float) -> Answer:
+        """Ask one server once, and wait so long; TIMEOUT after that."""
         text = server_text(server)
+        until = asyncio.get_running_loop().time() + seconds
         try:
-            reply = await self._socket(server).ask(question)
+            reply = await self._socket(server).ask(question, until)
             if reply.truncated:
-                reply = await _tcp(question, server)
+                async with asyncio.timeout_at(until):
+                    reply = await _tcp(question, server)
         except (OSError, NetworkFailure) as error:
             kind = (error if isinstance(error, NetworkFailure) else failure_of(error)).failure
             status = AnswerStatus.REFUSED if kind is Failure.REFUSED else AnswerStatus.TIMEOUT
@@ -84,6 +95,11 @@ class _Flight(NamedTuple):
     question: Question
     reply: asyncio.Future[Reply]
 
+    def fail(self, error: Exception) -> None:
+        """Give it up, unless the reply has come."""
+        if not self.reply.done():
+            self.reply.set_exception(error)
+
 
 class _Socket(asyncio.DatagramProtocol):
     """One connected socket and the questions it has on the way; it closes after the last."""
@@ -102,18 +118,21 @@ class _Socket(asyncio.DatagramProtocol):
         fresh = self._asked < QUESTIONS_LIMIT and not self._closed
         return fresh and self._loop is asyncio.get_running_loop()
 
-    async def ask(self, question: Question) -> Reply:
-        """The reply to one question. Raises OSError, WireError."""
+    async def ask(self, question: Question, until: float) -> Reply:
+        """The reply to one question. Raises OSError (at ``until``: TimeoutError), WireError."""
         self._asked += 1
         id_ = secrets.token_bytes(2)
         while id_ in self._flights:
             id_ = secrets.token_bytes(2)
         flight = self._flights[id_] = _Flight(question, self._loop.create_future())
+        # Some thousand questions a second: a timer alone is cheaper than asyncio.timeout.
+        alarm = self._loop.call_at(until, flight.fail, TimeoutError())
         try:
             if self._transport is not None:
                 self._transport.sendto(question.message(id_))
             return await flight.reply
         finally:
+            alarm.cancel()
             del self._flights[id_]
             if not self._flights:
                 self._close()
@@ -145,7 +164,7 @@ class _Socket(asyncio.DatagramProtocol):
         try:
             reply = read(flight.question, data)
         except WireError as error:
-            flight.reply.set_exception(error)  # ours, and malformed: do not wait for more
+            flight.fail(error)  # ours, and malformed: do not wait for more
             return
         if reply is not None:
             flight.reply.set_result(reply)
@@ -154,8 +173,7 @@ class _Socket(asyncio.DatagramProtocol):
         """What the system knows of the server holds for all that was sent to it."""
         self._closed = True
         for flight in self._flights.values():
-            if not flight.reply.done():
-                flight.reply.set_exception(error)
+            flight.fail(error)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.error_received(error or ConnectionAbortedError())
@@ -192,11 +210,11 @@ def answer_of(reply: Reply, question: Question, server: str) -> Answer:
     if reply.rcode not in (0, NXDOMAIN):
         status = _FAILED.get(reply.rcode, AnswerStatus.SERVFAIL)
         return Answer(question.name, question.type, status, server=server)
-    known = AnswerStatus.OK if reply.records else AnswerStatus.NODATA
+    status = AnswerStatus.OK if reply.records else AnswerStatus.NODATA
     return Answer(
         question.name,
         question.type,
-        AnswerStatus.NXDOMAIN if reply.rcode == NXDOMAIN else known,
+        AnswerStatus.NXDOMAIN if reply.rcode == NXDOMAIN else status,
         reply.records,
         reply.ttl,
         reply.authenticated,

@@ -138,7 +138,7 @@ class DnsResolver:
                 answer = await self._resolve(name, type_, trying)
         except TimeoutError:
             answer = Answer(name, type_, AnswerStatus.TIMEOUT, server=trying.server)
-        if answer.status in (AnswerStatus.OK, AnswerStatus.NODATA, AnswerStatus.NXDOMAIN):
+        if not answer.failed:
             self._keep(answer)
         return answer
 
@@ -159,35 +159,34 @@ class DnsResolver:
                 target = answer.canonical
                 continue
             canonical = answer.canonical or target
-            return replace(
-                answer,
-                name=name,
-                ttl=ttl,
-                authenticated=authenticated,
-                canonical=canonical if canonical != name else "",
+            return Answer(
+                name,
+                type_,
+                answer.status,
+                answer.records,
+                ttl,
+                authenticated,
+                answer.server,
+                canonical if canonical != name else "",
+                answer.offline,
             )
         return Answer(name, type_, AnswerStatus.SERVFAIL, server=trying.server)
 
     async def _ask_servers(self, name: str, type_: str, trying: _Trying) -> Answer:
-        from posthouse.net import dnswire
-        from posthouse.protocol import dnsmessage
+        from posthouse.net import dnswire  # here: it takes time to load, and not all runs ask
 
         if self._client is None:
             self._client = dnswire.Client()
             self._servers = [self._given] if self._given else dnswire.system_servers()
-        question = dnsmessage.question(name, type_)
+        question = dnswire.question(name, type_)
         if question is None:
             return Answer(name, type_, AnswerStatus.NXDOMAIN)
         worst = Answer(name, type_, AnswerStatus.SERVFAIL)
         unreachable = 0
         for server in [*self._servers] * ROUNDS:
             trying.server = dnswire.server_text(server)
-            try:
-                async with asyncio.timeout(self._timeout):
-                    answer = await self._client.exchange(question, server)
-            except TimeoutError:
-                answer = Answer(name, type_, AnswerStatus.TIMEOUT, server=trying.server)
-            if answer.status in (AnswerStatus.OK, AnswerStatus.NODATA, AnswerStatus.NXDOMAIN):
+            answer = await self._client.exchange(question, server, self._timeout)
+            if not answer.failed:
                 return answer
             worst = answer
             unreachable += answer.offline

@@ -93,7 +93,7 @@ async def test_questions_on_the_way_together_share_a_socket(listening: Listening
     peer = Peer(all_backwards(20))
     address, client = await listening(peer), Client()
     names = [f"n{chr(97 + n)}.test" for n in range(20)]
-    answers = await asyncio.gather(*(client.exchange(asked(name), address) for name in names))
+    answers = await asyncio.gather(*(client.exchange(asked(name), address, 2) for name in names))
     assert [answer.name for answer in answers] == names
     assert [answer.records for answer in answers] == [(f"10.0.0.{97 + n}",) for n in range(20)]
     assert len(set(peer.ports)) == 1
@@ -104,7 +104,7 @@ async def test_a_socket_is_left_after_some_questions(listening: Listening) -> No
     count = 3 * QUESTIONS_LIMIT
     peer = Peer(all_backwards(count))
     address, client = await listening(peer), Client()
-    await asyncio.gather(*(client.exchange(asked("a.test"), address) for _ in range(count)))
+    await asyncio.gather(*(client.exchange(asked("a.test"), address, 2) for _ in range(count)))
     assert len(set(peer.ports)) == 3
 
 
@@ -112,7 +112,7 @@ async def test_no_socket_is_kept_for_later(listening: Listening) -> None:
     peer = Peer(at_once)
     address, client = await listening(peer), Client()
     for _ in range(5):
-        await client.exchange(asked("a.test"), address)
+        await client.exchange(asked("a.test"), address, 2)
     assert len(set(peer.ports)) > 1
 
 
@@ -135,7 +135,7 @@ async def test_wrong_replies_are_ignored(listening: Listening) -> None:
         peer.send(reply(data, 2), addr)  # too late
 
     address = await listening(Peer(act))
-    answer = await Client().exchange(asked("a.test"), address)
+    answer = await Client().exchange(asked("a.test"), address, 2)
     assert answer.records == ("10.0.0.1",)
 
 
@@ -148,7 +148,7 @@ async def test_nobody_but_the_server_is_heard(listening: Listening) -> None:
     stranger = Peer(lambda peer: None)
     await listening(stranger)
     address = await listening(Peer(act))
-    answer = await Client().exchange(asked("a.test"), address)
+    answer = await Client().exchange(asked("a.test"), address, 2)
     assert answer.records == ("10.0.0.1",)
 
 
@@ -158,10 +158,10 @@ async def test_a_closed_port_fails_all_that_was_asked_there(listening: Listening
     peer.transport.close()
     await asyncio.sleep(0.01)
     client = Client()
-    several = (client.exchange(asked(name), address) for name in ("a.test", "b.test"))
+    several = (client.exchange(asked(name), address, 2) for name in ("a.test", "b.test"))
     assert {one.status for one in await asyncio.gather(*several)} == {AnswerStatus.REFUSED}
     address = await listening(Peer(at_once))
-    assert (await client.exchange(asked("a.test"), address)).records == ("10.0.0.1",)
+    assert (await client.exchange(asked("a.test"), address, 2)).records == ("10.0.0.1",)
 
 
 @contextmanager

@@ -355,7 +355,7 @@ async def test_aliases_from_answer_to_answer(monkeypatch) -> None:
     """A server that always has one more name to ask for."""
     asked: list[str] = []
 
-    async def exchange(self, question, server):  # type: ignore[no-untyped-def]
+    async def exchange(self, question, server, seconds):  # type: ignore[no-untyped-def]
         asked.append(question.name)
         following = f"n{len(asked)}.test"
         return Answer(question.name, "A", AnswerStatus.NODATA, server="x", canonical=following)
