@@ -131,6 +131,7 @@ class Dispatcher:
         self._loading: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         self._stopped = False  # the store fails
+        self._ending = False
 
     async def start(self) -> None:
         """Take up what the queue holds."""
@@ -139,12 +140,14 @@ class Dispatcher:
 
     async def close(self) -> None:
         """Stop; what is under way and comes back in time is recorded."""
+        self._ending = True
         if self._looking is not None:
             self._looking.cancel()
-        for pool in self.pools.values():
-            await pool.close()
-        if self._recording is not None:
-            await asyncio.wait([self._recording], timeout=LOOK)
+        await asyncio.gather(*(pool.close() for pool in self.pools.values()))
+        while self._recording is not None:  # and what came back meanwhile
+            done, _ = await asyncio.wait([self._recording], timeout=LOOK)
+            if not done:
+                break
 
     @property
     def waiting(self) -> int:
@@ -160,6 +163,8 @@ class Dispatcher:
 
     def take(self, letter: Letter, items: Sequence[Item]) -> None:
         """Deliver a letter that the queue has just kept."""
+        if self._ending:  # it stays in the queue
+            return
         if self._stopped or self._octets > IN_HAND:
             self._ready.append((letter.id, tuple(items)))
             return
@@ -395,7 +400,7 @@ class Dispatcher:
     async def _load(self) -> None:
         """Bring letters from the queue while there is room for them."""
         try:
-            while self._ready and not self._stopped and self._octets <= IN_HAND:
+            while self._ready and self._octets <= IN_HAND and not (self._stopped or self._ending):
                 name, items = self._ready.popleft()
                 letter = await self._queue.load(name)
                 if letter is not None:
