@@ -274,7 +274,7 @@ class Dispatcher:
         if bounce is not None:
             self._record.bounces.append(bounce)
             to = bounce.recipients[0].address
-            data = {"kind": kind, "of": letter.id}
+            data = {"report": kind, "of": letter.id}
             self._record.events.append(Event(now, "bounced", bounce.id, to, data))
 
     def _write_soon(self) -> None:
