@@ -6,6 +6,7 @@ Enters: a ``Config``. Leaves: one worker's relay: its listeners, lanes and dispa
 
 from __future__ import annotations
 
+import asyncio
 import random
 import secrets
 import socket
@@ -178,8 +179,7 @@ class Relay:
         """Take no more, finish what is being handed in, then stop delivery."""
         for listener in self._listeners:
             await listener.close(patience=patience)
-        for one in self._lanes:
-            await one.dispatcher.close()
+        await asyncio.gather(*(one.dispatcher.close() for one in self._lanes))
         if self._gate is not None:
             await self._gate.close()
         if self._accounts is not None:
