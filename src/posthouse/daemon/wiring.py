@@ -222,6 +222,9 @@ class Relay:
     def counters(self) -> Iterator[tuple[str, str, int]]:
         """What only grows."""
         yield "saved_octets", "", self.saved
+        if isinstance(self._resolver, DnsResolver):
+            yield "dns_questions", "hit", self._resolver.hits
+            yield "dns_questions", "miss", self._resolver.misses
         yield "commits", "", sum(one.lane.commits[0] for one in self._lanes)
 
     def gauges(self) -> dict[tuple[str, str], float]:
