@@ -141,6 +141,11 @@ class Pool:
         return len(self._idle) + len(self._busy) + len(self._opening)
 
     @property
+    def busy(self) -> int:
+        """Messages under way."""
+        return len(self._busy)
+
+    @property
     def waiting(self) -> int:
         """Tasks without a connection yet."""
         return len(self._waiting)
