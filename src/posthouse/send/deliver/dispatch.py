@@ -37,10 +37,6 @@ from posthouse.send.hop import Action, Choice, Hop
 # Letters whose content is in memory at once; the others stay in the queue until there is room.
 IN_HAND: Final = 64 * 1024 * 1024  # octets
 LOOK: Final = 1.0  # seconds between looks for what is due, changed or to be recorded again
-# A message that is cut off behind its end arrives twice, so those under way may end first. The
-# supervisor kills after 20 s, of which 10 are for clients.
-FAREWELL: Final = 5.0  # seconds
-MOMENT: Final = 0.02  # seconds between looks whether they have
 QUIET: Final = 60  # looks after which a way that is not used is forgotten
 
 
@@ -150,17 +146,10 @@ class Dispatcher:
         self._closing = True
         if self._looking is not None:
             self._looking.cancel()
-        for pool in self.pools.values():
-            pool.pause()
-        until = self._monotonic() + FAREWELL
-        while any(pool.busy for pool in self.pools.values()):
-            if self._monotonic() >= until:
-                break
-            await asyncio.sleep(MOMENT)
-        for pool in self.pools.values():
-            await pool.close()
-        while self._recording is not None and not self._stopped:
-            if not (await asyncio.wait([self._recording], timeout=LOOK))[0]:
+        await asyncio.gather(*(pool.close() for pool in self.pools.values()))
+        while self._recording is not None and not self._stopped:  # and what came back meanwhile
+            done, _ = await asyncio.wait([self._recording], timeout=LOOK)
+            if not done:
                 break
 
     @property
@@ -181,7 +170,9 @@ class Dispatcher:
         self._take(letter, items)
 
     def _take(self, letter: Letter, items: Sequence[Item]) -> None:
-        if self._stopped or self._closing or self._octets > IN_HAND:
+        if self._closing:  # it stays in the queue
+            return
+        if self._stopped or self._octets > IN_HAND:
             self._ready.append((letter.id, tuple(items)))
             return
         ways: dict[Way, list[Item]] = {}
@@ -297,7 +288,7 @@ class Dispatcher:
         if bounce is not None:
             self._record.bounces.append(bounce)
             to = bounce.recipients[0].address
-            data = {"kind": kind, "of": letter.id}
+            data = {"report": kind, "of": letter.id}
             self._record.events.append(Event(now, "bounced", bounce.id, to, data))
 
     def _write_soon(self) -> None:
@@ -421,9 +412,7 @@ class Dispatcher:
     async def _load(self) -> None:
         """Bring letters from the queue while there is room for them."""
         try:
-            while self._ready and not self._stopped and self._octets <= IN_HAND:
-                if self._closing:
-                    return
+            while self._ready and self._octets <= IN_HAND and not (self._stopped or self._closing):
                 name, items = self._ready.popleft()
                 letter = await self._queue.load(name)
                 if letter is not None:
