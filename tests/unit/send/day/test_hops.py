@@ -111,7 +111,9 @@ def test_a_letter_that_cannot_go_does_not_stop_a_paced_way(tmp_path: Path) -> No
 # Connections
 
 
-@pytest.mark.parametrize(("table", "most"), [({}, 50), ({"pool": 100}, 100), ({"pool": 1}, 1)])
+@pytest.mark.parametrize(
+    ("table", "most"), [({}, 50), *(({"pool": n}, n) for n in (1, 4, 20, 100))]
+)
 def test_there_are_never_more_connections_than_the_pool_allows(
     tmp_path: Path, table: dict[str, int], most: int
 ) -> None:
