@@ -89,11 +89,14 @@ class _Opened(dict[str, Entry | None]):
         self._terms = terms
 
     def __missing__(self, word: str) -> Entry | None:
-        if len(self) >= VOCABULARY:
-            self.clear()
+        stem = word[:KEY_LENGTH]
+        if word not in self._terms and stem not in self._terms:
+            if word.isalpha():  # ids and numbers do not come again
+                self._keep(word, None)
+            return None
         own: list[Term] = []
         after: dict[str, list[Term]] = {}
-        for place in dict.fromkeys((word, word[:KEY_LENGTH])):
+        for place in dict.fromkeys((word, stem)):
             for line in self._terms.get(place, "").splitlines():
                 form, groups, rules, follower = line.split("\t")
                 term: Term = (form, bits(map(int, groups.split())), tuple(map(int, rules.split())))
@@ -105,8 +108,14 @@ class _Opened(dict[str, Entry | None]):
         pairs = {
             other: _both(told, _told(terms, f"{word} {other}")) for other, terms in after.items()
         }
-        self[word] = entry = (told, pairs) if own or pairs else None
+        entry = (told, pairs) if own or pairs else None
+        self._keep(word, entry)
         return entry
+
+    def _keep(self, word: str, entry: Entry | None) -> None:
+        if len(self) >= VOCABULARY:
+            self.clear()
+        self[word] = entry
 
 
 def _told(terms: list[Term], said: str) -> Told:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from typing import Any
 
@@ -148,9 +149,13 @@ def test_a_word_said_often_is_heard_once() -> None:
 
 def test_the_words_kept_are_bounded() -> None:
     index = rules.build({}, {}, {"a.b": {"c": "9 : word"}}, {})
+    letters = "abcdefghijklmnopqrstuvwxyz"
     for number in range(rules.VOCABULARY + 10):
-        assert index.opened[f"x{number}"] is None
-    assert len(index.opened) <= rules.VOCABULARY
+        assert index.opened[f"x{number}"] is None  # ids are not kept at all
+    assert len(index.opened) == 0
+    for a, b, c, d in itertools.islice(itertools.product(letters, repeat=4), rules.VOCABULARY + 10):
+        assert index.opened[f"z{a}{b}{c}{d}"] is None
+    assert 0 < len(index.opened) <= rules.VOCABULARY
     assert index.opened["word"] is not None
 
 
