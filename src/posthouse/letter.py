@@ -63,6 +63,9 @@ class Outcome:
     stage: Stage = Stage.ANY
     cause: str | None = None  # Cause.id
     wait: float | None = None  # seconds the server asked us to wait, where it did
+    # Of the report on success that a sender may want: "delivered" or "relayed"; "" where the server
+    # has taken that over (RFC 3461 section 5.2.2).
+    action: str = ""
 
 
 @dataclass(frozen=True, slots=True)

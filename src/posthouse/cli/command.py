@@ -20,6 +20,7 @@ COMMANDS: Final = (
     "explain",
     "profile",
     "domain",
+    "serve",
     "user",
     "doctor",
     "completion",

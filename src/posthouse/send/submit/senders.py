@@ -1,7 +1,7 @@
 """Which addresses a user may send as.
 
-Enters: patterns (``alice@example.com``, ``*@example.com``) and addresses as MAIL or From had them.
-Leaves: yes or no, and the patterns for the reply that says what would be right. Called by
+Enters: patterns (``alice@example.com``, ``*@example.com``, ``*`` for all) and addresses as MAIL or
+From had them. Leaves: yes or no, and the patterns for the reply that says what would be right. Called by
 ``session`` and ``accounts``. Fails with PatternError for a pattern that is none.
 
 Compared without regard to case: a domain's name has none (RFC 5321 section 2.4), and no server of
@@ -13,8 +13,11 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from posthouse.protocol.address import AddressError, HostError, parse_address, to_ascii
+
+EVERYBODY: Final = "*"  # a gateway that sends for others; nobody has it unless an admin says so
 
 
 class PatternError(ValueError):
@@ -41,6 +44,8 @@ class Senders:
 
     def allow(self, address: str) -> bool:
         """Whether the user may send as this address."""
+        if EVERYBODY in self.patterns and address:
+            return True
         plain = _normal(address)
         return plain in self._exact or plain.rpartition("@")[2] in self._domains
 
@@ -48,6 +53,8 @@ class Senders:
 def canonical(pattern: str) -> str:
     """The form a pattern is kept in. ``@domain`` is ``*@domain``. Raises PatternError."""
     text = pattern.strip()
+    if text == EVERYBODY:
+        return text
     star = text.startswith(("*@", "@"))
     try:
         address = parse_address("any@" + text.partition("@")[2] if star else text)

@@ -1,0 +1,161 @@
+"""The configuration of the relay: one TOML file, read whole or not at all.
+
+Enters: a path. Leaves: a frozen ``Config``; each part's tables are read by the part itself. Called
+by the command and, for a new one, by the supervisor. Fails with ``ConfigError`` alone: what is
+wrong, at which key, and what would be right; nothing is started on half a configuration.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from posthouse.send.deliver.retry import Retry, read_retry
+from posthouse.send.hop import Hop
+from posthouse.send.route import Routes, read_hops, read_routes
+from posthouse.send.settings import SettingError, Table, tables
+from posthouse.send.submit.settings import Limits, Listening, read_limits, read_listen
+
+FILE_LIMIT: Final = 1_000_000  # octets; hundreds of rules have some 50,000
+SIZE: Final = 50 * 1024 * 1024  # octets of a message: what large providers take, and some room
+LEAST_SIZE: Final = 64 * 1024  # RFC 5321 section 4.5.3.1.7
+RECIPIENTS: Final = 100  # RFC 5321 section 4.5.3.1.8: at least as many must be taken
+MOST_RECIPIENTS: Final = 10_000
+# A message of 4 KiB costs about 1 KiB of memory while it waits, so this is some 100 MiB, and days
+# of mail of a company; what is above it is a loop or an attack.
+CAPACITY: Final = 100_000  # messages
+MOST_WORKERS: Final = 64  # lanes that ids have room for
+TABLES: Final = (
+    "server", "listen", "tls", "limits", "hop", "route", "dkim", "retry", "metrics",
+)  # fmt: skip
+
+
+class ConfigError(Exception):
+    """It can't be used. ``reason`` and ``params`` are for the catalogue (``serve.error``)."""
+
+    def __init__(self, reason: str, **params: Any) -> None:
+        super().__init__(" ".join([reason, *(f"{k}={v}" for k, v in params.items())]))
+        self.reason = reason
+        self.params = params
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What holds for the whole relay."""
+
+    name: str  # in greetings, EHLO and Received
+    data: Path
+    workers: int = 1  # lanes of the queue, and processes
+    size: int = SIZE
+    recipients: int = RECIPIENTS
+    capacity: int = CAPACITY
+    lang: str = "both"  # of reports to senders: "en", "zh", "both"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything."""
+
+    server: Server
+    listen: tuple[Listening, ...]
+    hops: Mapping[str, Hop]
+    routes: Routes
+    limits: Limits = field(default_factory=Limits)
+    certificate: Path | None = None  # None: a self-made one in the data folder
+    key: Path | None = None
+    retry: Retry = field(default_factory=Retry)
+    metrics: tuple[str, int] | None = None
+
+
+def read(path: Path) -> Config:
+    """Read a file. Raises ConfigError."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(FILE_LIMIT + 1)
+    except OSError as error:
+        raise ConfigError("file", path=str(path), error=error.strerror or str(error)) from None
+    if len(raw) > FILE_LIMIT:
+        raise ConfigError("too_large", path=str(path))
+    try:
+        document = tomllib.loads(raw.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError("toml", path=str(path), error=str(error)) from None
+    try:
+        return of(document, path.parent)
+    except SettingError as error:
+        raise ConfigError("setting", path=str(path), error=error) from None
+
+
+def of(document: Mapping[str, Any], folder: Path) -> Config:
+    """The configuration of a parsed file; ``folder`` is where relative paths begin.
+
+    Raises SettingError.
+    """
+    Table(document, "", TABLES)
+    hops = {hop.name: hop for hop in read_hops(document, folder=folder)}
+    tls = Table(document.get("tls", {}), "tls", ("certificate", "key"))
+    if ("certificate" in tls) != ("key" in tls):
+        raise tls.wrong("pair", "key" if "certificate" in tls else "certificate")
+    listen = tuple(read_listen(row, where) for where, row in tables(document, "listen"))
+    if not listen:
+        raise SettingError("missing", "listen")
+    return Config(
+        _server(document.get("server", {}), folder),
+        listen,
+        hops,
+        read_routes(document, hops),
+        read_limits(document.get("limits", {})),
+        _path(tls, "certificate", folder),
+        _path(tls, "key", folder),
+        read_retry(document.get("retry", {})),
+        _metrics(document.get("metrics")),
+    )
+
+
+def _path(table: Table, name: str, folder: Path) -> Path | None:
+    text = table.text(name)
+    return folder / text if text else None
+
+
+def _server(raw: object, folder: Path) -> Server:
+    table = Table(
+        raw, "server", ("name", "data", "workers", "size", "recipients", "capacity", "lang")
+    )
+    data = table.text("data")
+    if not data:
+        raise table.wrong("missing", "data")
+    lang = table.text("lang", "both")
+    if lang not in ("en", "zh", "both"):
+        raise table.wrong("choice", "lang", choices="en, zh, both")
+    size = table.octets("size")
+    if size is not None and size < LEAST_SIZE:
+        raise table.wrong("range", "size", least="64K", most="1T")
+    return Server(
+        table.text("name", socket.getfqdn()),
+        folder / data,
+        table.whole("workers", default_workers(), least=1, most=MOST_WORKERS),
+        SIZE if size is None else size,
+        table.whole("recipients", RECIPIENTS, least=1, most=MOST_RECIPIENTS),
+        table.whole("capacity", CAPACITY, least=1, most=10_000_000),
+        lang,
+    )
+
+
+def default_workers() -> int:
+    """One for each core but one: the kernel and other programs want theirs."""
+    return max(1, min(MOST_WORKERS, (os.cpu_count() or 1) - 1))
+
+
+def _metrics(raw: object) -> tuple[str, int] | None:
+    if raw is None:
+        return None
+    table = Table(raw, "metrics", ("listen",))
+    host, _, port = table.text("listen", "127.0.0.1:9125").rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise table.wrong("address", "listen")
+    return host.strip("[]"), int(port)

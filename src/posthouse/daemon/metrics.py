@@ -1,0 +1,145 @@
+"""Numbers for Prometheus, and whether the relay is ready: what each worker counts, added up.
+
+Enters: events, and numbers that a worker knows of itself. Leaves: one small file a worker, replaced
+each second in the data folder; ``/metrics`` and ``/ready`` on an address of its own, served by
+worker 0 in a thread, from the files of all. Called by ``worker``. Nothing fails: a file that can't
+be written makes the worker look not ready, which is what it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from posthouse.letter import Event
+
+FRESH: Final = 5.0  # seconds after which a worker that has written nothing is not ready
+TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+# name -> (help, label); what a worker counts up, and what it has at this moment
+COUNTERS: Final[Mapping[str, tuple[str, str]]] = {
+    "events": ("What happened to messages", "kind"),
+    "failures": ("Failed tries to deliver", "cause"),
+    "refusals": ("What was refused to clients", "reason"),
+    "logins": ("Logins", "result"),
+    "dns_questions": ("Questions to DNS, by whether the cache knew", "cache"),
+    "commits": ("Transactions of the queue", ""),
+}
+GAUGES: Final[Mapping[str, tuple[str, str]]] = {
+    "queue_messages": ("Messages in the queue", ""),
+    "queue_waiting": ("Recipients that wait for their next try", ""),
+    "sessions": ("Clients connected", ""),
+    "connections": ("Connections to next hops", "hop"),
+    "tasks": ("Messages that wait for a connection", "hop"),
+    "stopped": ("1 while nothing can be recorded and delivery stands still", ""),
+}
+
+
+class Counts:
+    """The owner of one worker's counters."""
+
+    def __init__(self) -> None:
+        self.values: Counter[tuple[str, str]] = Counter()
+
+    def event(self, event: Event) -> None:
+        """Count one event of a letter."""
+        self.values["events", event.kind] += 1
+        cause = event.data.get("cause")
+        if cause:
+            self.values["failures", str(cause)] += 1
+
+    def add(self, name: str, label: str = "", number: int = 1) -> None:
+        """Count something else."""
+        self.values[name, label] += number
+
+
+def write(folder: Path, worker: int, counts: Counts, now: Mapping[tuple[str, str], float]) -> None:
+    """What one worker knows, for whoever serves it."""
+    rows = [[name, label, value] for (name, label), value in (*counts.values.items(), *now.items())]
+    text = json.dumps({"at": time.time(), "rows": rows})
+    path = _file(folder, worker)
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        fresh = path.with_suffix(".new")
+        fresh.write_text(text)
+        os.replace(fresh, path)
+
+
+def _file(folder: Path, worker: int) -> Path:
+    return folder / "metrics" / f"worker-{worker}.json"
+
+
+class Reader:
+    """Adds up what the workers wrote: a collector of ``prometheus_client``."""
+
+    def __init__(self, folder: Path, workers: int) -> None:
+        self._folder = folder
+        self._workers = workers
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics."""
+        totals: Counter[tuple[str, str]] = Counter()
+        for content in self._contents():
+            for name, label, value in content.get("rows", []):
+                totals[name, label] += value
+        for names, kind in ((COUNTERS, CounterMetricFamily), (GAUGES, GaugeMetricFamily)):
+            for name, (text, label) in names.items():
+                metric = kind(f"posthouse_{name}", text, labels=[label] if label else [])
+                for (other, value_label), value in sorted(totals.items()):
+                    if other == name:
+                        metric.add_metric([value_label] if label else [], value)
+                yield metric
+        yield GaugeMetricFamily("posthouse_ready", "1 where all workers work", float(self.ready()))
+
+    def ready(self) -> bool:
+        """Whether all workers wrote within the last seconds, and none stands still."""
+        now = time.time()
+        contents = list(self._contents())
+        return len(contents) == self._workers and all(
+            now - content.get("at", 0) < FRESH
+            and not any(row[0] == "stopped" and row[2] for row in content.get("rows", []))
+            for content in contents
+        )
+
+    def _contents(self) -> Iterable[dict[str, Any]]:
+        for worker in range(self._workers):
+            with contextlib.suppress(OSError, ValueError):
+                yield json.loads(_file(self._folder, worker).read_text())
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Who asks for metrics every few seconds is no news."""
+
+
+def serve(address: str, port: int, reader: Reader) -> WSGIServer:
+    """Answer ``/metrics`` and ``/ready`` in a thread. Raises OSError where it can't listen."""
+    registry = CollectorRegistry()
+    registry.register(reader)
+
+    def answer(environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
+        path = environ.get("PATH_INFO")
+        if path == "/metrics":
+            start("200 OK", [("Content-Type", TEXT)])
+            return [generate_latest(registry)]
+        if path == "/ready":
+            ready = reader.ready()
+            start("200 OK" if ready else "503 Service Unavailable", [("Content-Type", TEXT)])
+            return [b"ready\n" if ready else b"not ready\n"]
+        start("404 Not Found", [("Content-Type", TEXT)])
+        return [b"/metrics or /ready\n"]
+
+    server = make_server(address, port, answer, handler_class=_Quiet)
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    return server

@@ -1,0 +1,313 @@
+"""The supervisor: opens the sockets, starts the workers, starts again those that die.
+
+Enters: a ``Config`` and a way to read it again. Leaves: worker processes, forked, that share the
+sockets, so that no client is turned away while one is replaced; an exit code. Signals: TERM and INT
+end in good order, HUP reads the configuration again and replaces the workers one by one, each with
+the lanes it had. It has no event loop and no threads, for it forks.
+
+What can fail: a socket that can't be opened, or a data folder in use, before anything is started
+(``StartError``). A worker that dies at once is started again with growing pauses.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any, Final
+
+from posthouse.config import Config, ConfigError
+
+BACKLOG: Final = 1024  # connections the kernel keeps for us while all workers are busy
+PATIENCE: Final = 20.0  # seconds a worker may take to end before it is killed
+CALM: Final = 30.0  # seconds after which a worker counts as healthy
+LONGEST: Final = 30.0  # seconds at most between two starts of a worker that dies at once
+WAKE: Final = 1.0  # seconds between looks, where no signal comes
+
+Main = Callable[[Config, int, Sequence[socket.socket], Callable[[], None]], int]
+
+
+class StartError(Exception):
+    """It can't be started. ``reason`` is a word for the catalogue, ``detail`` fills its gaps."""
+
+    def __init__(self, reason: str, **detail: Any) -> None:
+        super().__init__(f"{reason} {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(slots=True)
+class _Worker:
+    """One worker and its history."""
+
+    number: int
+    pid: int = 0
+    started: float = 0.0
+    deaths: int = 0  # in a row, each soon after its start
+    again: float = 0.0  # when it may be started again
+    ready: bool = False
+    pipe: int = -1  # it writes one octet when it is ready
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """The owner of the sockets and the workers. ``main`` is what a worker does."""
+
+    config: Config
+    main: Main
+    read_again: Callable[[], Config]
+    say: Callable[..., None]  # (kind, **facts): the log
+    _workers: list[_Worker] = field(default_factory=list)
+    _sockets: list[socket.socket] = field(default_factory=list)
+    _lock: IO[str] | None = None
+    _signals: set[int] = field(default_factory=set)
+    _told_ready: bool = False
+
+    def run(self) -> int:
+        """Serve until told to end. Raises StartError."""
+        self._lock = lock(self.config)
+        self._sockets = [bound(one.address, one.port) for one in self.config.listen]
+        self._workers = [_Worker(n) for n in range(self.config.server.workers)]
+        with self._heard():
+            while not self._signals & {signal.SIGTERM, signal.SIGINT}:
+                if signal.SIGHUP in self._signals:
+                    self._signals.discard(signal.SIGHUP)
+                    self._reload()
+                self._start_missing()
+                self._wait()
+            self._end(self._workers)
+        for sock in self._sockets:
+            sock.close()
+        notify("STOPPING=1")
+        return 0
+
+    # -- workers
+
+    def _start_missing(self) -> None:
+        now = time.monotonic()
+        for worker in self._workers:
+            if worker.pid == 0 and now >= worker.again:
+                self._start(worker)
+
+    def _start(self, worker: _Worker) -> None:
+        receive, send = os.pipe()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            os.close(receive)
+            self._be_worker(worker, send)
+        os.close(send)
+        worker.pid, worker.started, worker.ready = pid, time.monotonic(), False
+        worker.pipe = receive
+
+    def _be_worker(self, worker: _Worker, pipe: int) -> None:
+        """In the child; never returns."""
+        code = 1
+        try:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to answer
+
+            def ready() -> None:
+                os.write(pipe, b"1")
+                os.close(pipe)
+
+            code = self.main(self.config, worker.number, self._sockets, ready)
+        except BaseException as error:
+            self.say(
+                "worker_failed", worker=worker.number, error=f"{type(error).__name__}: {error}"
+            )
+        finally:
+            os._exit(code)
+
+    def _wait(self) -> None:
+        """Until a worker says something or dies, a signal comes, or a second has gone."""
+        pipes = [worker.pipe for worker in self._workers if worker.pipe >= 0]
+        with contextlib.suppress(InterruptedError):
+            heard, _, _ = select.select([*pipes, self._wakeup], [], [], WAKE)
+            for worker in self._workers:
+                if worker.pipe in heard:
+                    self._hear(worker)
+            if self._wakeup in heard:
+                os.read(self._wakeup, 512)
+        self._bury()
+
+    def _hear(self, worker: _Worker) -> None:
+        worker.ready = os.read(worker.pipe, 1) == b"1"
+        os.close(worker.pipe)
+        worker.pipe = -1
+        if not self._told_ready and all(one.ready for one in self._workers):
+            self._told_ready = True
+            notify("READY=1")
+            self.say("ready", workers=len(self._workers))
+
+    def _bury(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for worker in self._workers:
+                if worker.pid == pid:
+                    self._died(worker, os.waitstatus_to_exitcode(status))
+
+    def _died(self, worker: _Worker, code: int) -> None:
+        now = time.monotonic()
+        if worker.pipe >= 0:
+            os.close(worker.pipe)
+        worker.pid, worker.pipe = 0, -1
+        worker.deaths = 0 if now - worker.started > CALM else worker.deaths + 1
+        pause = 0.0 if worker.deaths <= 1 else min(LONGEST, 2.0 ** (worker.deaths - 2))
+        worker.again = now + pause
+        self.say("worker_ended", worker=worker.number, code=code, again=pause)
+
+    def _end(self, workers: Sequence[_Worker]) -> None:
+        """Ask to end, wait, then insist."""
+        for worker in workers:
+            _kill(worker.pid, signal.SIGTERM)
+        until = time.monotonic() + PATIENCE
+        for worker in workers:
+            while worker.pid and _alive(worker.pid):
+                if time.monotonic() > until:
+                    _kill(worker.pid, signal.SIGKILL)
+                time.sleep(0.02)
+            worker.pid = 0
+
+    # -- a new configuration
+
+    def _reload(self) -> None:
+        """Take the new configuration if it is good, else go on with the old one."""
+        try:
+            fresh = self.read_again()
+            sockets = self._sockets_of(fresh)
+        except (ConfigError, StartError) as error:
+            self.say("reload_failed", error=str(error))
+            return
+        notify("RELOADING=1")
+        for sock in self._sockets:
+            if sock not in sockets:
+                sock.close()
+        self.config, self._sockets = fresh, sockets
+        for worker in list(self._workers):
+            self._end([worker])
+            if worker.number < fresh.server.workers:
+                self._start(worker)
+            else:
+                self._workers.remove(worker)
+        known = {worker.number for worker in self._workers}
+        self._workers += [_Worker(n) for n in range(fresh.server.workers) if n not in known]
+        notify("READY=1")
+        self.say("reloaded", workers=fresh.server.workers)
+
+    def _sockets_of(self, fresh: Config) -> list[socket.socket]:
+        kept = {
+            (one.address, one.port): sock
+            for one, sock in zip(self.config.listen, self._sockets, strict=True)
+        }
+        return [
+            kept.get((one.address, one.port)) or bound(one.address, one.port)
+            for one in fresh.listen
+        ]
+
+    # -- signals
+
+    @contextlib.contextmanager
+    def _heard(self) -> Iterator[None]:
+        """Signals wake the ``select``."""
+        self._wakeup, write = os.pipe()
+        os.set_blocking(write, False)
+        before = signal.set_wakeup_fd(write)
+        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+        handlers = {number: signal.signal(number, self._signalled) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(before)
+            os.close(self._wakeup)
+            os.close(write)
+
+    def _signalled(self, number: int, _frame: Any) -> None:
+        self._signals.add(number)
+
+    _wakeup: int = -1
+
+
+def lock(config: Config) -> IO[str]:
+    """One relay a data folder: two would deliver everything twice. Raises StartError.
+
+    Workers hold the lock with their supervisor; where that was killed, they end within seconds.
+    """
+    folder = config.server.data
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / "queue").mkdir(mode=0o700, exist_ok=True)
+        file = (folder / "lock").open("w")
+    except OSError as error:
+        raise StartError("data", data=str(folder), error=error.strerror or str(error)) from None
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise StartError("in_use", data=str(folder)) from None
+            time.sleep(0.1)
+
+
+def bound(address: str, port: int) -> socket.socket:
+    """A listening socket. Raises StartError."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((address, port))
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        reason = {errno.EACCES: "port_denied", errno.EADDRINUSE: "port_in_use"}
+        where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+        kind = reason.get(error.errno or 0, "port")
+        raise StartError(kind, address=where, error=error.strerror or str(error)) from None
+    return sock
+
+
+def notify(state: str) -> None:
+    """Tell systemd (``Type=notify``), where it has asked to be told."""
+    path = os.environ.get("NOTIFY_SOCKET", "")
+    if not path:
+        return
+    address = "\0" + path[1:] if path.startswith("@") else path
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.sendto(state.encode(), address)
+
+
+def _kill(pid: int, number: int) -> None:
+    if pid:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _alive(pid: int) -> bool:
+    """Whether it runs; a child that has ended is buried."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == 0
+    except ChildProcessError:
+        return False

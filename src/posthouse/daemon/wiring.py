@@ -1,0 +1,200 @@
+"""The stages of ``send`` put together: what is submitted is kept, what is kept is delivered.
+
+Enters: a ``Config``. Leaves: one worker's relay: its listeners, lanes and dispatchers. Called by
+``worker`` and by tests of the whole. The stages meet nowhere else.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from posthouse.config import Config
+from posthouse.letter import Event, Letter, Recipient
+from posthouse.net.clock import Clock, SystemClock
+from posthouse.net.resolver import DnsResolver, Resolver
+from posthouse.net.smtp_listen import Listener
+from posthouse.send.deliver.connect import Connect
+from posthouse.send.deliver.dispatch import Dispatcher
+from posthouse.send.deliver.outcome import outcomes
+from posthouse.send.deliver.places import Ourselves
+from posthouse.send.deliver.retry import Schedule
+from posthouse.send.hop import Choice
+from posthouse.send.queue.ids import text_of
+from posthouse.send.queue.lane import Lane
+from posthouse.send.route import facts_of
+from posthouse.send.submit.accounts import Accounts
+from posthouse.send.submit.desk import Desk, Terms
+from posthouse.send.submit.login import Gate
+from posthouse.send.submit.settings import Listening, Mode
+from posthouse.send.submit.tls import Certificates, self_made
+
+Watch = Callable[[Event], None]
+Say = Callable[[str, Mapping[str, Any]], None]
+
+
+def lane_file(data: Path, lane: int) -> Path:
+    """Where one lane of the queue is kept."""
+    return data / "queue" / f"lane-{lane}.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """One lane and who empties it."""
+
+    lane: Lane
+    dispatcher: Dispatcher
+
+
+class Relay:
+    """The owner of one worker's parts. ``watch`` gets events of letters, ``say`` all else."""
+
+    def __init__(
+        self,
+        config: Config,
+        number: int,
+        *,
+        watch: Watch,
+        say: Say,
+        clock: Clock | None = None,
+        resolver: Resolver | None = None,
+    ) -> None:
+        self._config = config
+        self._number = number
+        self._watch = watch
+        self._say = say
+        self._clock = clock or SystemClock()
+        self._resolver = resolver or DnsResolver()
+        self._lanes: list[_Lane] = []
+        self._listeners: list[Listener] = []
+        self._gate: Gate | None = None
+        self._accounts: Accounts | None = None
+
+    async def open(self, numbers: Sequence[int]) -> None:
+        """Open lanes, the worker's own first, and begin to empty them. Raises StoreError."""
+        rng = random.Random(secrets.randbits(64))  # noqa: S311  jitter and weights, no secrets
+        connect = Connect(
+            self._resolver,
+            ehlo=self._config.server.name,
+            now=self._clock.monotonic,
+            rng=rng,
+            us=Ourselves(),
+        )
+        schedule = Schedule(self._config.retry, rng)
+        for number in numbers:
+            path = lane_file(self._config.server.data, number)
+            lane = Lane(path, capacity=self._config.server.capacity)
+            await lane.open()
+            ids = lane.ids(number)
+            if not self._lanes:
+                self._ids = ids
+            dispatcher = Dispatcher(
+                lane,
+                self._config.hops,
+                choose=self._choose,
+                connect=connect,
+                judge=outcomes,
+                schedule=schedule,
+                bounce=lambda *_: None,
+                now=self._now,
+                monotonic=self._clock.monotonic,
+                watch=self._watch,
+            )
+            await dispatcher.start()
+            self._lanes.append(_Lane(lane, dispatcher))
+
+    async def listen(self, sockets: Sequence[socket.socket]) -> None:
+        """Take clients on the sockets that were opened for the configuration's listeners."""
+        config = self._config
+        signing_in = any(one.mode is not Mode.RELAY for one in config.listen)
+        if signing_in:
+            self._accounts = Accounts(config.server.data, create=True)
+            self._gate = Gate(self._accounts, self._clock, self._say)
+        context = self._certificate().context() if signing_in or config.certificate else None
+        terms = Terms(
+            config.server.name, config.server.size, config.server.recipients, config.limits
+        )
+        desk = Desk(
+            terms,
+            self._keep,
+            lambda: text_of(self._ids.next(self._now())),
+            gate=self._gate,
+            clock=self._clock,
+            watch=self._say,
+            tls=context is not None,
+        )
+        for listening, sock in zip(config.listen, sockets, strict=True):
+            await self._serve(desk, listening, sock, context)
+
+    async def _serve(
+        self, desk: Desk, listening: Listening, sock: socket.socket, context: ssl.SSLContext | None
+    ) -> None:
+        tls = None if context is None else lambda: context
+        listener = Listener(desk.sessions(listening), tls=tls)
+        implicit = context if listening.mode is Mode.TLS else None
+        await listener.listen(sock=sock, ssl=implicit)
+        self._listeners.append(listener)
+
+    def _certificate(self) -> Certificates:
+        config = self._config
+        if config.certificate is not None and config.key is not None:
+            files = (config.certificate, config.key)
+        else:
+            files = self_made(config.server.data, self._clock.now(), [config.server.name])
+        return Certificates(*files, self._clock, self._say)
+
+    async def close(self, patience: float) -> None:
+        """Take no more, finish what is being handed in, then stop delivery."""
+        for listener in self._listeners:
+            await listener.close(patience=patience)
+        for one in self._lanes:
+            await one.dispatcher.close()
+        if self._gate is not None:
+            await self._gate.close()
+        if self._accounts is not None:
+            self._accounts.close()
+        for one in self._lanes:
+            await one.lane.close()
+
+    # -- how the stages meet
+
+    async def _keep(self, letter: Letter, events: Sequence[Event]) -> None:
+        """Durable first, then on its way. Raises QueueFull or StoreError."""
+        first = self._lanes[0]
+        items = await first.lane.put(letter, events=events)
+        for event in events:
+            self._watch(event)
+        first.dispatcher.take(letter, items)
+
+    def _choose(self, letter: Letter, recipient: Recipient) -> Choice:
+        return self._config.routes.choose(facts_of(letter), recipient.address)
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
+
+    # -- for the metrics
+
+    def counters(self) -> Iterator[tuple[str, str, int]]:
+        """What only grows."""
+        yield "commits", "", sum(one.lane.commits[0] for one in self._lanes)
+
+    def gauges(self) -> dict[tuple[str, str], float]:
+        """What there is at this moment."""
+        found: dict[tuple[str, str], float] = {
+            ("queue_messages", ""): sum(one.lane.count for one in self._lanes),
+            ("queue_waiting", ""): sum(one.dispatcher.waiting for one in self._lanes),
+            ("sessions", ""): sum(len(listener.sessions) for listener in self._listeners),
+            ("stopped", ""): max(one.dispatcher.stopped for one in self._lanes),
+        }
+        for one in self._lanes:
+            for way, pool in one.dispatcher.pools.items():
+                for name, number in (("connections", pool.open), ("tasks", pool.waiting)):
+                    key = (name, way.hop.name)
+                    found[key] = found.get(key, 0) + number
+        return found

@@ -1,0 +1,137 @@
+"""One worker: its listeners, its lanes of the queue, and the dispatchers that empty them.
+
+Enters: a ``Config``, the worker's number, the sockets that the supervisor opened. Leaves: an exit
+code. It ends in good order at TERM, and by itself when its supervisor is gone: two supervisors must
+never run over one queue. New letters go into the worker's own lane; lanes left over from when there
+were more workers are emptied by those that remain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from posthouse.config import Config
+from posthouse.daemon import metrics
+from posthouse.daemon.log import EventLog, Say, say_to
+from posthouse.daemon.wiring import Relay
+from posthouse.letter import Event
+
+LOOK: Final = 1.0  # seconds between looks at the supervisor, and between metrics
+PATIENCE: Final = 10.0  # seconds for messages that are being handed in while we end
+
+
+def main(
+    config: Config,
+    number: int,
+    sockets: Sequence[socket.socket],
+    ready: Callable[[], None],
+    watch: Callable[[Event], None] | None = None,
+) -> int:
+    """Work until told to end; the exit code. ``watch`` gets the events instead of the log."""
+    say = say_to(worker=number)
+    worker = Worker(config, number, sockets, ready=ready, say=say, watch=watch)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(worker.run())
+    return 0
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it is installed: plain asyncio reaches about 60 % of it."""
+    with contextlib.suppress(ImportError):
+        import uvloop
+
+        factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+        return factory
+    return None
+
+
+class Worker:
+    """The owner of one process."""
+
+    def __init__(
+        self,
+        config: Config,
+        number: int,
+        sockets: Sequence[socket.socket],
+        *,
+        ready: Callable[[], None],
+        say: Say,
+        watch: Callable[[Event], None] | None = None,
+    ) -> None:
+        self.config = config
+        self.number = number
+        self._sockets = sockets
+        self._ready = ready
+        self._say = say
+        self._counts = metrics.Counts()
+        self._log = watch or EventLog(number)
+        self._parent = os.getppid()
+        self.stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Open everything, serve, close everything."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.stop.set)
+        loop.set_exception_handler(self._failed)
+        relay = Relay(self.config, self.number, watch=self._event, say=self._said)
+        await relay.open(lanes(self.config, self.number))
+        served = None
+        try:
+            await relay.listen(self._sockets)
+            if self.config.metrics and self.number == 0:
+                reader = metrics.Reader(self.config.server.data, self.config.server.workers)
+                served = metrics.serve(*self.config.metrics, reader)
+            self._write_metrics(relay)
+            self._ready()
+            await self._until_stop(relay)
+        finally:
+            await relay.close(PATIENCE)
+            if served is not None:
+                served.shutdown()
+
+    async def _until_stop(self, relay: Relay) -> None:
+        while not self.stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK):
+                    await self.stop.wait()
+            if os.getppid() != self._parent:
+                self._say("orphaned")
+                return
+            self._write_metrics(relay)
+
+    def _event(self, event: Event) -> None:
+        self._counts.event(event)
+        self._log(event)
+
+    def _said(self, kind: str, facts: Mapping[str, Any]) -> None:
+        """What is refused, who signs in, what goes wrong."""
+        if kind == "rejected":
+            self._counts.add("refusals", str(facts.get("reason", "")))
+        elif kind == "login":
+            self._counts.add("logins", str(facts.get("result", "")))
+        self._say(kind, **facts)
+
+    def _write_metrics(self, relay: Relay) -> None:
+        for name, label, number in relay.counters():
+            self._counts.values[name, label] = number
+        metrics.write(self.config.server.data, self.number, self._counts, relay.gauges())
+
+    def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        self._say("error", message=context.get("message", ""), error=repr(error) if error else "")
+
+
+def lanes(config: Config, worker: int) -> list[int]:
+    """The worker's own lane first, then those without a worker that fall to it."""
+    workers = config.server.workers
+    there = [
+        path.stem.partition("-")[2] for path in (config.server.data / "queue").glob("lane-*.sqlite")
+    ]
+    numbers = sorted(int(text) for text in there if text.isdigit())
+    return [worker, *(n for n in numbers if n >= workers and n % workers == worker)]

@@ -1,0 +1,347 @@
+"""A connection to a hop that is ready to carry: looked up, connected, encrypted, signed in.
+
+Enters: a hop, for direct delivery the recipient's domain. Leaves: a ``Line``. Called by the pool
+(its ``Connector``); wired by the daemon. Servers are tried in the order of ``places``, those that
+failed a moment ago last; each server's addresses one after the other, both families in turn.
+
+What can fail: NetworkFailure or Refused, that of the server that said most; ``detail["tried"]`` of
+a failure names all. A refused login ends it at once: the same password is not tried elsewhere.
+Every server tried is told to ``watch`` as a ``flow.Trace``: resolve, connect, ehlo, tls, auth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, zip_longest
+from typing import Any, Final
+
+from posthouse.flow import Failure, NetworkFailure, Security, Stage, Status, Trace
+from posthouse.net.resolver import Resolver
+from posthouse.net.smtp_carry import Carrier, Refused
+from posthouse.protocol.dns import AnswerStatus
+from posthouse.protocol.host import parse_ip
+from posthouse.protocol.smtp.extensions import erased
+from posthouse.send.deliver.encrypt import Contexts, Sessions, policy_of
+from posthouse.send.deliver.login import log_in
+from posthouse.send.deliver.places import (
+    MX_PORT,
+    Ourselves,
+    Place,
+    loops,
+    no_server,
+    places,
+)
+from posthouse.send.hop import Hop, TlsPolicy
+
+EACH: Final = 5.0  # seconds for a server of ours to greet while another could be tried
+MX_EACH: Final = 15.0  # the same for an MX: many hold their greeting back to catch robots
+LAST: Final = 60.0  # seconds for the last one; who greets later will not carry much either
+TOTAL: Final = 120.0  # seconds for all servers together
+ADDRESS: Final = 2.0  # seconds for an address while the same server has another one
+ADDRESSES_LIMIT: Final = 4  # of one server
+SORE: Final = 60.0  # seconds a server that failed stands behind the others
+SORE_LIMIT: Final = 1_000  # servers remembered so
+Watch = Callable[[Hop, Place, Trace], None]
+
+
+class Line(Carrier):
+    """A carrier that knows where it leads, and how it came there."""
+
+    def __init__(self, hop: Hop, place: Place, trace: Trace) -> None:
+        super().__init__(lmtp=hop.lmtp, tls=hop.security is Security.TLS)
+        self.hop = hop
+        self.place = place
+        self.trace = trace
+
+    @property
+    def name(self) -> str:
+        """The server's name and address, for logs: "mx.example.org [192.0.2.1]"."""
+        host, peer = self.place.host, self.peer
+        return host if peer in ("", host) else f"{host} [{peer}]"
+
+
+@dataclass(slots=True)
+class _Tried:
+    """What came of the servers before: the errors, and a line for each."""
+
+    errors: list[NetworkFailure | Refused] = field(default_factory=list)
+    told: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, place: Place, error: NetworkFailure | Refused) -> None:
+        what = str(error.failure) if isinstance(error, NetworkFailure) else str(error.reply)
+        self.errors.append(error)
+        self.told.append({"host": place.host, "port": place.port, "said": what})
+
+    def worst(self) -> NetworkFailure | Refused:
+        """A server that spoke says more than silence, and the first choice more than others."""
+        spoke = [error for error in self.errors if isinstance(error, Refused)]
+        passing = [error for error in spoke if error.reply.is_transient]
+        error = (passing or spoke or self.errors)[0]
+        if isinstance(error, NetworkFailure):
+            error.detail["tried"] = self.told
+        return error
+
+
+class Connect:
+    """The connector. ``now`` gives monotonic seconds, ``nonce`` random octets."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        *,
+        ehlo: str,
+        now: Callable[[], float],
+        rng: random.Random,
+        us: Ourselves = Ourselves(),  # noqa: B008  frozen
+        nonce: Callable[[int], bytes] = secrets.token_bytes,
+        watch: Watch = lambda _hop, _place, _trace: None,
+        mx_port: int = MX_PORT,
+    ) -> None:
+        self._resolver = resolver
+        self._ehlo = ehlo
+        self._now = now
+        self._rng = rng
+        self._us = us
+        self._nonce = nonce
+        self._watch = watch
+        self._mx_port = mx_port
+        self._contexts = Contexts(now)
+        self._sore: dict[tuple[str, int], float] = {}  # until then
+
+    async def __call__(self, hop: Hop, domain: str = "") -> Line:
+        """A line ready to carry. Raises NetworkFailure or Refused."""
+        policy = policy_of(hop)
+        found = await places(hop, domain, self._resolver, self._rng, self._us, port=self._mx_port)
+        found.sort(key=self._is_sore)
+        tried = _Tried()
+        end = self._now() + TOTAL
+        for number, place in enumerate(found, 1):
+            each = MX_EACH if place.direct else EACH
+            seconds = min(each if number < len(found) else LAST, end - self._now())
+            if seconds <= 0:
+                break
+            try:
+                return await self._reach(hop, place, policy, seconds)
+            except (NetworkFailure, Refused) as error:
+                if isinstance(error, Refused) and error.stage is Stage.AUTH:
+                    raise
+                tried.add(place, error)
+                self._remember(place)
+        raise _told(tried.worst(), domain, found)
+
+    def _is_sore(self, place: Place) -> bool:
+        return self._sore.get((place.host, place.port), 0.0) > self._now()
+
+    def _remember(self, place: Place) -> None:
+        if len(self._sore) >= SORE_LIMIT:
+            self._sore.clear()
+        self._sore[place.host, place.port] = self._now() + SORE
+
+    async def _reach(self, hop: Hop, place: Place, policy: TlsPolicy, seconds: float) -> Line:
+        """One server, whatever it takes, within its time for everything up to the greeting."""
+        trace = Trace(self._now)
+        try:
+            addresses = await self._resolve(place, trace, seconds)
+            way = _Way(self, hop, place, policy, trace, seconds - trace.now())
+            line = await way.ready(addresses)
+        finally:
+            self._watch(hop, place, trace)
+        self._sore.pop((place.host, place.port), None)
+        return line
+
+    async def _resolve(self, place: Place, trace: Trace, seconds: float) -> list[str]:
+        """The addresses of both families in turn. Raises NetworkFailure or Refused."""
+        literal = parse_ip(place.host)
+        if literal is not None:
+            return self._usable([literal], place)
+        step = trace.start("resolve", Stage.DNS)
+        try:
+            async with asyncio.timeout(seconds):
+                answers = await asyncio.gather(
+                    self._resolver.ask(place.host, "AAAA"), self._resolver.ask(place.host, "A")
+                )
+        except TimeoutError:
+            trace.end(step, Status.FAIL)
+            raise NetworkFailure(Failure.DNS_TIMEOUT, Stage.DNS, host=place.host) from None
+        found = [
+            address
+            for address in chain.from_iterable(zip_longest(*(a.records for a in answers)))
+            if address is not None and parse_ip(address) is not None
+        ]
+        if not found:
+            trace.end(step, Status.FAIL)
+            statuses = {answer.status for answer in answers}
+            detail = {"host": place.host, "direct": place.direct}
+            raise NetworkFailure(_dns_failure(statuses), Stage.DNS, **detail)
+        trace.end(step, addresses=len(found))
+        return self._usable(found, place)
+
+    def _usable(self, addresses: Sequence[str], place: Place) -> list[str]:
+        """Without our own: an MX that leads back to us is a loop (RFC 5321 section 6.3)."""
+        if not place.direct:
+            return list(addresses)[:ADDRESSES_LIMIT]
+        others = [address for address in addresses if not self._us.has(address)]
+        if not others:
+            raise loops(place.host)
+        return others[:ADDRESSES_LIMIT]
+
+    # What ``_Way`` needs of the connector.
+
+    def hello(self, hop: Hop) -> str:
+        """The name for EHLO."""
+        return hop.ehlo or self._ehlo
+
+    def context(self, policy: TlsPolicy, hop: Hop) -> Sessions:
+        """The TLS context."""
+        return self._contexts.get(policy, hop.ca_file)
+
+    async def log_in(self, line: Line) -> None:
+        """Sign in."""
+        await log_in(line, line.hop, line.place, self._nonce)
+
+
+@dataclass(slots=True)
+class _Way:
+    """One server on its way from an address to a line that is ready."""
+
+    connect: Connect
+    hop: Hop
+    place: Place
+    policy: TlsPolicy
+    trace: Trace
+    seconds: float  # up to the greeting
+
+    async def ready(self, addresses: Sequence[str]) -> Line:
+        """Raises NetworkFailure or Refused, with nothing left open."""
+        line, address = await self._open_any(addresses)
+        try:
+            line = await self._secure(line, address)
+            if self.hop.user:
+                step = self.trace.start("auth", Stage.AUTH)
+                work = _within(self.connect.log_in(line), LAST, self.place, Stage.AUTH)
+                await self._step(step, work)
+        except BaseException:
+            line.abort(NetworkFailure(Failure.CLOSED, Stage.ANY))
+            raise
+        if line.tls is not None:  # by now the tickets of TLS 1.3 are there
+            self._context().keep(self.place.host, line.tls)
+        return line
+
+    def _context(self) -> Sessions:
+        return self.connect.context(self.policy, self.hop)
+
+    async def _open_any(self, addresses: Sequence[str]) -> tuple[Line, str]:
+        end = self.trace.now() + self.seconds
+        error: NetworkFailure | None = None
+        for number, address in enumerate(addresses, 1):
+            left = end - self.trace.now()
+            share = min(ADDRESS, left) if number < len(addresses) else left
+            if left <= 0:
+                break
+            try:
+                return await self._open(address, share, left), address
+            except NetworkFailure as failed:
+                error = error or failed
+                if failed.failure is Failure.CERTIFICATE:
+                    break  # the same at each address
+        raise error or NetworkFailure(Failure.TIMEOUT, Stage.CONNECT, host=self.place.host)
+
+    async def _open(self, address: str, connecting: float, greeting: float) -> Line:
+        """Connected, greeted, and EHLO said. Raises NetworkFailure or Refused."""
+        line = Line(self.hop, self.place, self.trace)
+        implicit = self.hop.security is Security.TLS
+        step = self.trace.start("connect", Stage.CONNECT)
+        opening = line.open(
+            address,
+            self.place.port,
+            security=self.hop.security if implicit else Security.NONE,
+            context=self._context() if implicit else None,
+            host=self.place.host,
+            source=self.hop.source,
+            seconds=max(0.01, connecting),
+        )
+        try:
+            await self._step(step, _within(opening, greeting, self.place), address=address)
+            step = self.trace.start("ehlo", Stage.EHLO)
+            hello = line.hello(self.connect.hello(self.hop))
+            await self._step(step, _within(hello, LAST, self.place, Stage.EHLO))
+        except BaseException as error:
+            if implicit:
+                self._context().forget(self.place.host)
+            given = error if isinstance(error, NetworkFailure) else None
+            line.abort(given or NetworkFailure(Failure.CLOSED, Stage.CONNECT))
+            raise
+        return line
+
+    async def _secure(self, line: Line, address: str) -> Line:
+        """The line encrypted as the policy wants it; a fresh one in the clear where that may be."""
+        if self.hop.security is Security.TLS or self.policy is TlsPolicy.NONE:
+            return line
+        may_be_plain = self.policy is TlsPolicy.OPPORTUNISTIC
+        offered = self.hop.security is Security.STARTTLS and "STARTTLS" in line.extensions
+        if not offered:
+            if may_be_plain:
+                return line
+            kind = Failure.TLS_STRIPPED if erased(line.extensions) else Failure.TLS_NOT_OFFERED
+            raise NetworkFailure(kind, Stage.TLS, host=self.place.host, port=self.place.port)
+        step = self.trace.start("tls", Stage.TLS)
+        try:
+            await self._step(step, self._start_tls(line))
+        except (NetworkFailure, Refused):
+            self._context().forget(self.place.host)
+            if not may_be_plain:
+                raise
+            # RFC 7435 section 4: opportunistic, so in the clear rather than not at all; what was
+            # half encrypted is not to be trusted any more.
+            line.abort(NetworkFailure(Failure.TLS_HANDSHAKE, Stage.TLS))
+            return await self._open(address, LAST, LAST)
+        return line
+
+    async def _start_tls(self, line: Line) -> None:
+        start = line.start_tls(self._context(), self.place.host)
+        await _within(start, LAST, self.place, Stage.TLS)
+        hello = line.hello(self.connect.hello(self.hop))  # RFC 3207 section 4.2
+        await _within(hello, LAST, self.place, Stage.EHLO)
+
+    async def _step(self, step: Any, work: Any, **detail: Any) -> None:
+        """One step of the trace, however it ends."""
+        try:
+            await work
+        except (NetworkFailure, Refused) as error:
+            self.trace.end(step, Status.FAIL, said=str(error)[:200], **detail)
+            raise
+        self.trace.end(step, **detail)
+
+
+async def _within(work: Any, seconds: float, place: Place, stage: Stage = Stage.GREETING) -> None:
+    """``work`` in so many seconds, else it counts as silence."""
+    try:
+        async with asyncio.timeout(max(0.01, seconds)):
+            await work
+    except TimeoutError:
+        detail = {"host": place.host, "port": place.port, "seconds": round(seconds, 1)}
+        raise NetworkFailure(Failure.SILENT, stage, **detail) from None
+
+
+def _dns_failure(statuses: set[AnswerStatus]) -> Failure:
+    if AnswerStatus.TIMEOUT in statuses:
+        return Failure.DNS_TIMEOUT
+    if statuses & {AnswerStatus.SERVFAIL, AnswerStatus.REFUSED}:
+        return Failure.DNS_FAILED
+    if AnswerStatus.NXDOMAIN in statuses:
+        return Failure.NAME_NOT_FOUND
+    return Failure.NO_ADDRESS
+
+
+def _told(
+    error: NetworkFailure | Refused, domain: str, found: Sequence[Place]
+) -> NetworkFailure | Refused:
+    """A domain without MX and, DNS is sure, without an address has no mail (RFC 5321 5.1)."""
+    implied = found[0].implied
+    if isinstance(error, NetworkFailure) and implied and error.failure is Failure.NO_ADDRESS:
+        return no_server(domain)
+    return error

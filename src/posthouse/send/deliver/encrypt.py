@@ -1,0 +1,120 @@
+"""TLS to next hops: which policy holds, contexts made once, sessions used again.
+
+Enters: a hop. Leaves: the policy that holds for it, and a ``Sessions`` context. Called by
+``connect``. Fails with NetworkFailure CERTIFICATE where the hop's ``ca_file`` can't be read.
+
+A full handshake costs half a millisecond of processor time, one that resumes a tenth; what is kept
+is a session per server name, for an hour at most: a resumed handshake does not look at the
+certificate again. A context that does not verify and one that does never share sessions.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import Any, Final
+
+from posthouse.flow import Failure, NetworkFailure, Security, Stage
+from posthouse.net.smtp_carry import Refused
+from posthouse.net.tls import MODERN_CIPHERS
+from posthouse.protocol.smtp.reply import Reply
+from posthouse.send.hop import Hop, TlsPolicy
+
+SESSION_SECONDS: Final = 3_600.0  # an expired or revoked certificate is noticed after that
+SESSIONS_LIMIT: Final = 1_000  # server names; a direct relay meets many, some 2 KB each
+# Any TLS is better than none where nobody is verified (RFC 7435 section 3), so keys of 1024 bits
+# pass; old protocol versions don't (RFC 8996), the message goes in the clear as it would without.
+_UNVERIFIED_CIPHERS: Final = MODERN_CIPHERS.replace("@SECLEVEL=2", "@SECLEVEL=1")
+
+
+class Sessions(ssl.SSLContext):
+    """A client's context that resumes. ``now`` gives monotonic seconds.
+
+    Event loops make their TLS object by ``wrap_bio`` and have no way to name a session.
+    """
+
+    _now: Callable[[], float]
+    _kept: dict[str, tuple[float, ssl.SSLSession]]
+
+    @classmethod
+    def client(cls, now: Callable[[], float]) -> Sessions:
+        """One without certificates to trust, that verifies."""
+        context = cls(ssl.PROTOCOL_TLS_CLIENT)
+        context._now = now
+        context._kept = {}
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+        return context
+
+    def wrap_bio(self, *args: Any, **more: Any) -> ssl.SSLObject:
+        """As ssl's, with the session kept for that name."""
+        kept = self._kept.get(more.get("server_hostname") or "")
+        if kept is not None and kept[0] > self._now():
+            more["session"] = kept[1]
+        return super().wrap_bio(*args, **more)
+
+    def keep(self, host: str, secured: ssl.SSLObject | None) -> None:
+        """Remember a good connection's session. TLS 1.3 sends it with the first answers."""
+        session = secured.session if secured is not None else None
+        if secured is None or session is None or not session.has_ticket:
+            return
+        if len(self._kept) >= SESSIONS_LIMIT:
+            self._kept.clear()
+        known = self._kept.get(host)
+        # A resumed session keeps the age of the handshake that looked at the certificate.
+        until = known[0] if known and secured.session_reused else self._now() + SESSION_SECONDS
+        self._kept[host] = (until, session)
+
+    def forget(self, host: str) -> None:
+        """The next handshake is a whole one."""
+        self._kept.pop(host, None)
+
+
+class Contexts:
+    """The owner of contexts: one for each CA file that verifies, one that does not."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._made: dict[tuple[bool, str | None], Sessions] = {}
+
+    def get(self, policy: TlsPolicy, ca_file: str | None) -> Sessions:
+        """The context of a policy. Raises NetworkFailure."""
+        verified = policy is TlsPolicy.VERIFIED
+        key = (verified, ca_file if verified else None)
+        context = self._made.get(key)
+        if context is None:
+            context = self._made[key] = self._make(*key)
+        return context
+
+    def _make(self, verified: bool, ca_file: str | None) -> Sessions:
+        context = Sessions.client(self._now)
+        if not verified:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            context.set_ciphers(_UNVERIFIED_CIPHERS)
+            return context
+        context.set_ciphers(MODERN_CIPHERS)
+        context.load_default_certs()
+        if ca_file is not None:
+            try:
+                context.load_verify_locations(ca_file)
+            except (OSError, ssl.SSLError) as error:
+                raise NetworkFailure(
+                    Failure.CERTIFICATE, Stage.TLS, ca_file=ca_file, reason="ca_file"
+                ) from error
+        return context
+
+
+def policy_of(hop: Hop) -> TlsPolicy:
+    """The policy that holds. Raises Refused where the hop's settings would show its password.
+
+    A password is only ever sent to a server whose certificate is good for its name, so a hop with
+    a login is verified whatever else is asked for (RFC 8314 section 3, RFC 4954 section 4).
+    MTA-STS (RFC 8461) and DANE (RFC 7672) would raise the policy of an MX here.
+    """
+    if not hop.user:
+        return hop.tls
+    if hop.tls is TlsPolicy.NONE or hop.security is Security.NONE:
+        text = f'hop {hop.name}: no password without TLS; set security = "tls", tls = "verified"'
+        raise Refused(Stage.AUTH, Reply.make(530, text, "5.7.0"))
+    return TlsPolicy.VERIFIED
