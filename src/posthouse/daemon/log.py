@@ -21,6 +21,8 @@ from posthouse.letter import Event
 
 Say = Callable[..., None]
 
+_encode = json.JSONEncoder(ensure_ascii=False, default=repr).encode
+
 
 def say_to(stream: Any = None, **always: Any) -> Say:
     """``say(kind, **facts)``; ``always`` stands in each line."""
@@ -55,7 +57,7 @@ class EventLog:
         facts = {"at": at, "kind": event.kind, "worker": self._worker, "letter": event.letter}
         if event.recipient:
             facts["recipient"] = event.recipient
-        line = json.dumps({**facts, **event.data}, ensure_ascii=False, default=repr)
+        line = _encode({**facts, **event.data})
         if not self._lines:
             asyncio.get_running_loop().call_soon(self._write)
         self._lines.append(line)

@@ -13,7 +13,10 @@ from typing import Final
 EPOCH: Final = 1_704_067_200.0  # 2024-01-01, so that 63 bits last
 LANES: Final = 64
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford: no i, l, o, u to misread
-_VALUES: Final = {character: value for value, character in enumerate(_ALPHABET)}
+# As ``int`` reads base 32, and nothing else: what is no letter of ours becomes one of none.
+_DIGITS: Final = {ord(c): "0123456789abcdefghijklmnopqrstuv"[n] for n, c in enumerate(_ALPHABET)}
+_LETTERS: Final = frozenset(_ALPHABET)
+_PAIRS: Final = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
 
 
 class Ids:
@@ -39,20 +42,16 @@ class Ids:
 
 def text_of(number: int) -> str:
     """As people see it: "1f3k9q0000g0"."""
-    letters = []
+    pairs = []
     while number:
-        number, rest = divmod(number, 32)
-        letters.append(_ALPHABET[rest])
-    return "".join(reversed(letters)) or "0"
+        pairs.append(_PAIRS[number & 1023])
+        number >>= 10
+    return "".join(reversed(pairs)).lstrip("0") or "0"
 
 
 def number_of(text: str) -> int:
     """The number of an id. Raises ValueError for what is none."""
-    number = 0
-    if not 0 < len(text) <= 13:
+    lower = text.lower()
+    if not 0 < len(lower) <= 13 or not _LETTERS.issuperset(lower):
         raise ValueError("not an id")
-    for character in text.lower():
-        if character not in _VALUES:
-            raise ValueError("not an id")
-        number = number * 32 + _VALUES[character]
-    return number
+    return int(lower.translate(_DIGITS), 32)

@@ -17,6 +17,7 @@ from posthouse.letter import Event, Item, Letter, Settled, State
 from posthouse.send.queue.ids import number_of
 
 MOST_ROWS: Final = 64  # letters in one statement: its text is made for each power of two
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 LAST: Final = 1_000  # characters kept of the last answer
 
 EventRow = tuple[float, str, int, str, str]
@@ -69,7 +70,7 @@ def event_row(event: Event) -> EventRow:
 
 def plain(values: Mapping[str, Any]) -> str:
     """A mapping as the text of one column."""
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":")) if values else "{}"
+    return _encode(values) if values else "{}"
 
 
 def commit(db: sqlite3.Connection, jobs: Sequence[Job]) -> list[int]:
@@ -134,7 +135,7 @@ def _defer(db: sqlite3.Connection, one: Settled) -> None:
 
 
 def _rows(rows: Sequence[tuple[Any, ...]]) -> str:
-    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+    return _encode(rows)
 
 
 @cache

@@ -1,8 +1,8 @@
 """Which addresses a user may send as.
 
 Enters: patterns (``alice@example.com``, ``*@example.com``, ``*`` for all) and addresses as MAIL or
-From had them. Leaves: yes or no, and the patterns for the reply that says what would be right. Called by
-``session`` and ``accounts``. Fails with PatternError for a pattern that is none.
+From had them. Leaves: yes or no, and the patterns for the reply that says what would be right.
+Called by ``session`` and ``accounts``. Fails with PatternError for a pattern that is none.
 
 Compared without regard to case: a domain's name has none (RFC 5321 section 2.4), and no server of
 today tells Alice and alice apart. A domain in Unicode and its A-labels are the same.

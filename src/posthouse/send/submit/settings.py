@@ -11,6 +11,7 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final
 
@@ -106,7 +107,8 @@ def read_networks(values: Any, path: str) -> tuple[Network, ...]:
     return tuple(found)
 
 
-def within(address: str, networks: Sequence[Network]) -> bool:
+@lru_cache(maxsize=1_024)  # the same clients come again and again
+def within(address: str, networks: tuple[Network, ...]) -> bool:
     """Whether a client's address is in one of the networks; what is no address is in none."""
     try:
         client = plain_address(address)
@@ -115,6 +117,7 @@ def within(address: str, networks: Sequence[Network]) -> bool:
     return any(client in network for network in networks)
 
 
+@lru_cache(maxsize=1_024)
 def plain_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     """An address; IPv4 that came in by an IPv6 socket is IPv4. Raises ValueError."""
     address = ipaddress.ip_address(text.partition("%")[0])
