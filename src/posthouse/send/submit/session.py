@@ -289,6 +289,7 @@ class Session:
             "sender": letter.sender,
             "recipients": [recipient.address for recipient in letter.recipients],
             "size": len(letter.content),
+            "message_id": letter.message_id,
             "user": letter.user,
             "label": label,
             "client": letter.client,

@@ -1,0 +1,426 @@
+"""Chaos: messages under load while everything breaks, and a count of every one of them afterwards.
+
+    scripts/netns python tests/chaos/run.py [--messages 10000] [--kills 20] [--seed 1]
+
+The real command ``posthouse serve`` with two workers takes messages over TCP and delivers them to a
+server of ours. Meanwhile, at random: a worker or the supervisor is killed with -9, the next hop
+goes away, refuses with 421 or 451, or hangs up behind the end of the data; DNS is silent; the disk
+is full (inside a private namespace, where the queue lies on a small disk of its own). Every message
+has a number. In the end each that was acknowledged must have arrived: 0 lost; each that arrived
+more than once must have a reason in the events: the connection was cut behind the end of the data
+(to us, or from us), or a worker died before it could record the delivery.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import random
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
+
+from fakes.dns import DnsReply, FakeDns  # noqa: E402
+from posthouse.flow import NetworkFailure  # noqa: E402
+from posthouse.net.smtp_carry import Carried, Carrier, Refused  # noqa: E402
+from posthouse.net.smtp_listen import Answer, Listener, Peer  # noqa: E402
+from posthouse.protocol.smtp import command as c  # noqa: E402
+from posthouse.protocol.smtp.connection import Connection  # noqa: E402
+from posthouse.protocol.smtp.events import BodyEnd  # noqa: E402
+from posthouse.protocol.smtp.reply import Reply  # noqa: E402
+
+FAR = "far.test"
+SENDERS = 20  # connections that hand in
+DISK = 48  # MiB of the small disk, where there is one
+LONGEST = 600.0  # seconds for everything
+NUMBER = re.compile(rb"^X-Number: (\d+)", re.MULTILINE)
+CONFIG = """\
+[server]
+name = "relay.test"
+data = "{data}"
+workers = 2
+[[listen]]
+address = "127.0.0.1:{port}"
+mode = "relay"
+networks = ["127.0.0.0/8"]
+[limits]
+burst = 0
+hour = 0
+day = 0
+[[hop]]
+name = "next"
+hosts = ["{host}:{sink}"]
+security = "none"
+tls = "none"
+pool = 20
+[[route]]
+hop = "next"
+[retry]
+first = "1s"
+most = "3s"
+expire = "1d"
+warn = "0s"
+"""
+
+
+@dataclass
+class FarEnd:
+    """The next hop: counts what arrives, and misbehaves as it is told."""
+
+    arrived: Counter[int] = field(default_factory=Counter)
+    refuse: int = 0  # a code to say instead of 250 to MAIL
+    cut: bool = False  # take the message, then hang up without a word
+    cuts: set[int] = field(default_factory=set)  # numbers cut so
+
+    def session(self) -> FarSession:
+        return FarSession(self)
+
+
+class FarSession:
+    """One connection of it."""
+
+    def __init__(self, end: FarEnd) -> None:
+        self.end = end
+        self.parts: list[bytes] = []
+
+    def greet(self, peer: Peer) -> Answer:
+        return Reply.make(220, "far.test ESMTP")
+
+    def command(self, command: c.Command, connection: Connection) -> Answer:
+        if isinstance(command, c.Mail):
+            self.parts = []
+            if self.end.refuse:
+                code = self.end.refuse
+                return Reply.make(code, "Not now", f"{code // 100}.3.2")
+        if isinstance(command, c.Ehlo):
+            return Reply(250, ("far.test", "PIPELINING", "8BITMIME"))
+        if isinstance(command, c.Data):
+            return Reply.make(354, "Go ahead")
+        if isinstance(command, c.Quit):
+            return Reply.make(221, "Bye", "2.0.0")
+        return Reply.make(250, "Ok", "2.0.0")
+
+    def body(self, data: bytes) -> None:
+        self.parts.append(data)
+
+    def ended(self, end: BodyEnd, connection: Connection) -> Answer:
+        found = NUMBER.search(b"".join(self.parts))
+        number = int(found[1]) if found else -1
+        self.end.arrived[number] += 1
+        if self.end.cut:
+            self.end.cuts.add(number)
+            return Reply.make(421, "Gone", "4.3.2")
+        return Reply.make(250, "Taken", "2.0.0")
+
+    def secured(self, peer: Peer) -> None: ...
+
+    def closed(self, reason: str) -> None: ...
+
+
+@dataclass
+class Result:
+    """What came of it."""
+
+    acknowledged: int
+    lost: list[int]
+    duplicates: int  # arrivals beyond the first
+    unexplained: list[int]
+    accepted_twice: int  # handed in again after a connection was cut under us
+    kills: int
+    seconds: float
+
+
+@dataclass
+class World:
+    """Everything that runs."""
+
+    folder: Path
+    port: int
+    sink: int
+    dns: FakeDns
+    end: FarEnd
+    rng: random.Random
+    relay: subprocess.Popen[bytes] | None = None
+    killed: set[float] = field(default_factory=set)
+    acknowledged: Counter[int] = field(default_factory=Counter)
+    unsure: set[int] = field(default_factory=set)  # handed in, and no answer came
+    at_risk: set[str] = field(default_factory=set)
+
+    # -- the relay
+
+    def start(self) -> None:
+        """Start the command; whoever held the data folder has to be gone first."""
+        log = (self.folder / "relay.log").open("ab")
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+        command = [sys.executable, "-m", "posthouse", "serve", "--config", str(self.config)]
+        self.relay = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "posthouse.toml"
+
+    def workers(self) -> list[int]:
+        assert self.relay is not None
+        path = Path(f"/proc/{self.relay.pid}/task/{self.relay.pid}/children")
+        with contextlib.suppress(OSError):
+            return [int(pid) for pid in path.read_text().split()]
+        return []
+
+    def kill_worker(self) -> bool:
+        workers = self.workers()
+        if not workers:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.rng.choice(workers), signal.SIGKILL)
+        return True
+
+    def kill_supervisor(self) -> bool:
+        assert self.relay is not None
+        self.relay.kill()
+        self.relay.wait()
+        self.start()
+        return True
+
+
+async def hand_in(world: World, numbers: asyncio.Queue[int]) -> None:
+    """One client: each number until somebody says 250, over whatever connections it takes."""
+    carrier: Carrier | None = None
+    while not numbers.empty():
+        number = numbers.get_nowait()
+        while True:
+            try:
+                if carrier is None:
+                    carrier = Carrier()
+                    await carrier.open("127.0.0.1", world.port, seconds=5)
+                    await carrier.hello("client.test")
+                async with asyncio.timeout(20):
+                    done = await carrier.carry(*message(number))
+            except (NetworkFailure, Refused, TimeoutError):
+                carrier = None
+                await asyncio.sleep(0.2)
+                continue
+            if taken(done):
+                world.acknowledged[number] += 1
+                break
+            if done.unsure:
+                world.unsure.add(number)
+            if done.failure is not None:
+                carrier = None
+            await asyncio.sleep(0.1)
+    if carrier is not None:
+        carrier.quit()
+
+
+def message(number: int) -> tuple[c.Mail, list[c.Rcpt], bytes]:
+    header = f"From: a@client.test\r\nX-Number: {number}\r\nMessage-ID: <{number}@client.test>\r\n"
+    body = header.encode() + b"\r\n" + b"x" * 70 + b"\r\n" * 20
+    return c.Mail("a@client.test"), [c.Rcpt(f"b{number % 7}@far.test")], body
+
+
+def taken(done: Carried) -> bool:
+    return done.failure is None and all(r.is_success for _, r in done.replies.values())
+
+
+# What goes wrong, each for a moment.
+
+
+async def far_end_refuses(world: World, code: int) -> None:
+    world.end.refuse = code
+    await asyncio.sleep(world.rng.uniform(0.2, 1.0))
+    world.end.refuse = 0
+
+
+async def far_end_hangs_up(world: World) -> None:
+    world.end.cut = True
+    await asyncio.sleep(world.rng.uniform(0.05, 0.2))
+    world.end.cut = False
+
+
+async def dns_is_silent(world: World) -> None:
+    world.dns.set(FAR, "A", DnsReply(silent=True))
+    await asyncio.sleep(world.rng.uniform(0.5, 2.0))
+    world.dns.set(FAR, "A", DnsReply(("127.0.0.1",), ttl=1))
+
+
+async def disk_is_full(world: World) -> None:
+    """Only where the queue has a small disk of its own."""
+    filler = world.folder / "disk" / "filler"
+    if not filler.parent.is_mount():
+        return
+    with contextlib.suppress(OSError), filler.open("wb") as file:
+        while True:
+            file.write(b"\0" * 1_000_000)
+            file.flush()
+    await asyncio.sleep(world.rng.uniform(0.5, 1.5))
+    filler.unlink()
+
+
+async def trouble(world: World, kills: int, busy: Callable[[], bool]) -> int:
+    """Trouble while there is work: ``kills`` kills, and something else between each two."""
+    others = [
+        lambda: far_end_refuses(world, 421),
+        lambda: far_end_refuses(world, 451),
+        lambda: far_end_hangs_up(world),
+        lambda: dns_is_silent(world),
+        lambda: disk_is_full(world),
+    ]
+    done = 0
+    while done < kills and busy():
+        await asyncio.sleep(world.rng.uniform(0.3, 1.2))
+        await world.rng.choice(others)()
+        # One in five is the supervisor, whose workers have to notice by themselves.
+        kill = world.kill_supervisor if world.rng.random() < 0.2 else world.kill_worker
+        done += kill()
+    return done
+
+
+async def chaos(messages: int, kills: int, seed: int, folder: Path) -> Result:
+    """See the module."""
+    began = time.monotonic()
+    data = folder / "disk"
+    data.mkdir()
+    private = os.environ.get("POSTHOUSE_NETNS") == "1"  # a disk and a port 53 of our own
+    mounted = private and mount(data)
+    end = FarEnd()
+    listener = Listener(end.session)
+    server = await listener.listen(host="127.0.0.1", port=0)
+    sink = server.sockets[0].getsockname()[1]
+    port = free_port()
+    dns = FakeDns({(FAR, "A"): DnsReply(("127.0.0.1",), ttl=1)}, port=53 if private else 0)
+    world = World(folder, port, sink, dns, end, random.Random(seed))
+    host = FAR if private else "127.0.0.1"
+    config = CONFIG.format(data=data / "data", port=port, host=host, sink=sink)
+    world.config.write_text(config)
+    numbers: asyncio.Queue[int] = asyncio.Queue()
+    for number in range(messages):
+        numbers.put_nowait(number)
+    world.start()
+    try:
+        async with dns, asyncio.timeout(LONGEST):
+            clients = [asyncio.create_task(hand_in(world, numbers)) for _ in range(SENDERS)]
+            busy = lambda: any(not client.done() for client in clients)  # noqa: E731
+            killed = await trouble(world, kills, busy)
+            await asyncio.gather(*clients)
+            while set(world.acknowledged) - set(end.arrived) or waiting(data / "data"):
+                await asyncio.sleep(0.5)
+    except TimeoutError:
+        pass
+    finally:
+        assert world.relay is not None
+        world.relay.terminate()
+        world.relay.wait(60)
+        await listener.close(patience=0.1)
+    return judge(world, data / "data", killed, time.monotonic() - began, unmount=data if mounted else None)
+
+
+def waiting(data: Path) -> int:
+    """Letters still in the queue."""
+    total = 0
+    for file in (data / "queue").glob("lane-*.sqlite"):
+        with contextlib.suppress(sqlite3.Error), sqlite3.connect(file, timeout=5) as db:
+            total += db.execute("SELECT count(*) FROM letters").fetchone()[0]
+    return total
+
+
+def judge(world: World, data: Path, kills: int, seconds: float, unmount: Path | None) -> Result:
+    arrived = world.end.arrived
+    lost = sorted(set(world.acknowledged) - set(arrived))
+    twice = {number for number, count in arrived.items() if count > 1}
+    accepted, delivered = events(data)
+    unexplained = []
+    for number in sorted(twice):
+        copies = accepted.get(number, 0)
+        # Handed in again because no answer came; hung up on us behind the end; or delivered by a
+        # worker that was killed before it could record it: then an arrival has no event.
+        reason = (
+            (number in world.unsure and copies > 1)
+            or number in world.end.cuts
+            or (kills and delivered.get(number, 0) < arrived[number])
+        )
+        if not reason:
+            unexplained.append(number)
+    if unmount is not None:
+        subprocess.run(["umount", "-l", unmount], check=False)
+    return Result(
+        len(world.acknowledged),
+        lost,
+        sum(arrived[number] - 1 for number in twice),
+        unexplained,
+        sum(1 for count in accepted.values() if count > 1),
+        kills,
+        round(seconds, 1),
+    )
+
+
+def events(data: Path) -> tuple[Counter[int], Counter[int]]:
+    """How often each number was accepted, and delivered, by the events the relay kept."""
+    accepted: Counter[int] = Counter()
+    delivered: Counter[int] = Counter()
+    for file in sorted((data / "queue").glob("lane-*.sqlite")):
+        with sqlite3.connect(file, timeout=5) as db:
+            numbers: dict[int, int] = {}
+            for kind, letter, text in db.execute("SELECT kind, letter, data FROM events ORDER BY id"):
+                if kind == "accepted":
+                    found = re.match(r"<(\d+)@", json.loads(text).get("message_id", ""))
+                    if found:
+                        numbers[letter] = int(found[1])
+                        accepted[int(found[1])] += 1
+                elif kind == "delivered" and letter in numbers:
+                    delivered[numbers[letter]] += 1
+    return accepted, delivered
+
+
+def mount(folder: Path) -> bool:
+    size = f"size={DISK}m"
+    command = ["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(folder)]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--messages", type=int, default=10_000)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", action="store_true", help="keep the folder with log and queue")
+    options = parser.parse_args()
+    with contextlib.ExitStack() as stack:
+        folder = Path(
+            tempfile.mkdtemp(prefix="chaos-")
+            if options.keep
+            else stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-"))
+        )
+        result = asyncio.run(chaos(options.messages, options.kills, options.seed, folder))
+        if options.keep:
+            print(folder)
+    print(f"{result.acknowledged} acknowledged, {len(result.lost)} lost, {result.kills} kills -9")
+    print(f"{result.duplicates} duplicates, {len(result.unexplained)} without a reason")
+    print(f"{result.accepted_twice} accepted twice, after a cut; {result.seconds} s")
+    for number in [*result.lost, *result.unexplained][:20]:
+        print(f"  {number}")
+    return 1 if result.lost or result.unexplained else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
