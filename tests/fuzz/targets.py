@@ -22,6 +22,7 @@ from fuzz import (
     settings,
     signatures,
     smtp,
+    submit,
     wires,
 )
 
@@ -131,6 +132,14 @@ TARGETS: Mapping[str, Target] = {
     "net.certificate": Target(wires.certificate_der, seeds.certificates()),
     "net.chain": Target(wires.certificate_chain, seeds.certificates(), 15),
     "net.servertime": Target(wires.server_time, seeds.TIMES),
+    # send.submit
+    "submit.header": Target(submit.header, submit.HEADERS),
+    "submit.authors": Target(submit.authors, submit.AUTHORS),
+    "submit.parameters": Target(submit.parameters, submit.PARAMETERS),
+    "submit.patterns": Target(submit.patterns, submit.PATTERNS),
+    "submit.names": Target(submit.names, submit.NAMES),
+    "submit.listen": Target(submit.listen, submit.PATTERNS),
+    "submit.session": Target(submit.session, submit.SESSIONS),
     # explain, setup, directory
     "explain.reply": Target(reading.line, seeds.PASTED + seeds.REPLIES),
     "explain.reading": Target(reading.read_line, seeds.PASTED + seeds.REPLIES),

@@ -33,11 +33,18 @@ class Users(click.Group):
     """The group; each command is built when it is called."""
 
     def __init__(self, words: Catalogue) -> None:
-        super().__init__("user", add_help_option=False, no_args_is_help=False)
+        super().__init__(
+            "user", add_help_option=False, no_args_is_help=False, invoke_without_command=True
+        )
         self.words = words
         lang = click.Option(["--lang"], metavar="en|zh", help=words.text("cli.option.lang"))
         self.params += [lang, help_option(words)]
-        self.callback = lambda **_: None
+        self.callback = self._needed
+
+    def _needed(self, **_: Any) -> None:
+        if click.get_current_context().invoked_subcommand is None:
+            names = "|".join(COMMANDS)
+            raise click.UsageError(self.words.text("cli.error.missing", name=names))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands, in the order one needs them."""
@@ -46,14 +53,6 @@ class Users(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Build one command."""
         return _subcommand(self.words, cmd_name) if cmd_name in COMMANDS else None
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Without a command there is nothing to do."""
-        if not args:
-            raise click.UsageError(
-                self.words.text("cli.error.missing", name="|".join(COMMANDS)), ctx
-            )
-        return super().parse_args(ctx, args)
 
     def get_help(self, ctx: click.Context) -> str:
         """The whole help text."""

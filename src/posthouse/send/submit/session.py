@@ -12,6 +12,7 @@ no login.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -36,6 +37,8 @@ from posthouse.send.submit.stamp import origin_of, protocol_of, received
 # its connections alive says NOOP or RSET twice a minute.
 JUNK: Final = 200
 
+# A header field, or the first line of an HTTP request.
+_NO_SMTP: Final = re.compile(r"[!-9;-~]+:|[A-Z]+ \S+ HTTP/")
 _MECHANISMS: Final[Mapping[str, type[PlainServer] | type[LoginServer]]] = {
     "PLAIN": PlainServer,  # RFC 4616
     "LOGIN": LoginServer,
@@ -243,6 +246,12 @@ class Session:
         self._forget()
         return self._idle(replies.DONE)
 
+    def _on_unknown(self, command: c.Unknown) -> Reply:
+        """A line of a message or of HTTP: its sender does not hear us, and others wrote it."""
+        if _NO_SMTP.match(command.line):
+            return self._refused("any", replies.NO_SMTP, "no_smtp")
+        return self._refused("any", replies.WHAT, "unknown")
+
     def _idle(self, reply: Reply) -> Reply:
         """A command that leads nowhere: some are fine, thousands are an attack."""
         self._junk += 1
@@ -368,5 +377,5 @@ _ANSWERS: Final[Mapping[type[c.Command], Callable[[Session, Any], Answer]]] = {
     c.Expn: lambda session, _: session._idle(replies.NO_LISTS),
     c.Help: lambda session, _: session._idle(replies.HELP),
     c.Quit: lambda session, _: replies.BYE,
-    c.Unknown: lambda session, _: replies.WHAT,
+    c.Unknown: Session._on_unknown,
 }

@@ -1,0 +1,176 @@
+"""The header as submission sees it: its end, its authors, what is missing."""
+
+from __future__ import annotations
+
+from email import message_from_bytes, policy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from budget import soon
+from posthouse.send.submit.header import FromError, mailboxes, scan, without
+
+BODY = b"\r\nFrom: nobody@body.example\r\n\r\nx\r\n"
+
+AUTHORS = [
+    (b" alice@d.example", ("alice@d.example",)),
+    (b"alice@d.example", ("alice@d.example",)),
+    (b" Alice <alice@d.example>", ("alice@d.example",)),
+    (b' "Bob, or eve@x" <alice@d.example>', ("alice@d.example",)),
+    (b' "a \\" b" <alice@d.example>', ("alice@d.example",)),
+    (b" =?utf-8?q?eve=40x?= <alice@d.example>", ("alice@d.example",)),
+    ("爱丽丝 <alice@d.example>".encode(), ("alice@d.example",)),
+    ("<爱@例.example>".encode(), ("爱@例.example",)),
+    (b" alice@d.example <alice@D.example>", ("alice@D.example",)),
+    (b" Ren\xe9 <alice@d.example>", ("alice@d.example",)),  # Latin-1, as old programs do
+    (b" Alice\r\n\t<alice@d.example>", ("alice@d.example",)),
+    (b" (eve@x) alice@d.example (c(o)\\)m)", ("alice@d.example",)),
+    (b" a@d.example, B <b@d.example>", ("a@d.example", "b@d.example")),
+    (b" , a@d.example,,", ("a@d.example",)),
+    (b" Team: a@d.example, B <b@d.example>;", ("a@d.example", "b@d.example")),
+    (b' "a b"@d.example', ('"a b"@d.example',)),
+    (b" a@[192.0.2.1]", ("a@[192.0.2.1]",)),
+]
+NO_AUTHORS = [
+    b"",
+    b" ",
+    b" undisclosed:;",
+    b" eve@x.example <alice@d.example>",  # some readers take the first
+    b" <alice@d.example> <eve@x.example>",
+    b" <alice@d.example> eve@x.example",
+    b" alice@d.example eve@x.example",
+    b" <@eve.example:alice@d.example>",
+    b" alice@d.example@eve.example",
+    b" alice @ eve . example",
+    b" Alice <alice@d.example",
+    b" alice@d.example>",
+    b" a: b: c@d.example;",
+    b" team: alice@d.example",
+    b" alice@d.example;",
+    b' "alice@d.example',
+    b" (alice@d.example",
+    b" alice@d.example\x00",
+    b" \xff, <alice@d.example>",
+    b" <>",
+    b" " + b"a@b.example," * 21,
+    b" " * 20_000 + b"a@b.example",
+]
+
+
+@pytest.mark.parametrize(("value", "expected"), AUTHORS)
+def test_authors(value: bytes, expected: tuple[str, ...]) -> None:
+    assert mailboxes(value) == expected
+
+
+@pytest.mark.parametrize("value", NO_AUTHORS)
+def test_who_cannot_be_told_for_certain(value: bytes) -> None:
+    with pytest.raises(FromError):
+        mailboxes(value)
+
+
+HEADERS = [
+    # (header with the empty line, senders, received, date, message-id)
+    (b"From: a\r\nDate: x\r\nMessage-ID: <m@x>\r\n", [b" a"], 0, True, b"<m@x>"),
+    (b"fRoM : a\r\n b\r\nX: y\r\n", [b" a\r\n b"], 0, False, b""),
+    (b"From:a\r\nFROM:b\r\n", [b"a", b"b"], 0, False, b""),
+    (b"Received: x\r\nReceived: y\r\nX-Received: z\r\n", [], 2, False, b""),
+    (b"Subject: x\r\n From: folded\r\n", [], 0, False, b""),
+    (b"Message-Id:\r\n <m@x>\r\n", [], 0, False, b"<m@x>"),
+    (b"Message-Id: none\r\n", [], 0, False, b""),
+    (b"Resent-From: a\r\nX-From: b\r\n", [], 0, False, b""),
+]
+
+
+@pytest.mark.parametrize(("fields", "senders", "received", "date", "id_"), HEADERS)
+def test_what_is_there(
+    fields: bytes, senders: list[bytes], received: int, date: bool, id_: bytes
+) -> None:
+    header = scan(fields + BODY)
+    assert (list(header.senders), header.received, header.date, header.message_id) == (
+        senders, received, date, id_,
+    )  # fmt: skip
+    assert (header.end, header.parted) == (len(fields), True)
+
+
+@pytest.mark.parametrize(
+    ("wire", "end", "parted"),
+    [
+        (b"", 0, True),
+        (b"\r\nFrom: a\r\n", 0, True),
+        (b"From: a\r\n", 9, True),
+        (b"From: a\r\nhello\r\n", 9, False),
+        (b"hello\r\n\r\nworld\r\n", 0, False),
+        (b" From: a\r\n\r\n", 0, False),
+        (b"From: a\r\n: b\r\n\r\n", 9, False),
+        (b"From: a\r\nX Y: b\r\n\r\n", 9, False),
+        (b"X\xc3\xa9: b\r\n\r\n", 0, False),
+    ],
+)
+def test_where_the_header_ends(wire: bytes, end: int, parted: bool) -> None:
+    header = scan(wire)
+    assert (header.end, header.parted) == (end, parted)
+    if not parted:
+        mended = b"".join(without(wire, header, bcc=False))
+        assert mended == wire[:end] + b"\r\n" + wire[end:]
+
+
+def test_bcc_goes_and_nothing_else() -> None:
+    wire = b"Bcc: a,\r\n\tb\r\nTo: x\r\nbcc:\r\nX-Bcc: y\r\nResent-Bcc: z\r\n\r\nBcc: body\r\n"
+    kept = b"".join(without(wire, scan(wire), bcc=True))
+    assert kept == b"To: x\r\nX-Bcc: y\r\n\r\nBcc: body\r\n"
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["From", "To", "Bcc", "Date", "X-A", "Received", "Message-ID"]),
+            st.text('abc <>@.,:;()"', max_size=30),
+        ),
+        max_size=8,
+    )
+)
+def test_the_mail_library_sees_the_same_fields(fields: list[tuple[str, str]]) -> None:
+    wire = "".join(f"{name}: {value.strip()}\r\n" for name, value in fields).encode() + BODY
+    header = scan(wire)
+    other = message_from_bytes(b"".join(without(wire, header, bcc=True)), policy=policy.compat32)
+    assert [v.decode().strip() for v in header.senders] == other.get_all("From", [])
+    assert header.received == len(other.get_all("Received", []))
+    assert header.date == ("Date" in other)
+    assert "Bcc" not in other
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b" " * 9_999,
+        b"a " * 4_999,
+        b"<" * 9_999,
+        b"(" * 9_999,
+        b'"\\' * 4_999,
+        b"a." * 4_999,
+        b"a@" * 4_999,
+        b":<" * 4_999,
+        b'"' + b" " * 9_000 + b'"' + b" " * 900,
+        b"\r\n " * 3_333,
+    ],
+)
+def test_no_from_field_costs_much(value: bytes) -> None:
+    with soon(), pytest.raises(FromError):
+        mailboxes(value)
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        b"From:" * 50_000,
+        b"From: a\r\n" * 25_000,
+        b"a" * 250_000,
+        b"\r\n \r\n" * 50_000,
+        b"From" + b" " * 250_000,
+        (b"X" * 200 + b"\r\n") * 1_000,
+    ],
+)
+def test_no_header_costs_much(wire: bytes) -> None:
+    with soon():
+        scan(wire)

@@ -1,0 +1,108 @@
+"""``posthouse user``, in this process, on a folder of its own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from posthouse.cli.user import COMMANDS
+from posthouse.flow import Secret
+from posthouse.send.submit import secret as app_secret
+from posthouse.send.submit.accounts import Accounts
+from unit.cli.world import World
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> World:
+    return World(monkeypatch, capsys)
+
+
+def test_from_nobody_to_a_login_that_works(command: World, tmp_path: Path) -> None:
+    data = ["--data", str(tmp_path / "data")]
+    ran = command.run("user", "add", "Alice@d.example", "--network", "10.0.0.0/8", *data)
+    assert (ran.code, ran.err) == (0, "")
+    assert "alice@d.example may send as alice@d.example, from 10.0.0.0/8 only." in ran.out
+    ran = command.run("user", "password", "alice@d.example", "--label", "laptop", *data)
+    assert ran.code == 0
+    assert re.fullmatch(r"([0-9a-z]{4}-){6}[0-9a-z]{4}\n", ran.out)  # alone on stdout
+    secret = app_secret.normal(Secret(ran.out.strip()))
+    found = Accounts(tmp_path / "data").find("alice@d.example", app_secret.selector(secret))
+    assert found is not None
+    assert app_secret.verify(found.hash, secret)
+    ran = command.run("user", "list", *data)
+    assert "laptop" in ran.out
+    assert "last used never" in ran.out
+    assert secret.reveal() not in ran.out.replace("-", "")
+
+
+def test_json_has_everything(command: World, tmp_path: Path) -> None:
+    data = ["--data", str(tmp_path), "--json"]
+    added = command.run("user", "add", "shop", "--from", "@shop.example", *data).json
+    assert added["user"]["from"] == ["*@shop.example"]
+    first = command.run("user", "password", "shop", "--expires", "2099-12-31", *data).json
+    second = command.run("user", "password", "shop", *data).json
+    assert first["expires"] == "2100-01-01T00:00:00+00:00"
+    assert second["label"] == first["label"] + "-2"
+    assert command.run("user", "revoke", "shop", first["label"], *data).json["revoked"] == 1
+    assert not command.run("user", "disable", "shop", *data).json["user"]["enabled"]
+    (user,) = command.run("user", "list", *data).json["users"]
+    assert user["enabled"] is False
+    assert [one["revoked"] is None for one in user["passwords"]] == [False, True]
+    assert command.run("user", "enable", "shop", *data).json["user"]["enabled"]
+    assert command.run("user", "delete", "shop", *data).json == {"schema": 1, "deleted": "shop"}
+    assert command.run("user", "list", *data).json["users"] == []
+
+
+def test_the_configuration_says_where(command: World, tmp_path: Path) -> None:
+    config = tmp_path / "posthouse.toml"
+    config.write_text(f'[server]\nname = "x"\ndata = "{tmp_path}/data"\n')
+    assert command.run("user", "add", "a@d.example", "--config", str(config)).code == 0
+    assert (tmp_path / "data" / "users.sqlite").exists()
+
+
+WRONG = [
+    (["user"], "add|list"),
+    (["user", "ad"], "ad"),
+    (["user", "add"], "NAME is missing"),
+    (["user", "add", "shop"], "--from ADDRESS"),
+    (["user", "add", "shop", "--from", "x y"], "neither an address nor *@domain"),
+    (["user", "add", "a@d.example", "--network", "10.0.0.1/8"], "--network[0]: 10.0.0.1/8"),
+    (["user", "add", "known@d.example"], "already"),
+    (["user", "password", "nobody"], "no user nobody"),
+    (["user", "password", "known@d.example", "--expires", "1999-01-01"], "no date to come"),
+    (["user", "password", "known@d.example", "--expires", "soon"], "no date to come"),
+    (["user", "password", "known@d.example", "--label", "one"], "already"),
+    (["user", "revoke", "known@d.example", "two"], 'no app password "two"'),
+    (["user", "delete", "nobody"], "no user nobody"),
+    (["user", "list", "--config", "/nowhere.toml"], "/nowhere.toml can't be read"),
+    (["user", "list", "--data", "/nowhere"], "no users in /nowhere"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), WRONG, ids=[" ".join(a) for a, _ in WRONG])
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_wrong_use_is_one_clear_line(
+    command: World, tmp_path: Path, lang: str, arguments: list[str], words: str
+) -> None:
+    data = ["--data", str(tmp_path)]
+    command.run("user", "add", "known@d.example", *data)
+    command.run("user", "password", "known@d.example", "--label", "one", *data)
+    where = data if len(arguments) > 1 and not {"--data", "--config"} & set(arguments) else []
+    ran = command.run(*arguments, *where, lang=lang)
+    assert ran.code == 2
+    assert not ran.out
+    assert "Traceback" not in ran.err
+    assert 1 <= len(ran.err.splitlines()) <= 3
+    if lang == "en":
+        assert words in " ".join(ran.err.split()), ran.err
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_help(command: World, lang: str, name: str) -> None:
+    ran = command.run("user", *[name] * bool(name), "--help", lang=lang)
+    assert ran.code == 0
+    assert "posthouse user " in ran.out
+    assert "cli." not in ran.out
