@@ -5,6 +5,9 @@ Enters: bytes, of any kind. Leaves: frozen facts: ``Part`` (a message or a part 
 and within caps: nothing here raises, whatever comes in; what can't be read is empty. Line ends
 become LF, so this is for reading, not for signatures.
 
+``report`` writes delivery reports and ``recode`` changes transfer encodings octet by octet; the
+relay takes them from their modules.
+
 RFC 5322 (headers), RFC 2045-2047 and 2231 (MIME), RFC 3464, 3462, 6522 and 6533 (reports).
 """
 

@@ -1,0 +1,248 @@
+"""Delivery reports, written: multipart/report with its three parts. RFC 3461, 3464, 6522, 6533.
+
+Enters: ``Report``: facts and the text for people. Leaves: the message with CRLF line ends, not
+dot-stuffed, no line over 998 octets, ASCII but for what ``needs_utf8`` and ``eight_bit`` tell.
+Called by the relay. Nothing raises: what a server said may be anything, and becomes one line of
+printable ASCII (encoded words where it was not).
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from email.header import Header
+from email.utils import format_datetime
+from typing import Final
+
+from posthouse.protocol.smtp.limits import TEXT_LINE
+
+DIAGNOSTIC_LIMIT: Final = 1_000  # characters of what a server said
+ORIGINAL_LIMIT: Final = 64 * 1024  # octets of the message returned; a bounce is no second delivery
+HEADERS_LIMIT: Final = 32 * 1024  # octets of its headers
+FOLD: Final = 76
+
+_CRLF: Final = b"\r\n"
+_ID: Final = re.compile(r"<[!-;=?-~]{1,500}>")
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One recipient's group of fields (RFC 3464 section 2.3)."""
+
+    recipient: str
+    action: str  # "failed", "delayed", "delivered", "relayed"
+    status: str  # "5.1.1"
+    original: str = ""  # ORCPT, decoded: "rfc822;bob@example.org"
+    remote: str = ""  # the server's name
+    diagnostic: str = ""  # its reply, with code
+    replied: bool = True  # a reply; else what happened, in words
+    last: datetime | None = None
+    until: datetime | None = None  # Will-Retry-Until
+    cause: str = ""  # Cause.id
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One report about one message."""
+
+    reporter: str  # our name
+    recipient: str  # whom it is for: the sender
+    subject: str
+    text: str  # for people, any characters, line ends LF
+    told: tuple[Told, ...]
+    date: datetime
+    id: str  # of the report, without brackets
+    arrival: datetime
+    envelope_id: str = ""  # ENVID, decoded
+    references: str = ""  # Message-ID of the original, with brackets
+    queue_id: str = ""
+    original: bytes = b""  # the message, not dot-stuffed
+    full: bool = False  # return all of it, where it is not too large
+
+
+def write_report(report: Report) -> bytes:
+    """The message."""
+    boundary = b"=_" + re.sub(rb"[^A-Za-z0-9]", b"", report.id.encode())[:40] + b"_posthouse"
+    delimiter = b"\r\n--" + boundary + _CRLF
+    parts = [_text_part(report.text), _status_part(report), _original_part(report)]
+    while any(b"--" + boundary in part for part in parts):  # somebody returns our own report
+        boundary += b"_"
+        delimiter = b"\r\n--" + boundary + _CRLF
+    head = _head(report, boundary)
+    body = b"".join(delimiter + part for part in parts)
+    return head + body[2:] + b"\r\n--" + boundary + b"--\r\n"
+
+
+def needs_utf8(report: Report) -> bool:
+    """Whether it can only go where SMTPUTF8 is offered: the sender's address is not ASCII."""
+    return not report.recipient.isascii()
+
+
+def _head(report: Report, boundary: bytes) -> bytes:
+    # RFC 3464 section 2: to the return path; RFC 3834 section 5: nobody may answer it.
+    fields = [
+        f"From: Mail Delivery System <MAILER-DAEMON@{report.reporter}>",
+        f"To: <{_UNPRINTABLE.sub('', report.recipient)}>",
+        "Subject: " + _encoded(report.subject, len("Subject: ")),
+        f"Date: {format_datetime(report.date)}",
+        f"Message-ID: <{report.id}@{report.reporter}>",
+        "Auto-Submitted: auto-replied",
+        "MIME-Version: 1.0",
+    ]
+    if _ID.fullmatch(report.references):
+        fields += [f"In-Reply-To: {report.references}", f"References: {report.references}"]
+    head = "\r\n".join(fields).encode("utf-8", "replace")
+    kind = b"multipart/report; report-type=delivery-status;\r\n boundary="
+    return head + b"\r\nContent-Type: " + kind + b'"' + boundary + b'"\r\n\r\n'
+
+
+def _part(kind: bytes, encoding: bytes, body: bytes, *more: bytes) -> bytes:
+    lines = [b"Content-Type: " + kind, b"Content-Transfer-Encoding: " + encoding, *more]
+    return _CRLF.join([*lines, b"", body])
+
+
+def _text_part(text: str) -> bytes:
+    octets = text.replace("\n", "\r\n").encode("utf-8", "replace")
+    kind = b"text/plain; charset=utf-8"
+    if octets.isascii() and _short(octets, FOLD + 2):
+        return _part(kind, b"7bit", octets, b"Content-Description: Notification")
+    return _part(kind, b"base64", _base64(octets), b"Content-Description: Notification")
+
+
+def _status_part(report: Report) -> bytes:
+    groups = [_CRLF.join(_about_message(report))]
+    groups += [_CRLF.join(_about(told)) for told in report.told]
+    body = b"\r\n\r\n".join(groups) + _CRLF
+    return _part(b"message/delivery-status", b"7bit", body)
+
+
+def _about_message(report: Report) -> Iterator[bytes]:
+    """RFC 3464 section 2.2."""
+    if report.envelope_id:
+        yield _field("Original-Envelope-Id", report.envelope_id)
+    yield _field("Reporting-MTA", f"dns; {report.reporter}")
+    yield _field("Arrival-Date", format_datetime(report.arrival))
+    if report.queue_id:
+        yield _field("X-Posthouse-Queue-Id", report.queue_id)
+
+
+def _about(told: Told) -> Iterator[bytes]:
+    """RFC 3464 section 2.3; addresses beyond ASCII as RFC 6533 section 3 writes them in ASCII."""
+    if told.original:
+        kind, _, address = told.original.partition(";")
+        yield _field("Original-Recipient", f"{kind}; {_unitext(address)}")
+    kind = "rfc822" if told.recipient.isascii() else "utf-8"
+    yield _field("Final-Recipient", f"{kind}; {_unitext(told.recipient)}")
+    yield _field("Action", told.action)
+    yield _field("Status", told.status)
+    if told.remote:
+        yield _field("Remote-MTA", f"dns; {told.remote}")
+    if told.diagnostic:
+        kind = "smtp" if told.replied else "x-posthouse"
+        yield _diagnostic(kind, told.diagnostic)
+    if told.last is not None:
+        yield _field("Last-Attempt-Date", format_datetime(told.last))
+    if told.until is not None:
+        yield _field("Will-Retry-Until", format_datetime(told.until))
+    if told.cause:
+        yield _field("X-Posthouse-Cause", told.cause)
+
+
+def _unitext(address: str) -> str:
+    """RFC 6533 section 3: \\x{HEX} for what is not printable ASCII, and for the backslash."""
+    return "".join(
+        char if "!" <= char <= "~" and char != "\\" else f"\\x{{{ord(char):X}}}"
+        for char in address[:320]
+    )
+
+
+def _diagnostic(kind: str, text: str) -> bytes:
+    plain = " ".join(_UNPRINTABLE.sub(" ", text)[:DIAGNOSTIC_LIMIT].split())
+    name = f"Diagnostic-Code: {kind}; "
+    if plain.isascii():
+        return _field("Diagnostic-Code", f"{kind}; {plain}")
+    # The code stays readable for programs that know no encoded words.
+    code = re.match(r"[0-9]{3}(?: [0-9]\.[0-9]{1,3}\.[0-9]{1,3})? ", plain)
+    lead = code[0] if code else ""
+    words = _encoded(plain[len(lead) :], len(name) + len(lead))
+    return (name + lead + words).encode("ascii", "replace")
+
+
+def _encoded(text: str, used: int) -> str:
+    """As an unstructured field's value: encoded words where needed, folded."""
+    plain = _UNPRINTABLE.sub(" ", text)
+    if plain.isascii():
+        return _folded(plain, used)
+    header = Header(plain, "utf-8", maxlinelen=FOLD, header_name="x" * max(1, used - 2))
+    return header.encode(linesep="\r\n")
+
+
+def _field(name: str, value: str) -> bytes:
+    plain = _UNPRINTABLE.sub(" ", value).encode("ascii", "replace").decode("ascii")
+    return (f"{name}: " + _folded(plain, len(name) + 2)).encode("ascii")
+
+
+def _folded(text: str, used: int) -> str:
+    """Lines of at most 76 characters where there are blanks, of 900 where there are none."""
+    lines, line = [], ""
+    room = FOLD - used
+    for word in (piece for whole in text.split(" ") for piece in _cut(whole)):
+        if line and len(line) + 1 + len(word) > room:
+            lines.append(line)
+            line, room = word, FOLD - 1
+        else:
+            line = f"{line} {word}" if line else word
+    return "\r\n ".join([*lines, line])
+
+
+def _cut(word: str) -> list[str]:
+    return [word[at : at + 900] for at in range(0, len(word), 900)]
+
+
+# The message returned
+
+
+def _original_part(report: Report) -> bytes:
+    message = report.original
+    end = message.find(b"\r\n\r\n")
+    header = message[: end + 2] if end >= 0 else message
+    whole = report.full and len(message) <= ORIGINAL_LIMIT and header.isascii()
+    if whole and _short(message, TEXT_LINE + 2):
+        encoding = b"7bit" if message.isascii() else b"8bit"  # RFC 2046 section 5.2.1: no other
+        return _part(b"message/rfc822", encoding, message)
+    header = header[: _cut_at(header)]
+    if header.isascii() and _short(header, TEXT_LINE + 2):
+        return _part(b"text/rfc822-headers", b"7bit", header)
+    kind = b"message/global-headers" if _is_utf8(header) else b"text/rfc822-headers"
+    return _part(kind, b"base64", _base64(header))  # RFC 6533 section 6.3 allows it
+
+
+def _cut_at(header: bytes) -> int:
+    """At the end of a line."""
+    if len(header) <= HEADERS_LIMIT:
+        return len(header)
+    return header.rfind(b"\n", 0, HEADERS_LIMIT) + 1 or HEADERS_LIMIT
+
+
+def _is_utf8(octets: bytes) -> bool:
+    try:
+        octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _short(octets: bytes, most: int) -> bool:
+    """Whether no line is longer than that, with its end, and none is broken."""
+    if octets.count(b"\r") != octets.count(_CRLF) or octets.count(b"\n") != octets.count(_CRLF):
+        return False
+    return b"\0" not in octets and all(len(line) <= most - 2 for line in octets.split(_CRLF))
+
+
+def _base64(octets: bytes) -> bytes:
+    text = binascii.b2a_base64(octets, newline=False)
+    return _CRLF.join(text[at : at + FOLD] for at in range(0, len(text), FOLD))
