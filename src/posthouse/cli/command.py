@@ -20,8 +20,7 @@ COMMANDS: Final = (
     "explain",
     "profile",
     "domain",
-    "serve",
-    "user",
+    "send",
     "doctor",
     "completion",
 )

@@ -3,7 +3,8 @@
 Enters: a place, how to encrypt, whom to be; then transactions in wire form. Leaves: a ``Carried``
 for each: which reply each recipient got, at which stage, or the NetworkFailure that ended it.
 Called by ``send.deliver``'s pool. ``protocol.smtp.Connection`` is the client; commands are
-pipelined where the server offers it (RFC 2920).
+pipelined where the server offers it (RFC 2920); a message handed over while another is under way
+follows on its heels: its commands go out with the end of that one, which saves a round trip.
 
 What can fail: ``open`` raises NetworkFailure, or Refused with the reply that said no. ``carry``
 never raises: a connection that breaks is told in its result, with the recipients whose fate is not
@@ -62,6 +63,7 @@ class Carrier(asyncio.Protocol):
         self._waiting: asyncio.Future[Reply] | None = None  # one command, while opening
         self._early: Reply | None = None
         self._work: _Work | None = None
+        self._behind: _Work | None = None  # the one that comes next
         self.failure: NetworkFailure | None = None
         self.deadline = self._loop.time() + COMMAND  # the pool's sweep ends us after it
         self.carried = 0  # transactions
@@ -150,15 +152,25 @@ class Carrier(asyncio.Protocol):
     def carry(
         self, mail: c.Mail, recipients: Sequence[c.Rcpt], content: bytes
     ) -> asyncio.Future[Carried]:
-        """Hand over one message (wire form; as it is where BODY=BINARYMIME)."""
+        """Hand over one message (wire form; as it is where BODY=BINARYMIME).
+
+        One more may be handed over before the one under way has ended; not a third.
+        """
         work = _Work(self._loop.create_future(), mail, recipients, content)
-        self._work = work
-        self.deadline = self._loop.time() + COMMAND
-        if self.failure is not None or self._transport is None:
-            self._finish(self.failure or NetworkFailure(Failure.CLOSED, Stage.MAIL))
-            return work.done
-        self._send_commands(work)
+        if self._work is None:
+            self._begin(work)
+        elif self._behind is None:
+            self._behind = work
+            if self._work.ending:
+                self._write(self._heels())
+        else:
+            raise LocalProtocolError("two messages are under way")
         return work.done
+
+    @property
+    def room(self) -> int:
+        """How many messages may be handed over now."""
+        return (self._work is None) + (self._behind is None)
 
     def quit(self) -> None:
         """Say QUIT without waiting for the answer; it is over anyway."""
@@ -173,7 +185,15 @@ class Carrier(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def _send_commands(self, work: _Work) -> None:
+    def _begin(self, work: _Work) -> None:
+        self._work = work
+        self.deadline = self._loop.time() + COMMAND
+        if self.failure is not None or self._transport is None:
+            self._finish(self.failure or NetworkFailure(Failure.CLOSED, Stage.MAIL))
+        elif work.owed == 0:
+            self._write(self._commands(work))
+
+    def _commands(self, work: _Work) -> bytes:
         """All commands at once where the server takes them so, else the next one."""
         grouped = "PIPELINING" in self._connection.extensions
         out = []
@@ -182,7 +202,14 @@ class Carrier(asyncio.Protocol):
             work.owed += 1
             if not grouped:
                 break
-        self._write(b"".join(out))
+        return b"".join(out)
+
+    def _heels(self) -> bytes:
+        """What may follow the end of data at once: the next commands (RFC 2920 section 3.1)."""
+        work = self._behind
+        if work is None or self._connection.lmtp or "PIPELINING" not in self.extensions:
+            return b""
+        return self._commands(work)
 
     def _replied(self, event: ReplyReceived) -> None:
         if event.continued:
@@ -210,6 +237,8 @@ class Carrier(asyncio.Protocol):
         elif isinstance(command, c.MessageEnd | c.Bdat):
             work.ended(command, reply, lmtp=self._connection.lmtp)
             if work.owed == 0:
+                if reply.code == 421:  # taken or not, it was the last (RFC 5321 section 3.8)
+                    self.failure = NetworkFailure(Failure.CLOSED, Stage.ANY, text=str(reply))
                 self._finish(None)
             return
         elif isinstance(command, c.Rset):
@@ -228,7 +257,7 @@ class Carrier(asyncio.Protocol):
             work.commands.clear()
             self._reset(work)
             return
-        self._send_commands(work)
+        self._write(self._commands(work))
 
     def _data(self, work: _Work, reply: Reply) -> None:
         if reply.is_intermediate:
@@ -238,12 +267,15 @@ class Carrier(asyncio.Protocol):
             work.sent = bool(work.accepted)
             try:
                 out = self._connection.send(MessageData(content, wire=True)) if content else b""
-                self._write(out, self._connection.send(c.MessageEnd()))
-                # In LMTP each accepted recipient gets its own reply (RFC 2033 section 4.2).
-                work.owed = len(work.accepted) if self._connection.lmtp else 1
+                end = self._connection.send(c.MessageEnd())
             except LocalProtocolError:
                 work.refuse_all(Stage.DATA, Reply.make(554, "The message is malformed", "5.6.0"))
                 self.abort(NetworkFailure(Failure.CLOSED, Stage.DATA))
+                return
+            # In LMTP each accepted recipient gets its own reply (RFC 2033 section 4.2).
+            work.owed = len(work.accepted) if self._connection.lmtp else 1
+            work.ending = True
+            self._write(out, end, self._heels())
             return
         for recipient in work.accepted:
             work.replies.setdefault(recipient, (Stage.DATA, reply))
@@ -264,6 +296,9 @@ class Carrier(asyncio.Protocol):
         self.deadline = self.used + COMMAND
         if not work.done.done():
             work.done.set_result(Carried(work.replies, failure, failure is not None and work.sent))
+        behind, self._behind = self._behind, None
+        if behind is not None:
+            self._begin(behind)
 
     # -- what the loop calls
 
@@ -337,6 +372,7 @@ class _Work:
         "commands",
         "content",
         "done",
+        "ending",
         "owed",
         "recipients",
         "refused_sender",
@@ -359,6 +395,7 @@ class _Work:
         self.replies: dict[str, tuple[Stage, Reply]] = {}
         self.refused_sender = False
         self.owed = 0  # replies to come
+        self.ending = False  # the end of data was said: the next message may follow
         self.sent = False  # the end of data is on its way: whatever happens now is not certain
 
     def refuse_all(self, stage: Stage, reply: Reply) -> None:

@@ -18,6 +18,7 @@ from posthouse.net.smtp_carry import Carried, Carrier, Refused
 from posthouse.net.smtp_listen import Answer, Listener, Peer
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.connection import Connection
+from posthouse.protocol.smtp.errors import LocalProtocolError
 from posthouse.protocol.smtp.events import BodyEnd
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.deliver.pool import Pool, Task, Way
@@ -124,6 +125,76 @@ async def test_many_messages_on_one_connection(extensions: tuple[str, ...]) -> N
         for _ in range(3):
             assert codes(await carry(carrier)) == {"bob@e.example": ("data", 250)}
     assert desk.messages == [MESSAGE] * 3
+
+
+async def carry_two(carrier: Carrier, *recipients: c.Rcpt) -> list[Carried]:
+    async with asyncio.timeout(5):
+        return await asyncio.gather(*[carrier.carry(MAIL, (r,), MESSAGE) for r in recipients])
+
+
+async def test_the_next_message_follows_on_the_heels_of_the_one_under_way() -> None:
+    carol = c.Rcpt("carol@e.example")
+    desk = Desk(("PIPELINING",))
+    writes: list[bytes] = []
+    async with carrying(desk) as carrier:
+        wrote = carrier._write
+        carrier._write = lambda *pieces: (writes.append(b"".join(pieces)), wrote(*pieces))  # type: ignore[method-assign]
+        first, second = await carry_two(carrier, BOB, carol)
+        assert carrier.room == 2
+    assert codes(first) == {"bob@e.example": ("data", 250)}
+    assert codes(second) == {"carol@e.example": ("data", 250)}
+    assert desk.messages == [MESSAGE] * 2
+    assert (
+        MESSAGE + b".\r\nMAIL FROM:<alice@d.example>\r\nRCPT TO:<carol@e.example>\r\nDATA\r\n"
+        in writes
+    )
+
+
+@pytest.mark.parametrize("extensions", [("PIPELINING",), ()])
+@pytest.mark.parametrize("refused", [0, 1])
+@pytest.mark.parametrize(("verb", "stage"), [("rcpt", "rcpt"), (".", "data")])
+async def test_one_of_two_under_way_is_refused(
+    extensions: tuple[str, ...], refused: int, verb: str, stage: str
+) -> None:
+    no = Reply.make(550, "No", "5.7.1")
+    both = [BOB, c.Rcpt("carol@e.example")]
+    key = both[refused].recipient if verb == "rcpt" else verb
+    async with carrying(Desk(extensions, {key: no})) as carrier:
+        got = [codes(carried) for carried in await carry_two(carrier, *both)]
+    for n, recipient in enumerate(both):
+        is_no = n == refused or verb == "."
+        assert got[n] == {recipient.recipient: (stage, 550) if is_no else ("data", 250)}
+
+
+async def test_a_third_message_has_to_wait() -> None:
+    async with carrying(Desk(delay=0.05)) as carrier:
+        two = [carrier.carry(MAIL, (BOB,), MESSAGE) for _ in range(2)]
+        assert carrier.room == 0
+        with pytest.raises(LocalProtocolError):
+            carrier.carry(MAIL, (BOB,), MESSAGE)
+        await asyncio.gather(*two)
+
+
+async def test_421_to_the_end_of_data_ends_both_and_only_the_first_was_judged() -> None:
+    desk = Desk(replies={".": Reply.make(421, "Enough for today", "4.7.0")})
+    async with carrying(desk) as carrier:
+        first, second = await carry_two(carrier, BOB, c.Rcpt("carol@e.example"))
+    assert codes(first) == {"bob@e.example": ("data", 421)}
+    assert (second.replies, second.unsure) == ({}, False)
+    assert second.failure is not None
+    assert carrier.failure is not None  # nobody keeps such a connection
+
+
+async def test_a_connection_that_breaks_tells_which_message_may_have_arrived() -> None:
+    desk = Desk(delay=5.0)
+    async with carrying(desk) as carrier:
+        two = [carrier.carry(MAIL, (BOB,), MESSAGE) for _ in range(2)]
+        while not desk.messages:
+            await asyncio.sleep(0.01)
+        carrier.abort(NetworkFailure(Failure.RESET, Stage.ANY))
+        first, second = await asyncio.gather(*two)
+    assert [first.unsure, second.unsure] == [True, False]
+    assert None not in (first.failure, second.failure)
 
 
 @pytest.mark.parametrize("extensions", [("PIPELINING",), ()])

@@ -1,0 +1,329 @@
+"""``posthouse send MESSAGE|-`` and ``send --many FILE``: hand in mail, once each, whatever happens.
+
+What is sent and whom it is for is ``send.client``'s business; here are the arguments, the account,
+where the server is, and what the exit code means.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from posthouse.cli.command import Command
+from posthouse.cli.options import Session, common, session
+from posthouse.explain import Catalogue
+
+if TYPE_CHECKING:
+    from posthouse.cli.account import Account
+    from posthouse.cli.screen import Screen
+    from posthouse.flow import Endpoint, Secret
+    from posthouse.send import client
+
+MODES: Final = ("tls", "starttls", "none")
+MOST_CONNECTIONS: Final = 100  # what one program may ask of a server; more is a relay's work
+_RATE: Final = re.compile(r"(\d+(?:\.\d+)?)(?:/(s|m|h))?")
+_SECONDS: Final[Mapping[str | None, int]] = {None: 1, "s": 1, "m": 60, "h": 3600}
+
+
+class RateType(click.ParamType[float]):
+    """``10/s``, ``300/m``, ``1000/h``: messages a second."""
+
+    name = "rate"
+
+    def __init__(self, words: Catalogue) -> None:
+        self.words = words
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Messages a second."""
+        if isinstance(value, float):
+            return value
+        found = _RATE.fullmatch(value.strip().lower())
+        if found is None or float(found[1]) == 0:
+            self.fail(self.words.text("send.error.rate", value=value), param, ctx)
+        return float(found[1]) / _SECONDS[found[2]]
+
+
+def command(words: Catalogue) -> Command:
+    """Build the command."""
+
+    def run(message: str | None, **options: Any) -> int:
+        return _run(session(words, options), message, options)
+
+    argument = click.Argument(["message"], required=False, metavar=words.text("cli.arg.message"))
+    params = [argument, *_message_options(words), *_server_options(words), *common(words)]
+    return Command("send", words, callback=run, params=params)
+
+
+def _message_options(words: Catalogue) -> list[click.Parameter]:
+    def text(name: str) -> str:
+        return words.text(f"send.option.{name}")
+
+    connections = click.IntRange(1, MOST_CONNECTIONS)
+    return [
+        click.Option(["--many"], metavar="FILE", help=text("many")),
+        click.Option(["--subject"], metavar="TEXT", help=text("subject")),
+        click.Option(["--text"], metavar="TEXT", help=text("text")),
+        click.Option(["--from", "sender"], metavar="ADDRESS", help=text("from")),
+        click.Option(["--to"], metavar="ADDRESS", multiple=True, help=text("to")),
+        click.Option(["--connections"], type=connections, metavar="N", help=text("connections")),
+        click.Option(["--rate"], type=RateType(words), metavar="N/s", help=text("rate")),
+        click.Option(["--journal"], metavar="FILE", help=text("journal")),
+        click.Option(["--jsonl"], is_flag=True, help=text("jsonl")),
+    ]
+
+
+def _server_options(words: Catalogue) -> list[click.Parameter]:
+    def text(name: str) -> str:
+        return words.text(f"send.option.{name}")
+
+    def shared(name: str) -> str:
+        return words.text(f"cli.option.{name}")
+
+    modes = click.Choice(MODES)
+    return [
+        click.Option(["--server"], metavar="HOST[:PORT]", help=text("server")),
+        click.Option(["--relay"], metavar="FILE", help=text("relay")),
+        click.Option(["--security"], type=modes, metavar="|".join(MODES), help=text("security")),
+        click.Option(["--user"], metavar="NAME", help=shared("user")),
+        click.Option(["--password-file"], metavar="FILE", help=shared("password_file")),
+        click.Option(["--password-stdin"], is_flag=True, help=text("password_stdin")),
+        click.Option(["--password-env"], metavar="NAME", help=text("password_env")),
+        click.Option(["--oauth"], is_flag=True, help=shared("oauth")),
+    ]
+
+
+def _run(asked: Session, message: str | None, given: Mapping[str, Any]) -> int:
+    from posthouse.cli import sending
+    from posthouse.cli.screen import Screen
+    from posthouse.send import client
+
+    words, many = asked.words, given.get("many")
+    if asked.offline:
+        raise click.UsageError(words.text("send.error.offline"))
+    _check(words, message, given)
+    screen = Screen(asked)
+    said = client.Envelope(given.get("sender") or "", tuple(given.get("to") or ()))
+    source = _source(words, many) if many else None
+    if source is None:
+        drafts: list[client.Draft] = [_one(words, message, given)]
+        sender = _sender(iter(drafts), said)
+    else:
+        drafts = []
+        # Standard input can't be looked at beforehand.
+        sender = _sender(iter(()) if source.path is None else source.drafts(), said)
+    endpoint = _place(screen, given, sender)
+    if isinstance(endpoint, int):
+        return endpoint
+    who = _account(screen, given, sender, endpoint)
+    place = client.Place(
+        endpoint.host,
+        endpoint.port,
+        endpoint.security,
+        client.Account(who.username, who.secret, given["oauth"]) if who and who.secret else None,
+        ca_file=asked.ca_file,
+        timeout=asked.timeout,
+    )
+    journal = _journal_path(source, given)
+    job = sending.Job(place, said, source, tuple(drafts), journal, bool(given["jsonl"]))
+    terms = _terms(given, many=source is not None)
+    return sending.run(screen, job, terms)
+
+
+def _check(words: Catalogue, message: str | None, given: Mapping[str, Any]) -> None:
+    """What contradicts itself is said before anything is read."""
+    quick = given.get("text") is not None or given.get("subject") is not None
+    ways = sum((message is not None, given.get("many") is not None, quick))
+    if ways != 1:
+        raise click.UsageError(words.text("send.error.what" if ways == 0 else "send.error.one"))
+    if quick and not (given.get("sender") and given.get("to")):
+        raise click.UsageError(words.text("send.error.quick"))
+    stdin = given["password_stdin"] or given.get("password_file") == "-"
+    if stdin and "-" in (message, given.get("many"), given.get("text")):
+        raise click.UsageError(words.text("send.error.stdin_twice"))
+    secrets = (given.get("password_file"), given.get("password_env"), given["password_stdin"])
+    if sum(map(bool, secrets)) > 1:
+        raise click.UsageError(words.text("send.error.secrets"))
+    if given.get("server") and given.get("relay"):
+        raise click.UsageError(words.text("send.error.server_or_relay"))
+    if given.get("security") == "none" and (any(secrets) or given.get("user")):
+        raise click.UsageError(words.text("send.error.no_tls"))
+
+
+# What is to be sent
+
+
+def _source(words: Catalogue, path: str) -> client.Source:
+    from posthouse.send import client
+
+    try:
+        return client.open_source(path)
+    except client.SourceError as error:
+        raise click.UsageError(words.text(f"send.source.{error.reason}", path=path)) from None
+    except OSError:
+        raise click.ClickException(words.text("cli.error.read_file", path=path)) from None
+
+
+def _one(words: Catalogue, message: str | None, given: Mapping[str, Any]) -> client.Draft:
+    """The one message: a file, standard input, or a few words."""
+    import json
+
+    from posthouse.send import client
+
+    if message is None:
+        text = given.get("text") or ""
+        fields = {
+            "from": given["sender"],
+            "to": list(given["to"]),
+            "subject": given.get("subject") or "",
+            "text": sys.stdin.read() if text == "-" else text,
+        }
+        import time
+
+        fields["id"] = f"{time.time_ns()} {os.getpid()}"  # typed twice is meant twice
+        data = json.dumps(fields).encode("utf-8", "surrogateescape")
+        return client.Draft(fields["subject"] or "-", data, client.Kind.JSON)
+    if message == "-":
+        return client.Draft("-", sys.stdin.buffer.read())
+    try:
+        return client.Draft(os.path.basename(message), Path(message).read_bytes())
+    except OSError:
+        raise click.ClickException(words.text("cli.error.read_file", path=message)) from None
+
+
+def _sender(drafts: Iterator[client.Draft], said: client.Envelope) -> str:
+    """Whose account it is: as told, else of the first message that tells it."""
+    from datetime import UTC, datetime
+
+    from posthouse.send import client
+
+    if said.sender:
+        return said.sender
+    for draft, _ in zip(drafts, range(100), strict=False):
+        try:
+            return client.compose(draft, said, datetime.now(UTC)).sender
+        except client.Unusable:
+            continue
+    return ""
+
+
+def _journal_path(source: client.Source | None, given: Mapping[str, Any]) -> Path | None:
+    if given.get("journal"):
+        return Path(given["journal"])
+    if source is None or source.path is None:
+        return None
+    place = source.path.resolve()
+    return place.with_name(f"{place.name}.journal")
+
+
+def _terms(given: Mapping[str, Any], *, many: bool) -> client.Terms:
+    from posthouse.send import client
+
+    if not many:
+        return client.Terms(connections=1, pauses=(), reopen=())
+    usual = client.Terms(rate=given.get("rate"))
+    wanted = given.get("connections")
+    return client.Terms(wanted, usual.rate) if wanted else usual
+
+
+# Where, and as whom
+
+
+def _place(screen: Screen, given: Mapping[str, Any], sender: str) -> Endpoint | int:
+    """The server as told, that of our own relay, or the best one for the sender."""
+    from posthouse.cli import search
+
+    if given.get("server"):
+        return _told(screen.words, given)
+    if given.get("relay"):
+        return _relay(screen.words, given["relay"])
+    if not sender:
+        raise click.UsageError(screen.words.text("send.error.server_needed"))
+    found = search.run(screen, sender, {})
+    if isinstance(found, int):
+        return found
+    if found.best is None:
+        from posthouse.cli import find as find_command
+
+        find_command.show(screen.aside(), found)
+        return search.exit_code(found)
+    return found.best.endpoint
+
+
+def _told(words: Catalogue, given: Mapping[str, Any]) -> Endpoint:
+    from posthouse.flow import Endpoint, Security
+    from posthouse.protocol.ports import usual_security
+    from posthouse.protocol.server_input import ServerError, parse_server
+
+    try:
+        server = parse_server(given["server"])
+    except ServerError:
+        text = words.text("send.error.server_form", server=given["server"])
+        raise click.UsageError(text) from None
+    mode = Security(given["security"]) if given.get("security") else server.security
+    usual = {Security.STARTTLS: 587, Security.NONE: 25}
+    port = server.port or (usual.get(mode, 465) if mode else 465)  # RFC 8314 section 3.3
+    return Endpoint(server.host, port, mode or usual_security(port) or Security.STARTTLS)
+
+
+def _relay(words: Catalogue, path: str) -> Endpoint:
+    """The first of the relay's own ports: one that takes logins before one that takes networks."""
+    import tomllib
+
+    from posthouse.flow import Endpoint, Security
+
+    modes = {"tls": Security.TLS, "starttls": Security.STARTTLS, "relay": Security.NONE}
+    try:
+        with open(path, "rb") as file:
+            table = tomllib.load(file)
+        listens = sorted(table["listen"], key=lambda one: list(modes).index(one["mode"]))
+        _, _, port = listens[0]["address"].rpartition(":")
+        if listens[0]["mode"] == "relay":
+            return Endpoint("127.0.0.1", int(port), Security.NONE)
+        return Endpoint(table["server"]["name"], int(port), modes[listens[0]["mode"]])
+    except OSError:
+        raise click.ClickException(words.text("cli.error.read_file", path=path)) from None
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, IndexError, AttributeError):
+        raise click.UsageError(words.text("send.error.relay", path=path)) from None
+
+
+def _account(
+    screen: Screen, given: Mapping[str, Any], sender: str, place: Endpoint
+) -> Account | None:
+    """Who signs in; None where nobody does: a server that was named and no account was."""
+    from posthouse.cli import account, asking
+    from posthouse.flow import Security
+
+    words = screen.words
+    secret = _secret(words, given)
+    if place.security is Security.NONE:
+        return None
+    if secret is None and not given.get("user") and given.get("server"):
+        return None
+    name = account.username_for(sender, place.host, given.get("user"))
+    if not name:
+        raise click.UsageError(words.text("send.error.user_needed"))
+    if secret is None:
+        secret = asking.asked_secret(words, words.text("screen.ask.password", user=name))
+    return account.account(sender, name, secret, place.host, given["oauth"])
+
+
+def _secret(words: Catalogue, given: Mapping[str, Any]) -> Secret | None:
+    from posthouse.cli import asking
+    from posthouse.flow import Secret
+
+    name = given.get("password_env")
+    if name:
+        value = os.environ.get(name)
+        if not value:
+            raise click.UsageError(words.text("send.error.env_empty", name=name))
+        return Secret(value)
+    file = "-" if given["password_stdin"] else given.get("password_file")
+    return asking.given_secret(words, file)

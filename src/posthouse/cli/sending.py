@@ -1,0 +1,193 @@
+"""Runs ``send``: the bar while it goes on, the results, the summary, the exit code.
+
+Enters: the Screen, what is to be sent and where. Leaves: the answer on stdout, progress on stderr,
+the exit code. Called by ``cli.send``. Fails with click's errors where the journal can't be used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from posthouse.cli import results
+from posthouse.cli.prove import SIGN_IN
+from posthouse.cli.root import INTERRUPTED, OK, PROBLEM, SIGN_IN_REFUSED, UNDETERMINED
+from posthouse.cli.screen import Screen
+from posthouse.cli.wiring import network
+from posthouse.flow import NetworkFailure, Stage
+from posthouse.send import client
+
+REDRAWN: Final = 0.1  # seconds between two looks of the bar
+LINES: Final = 5.0  # seconds between two lines, where there is no terminal
+NETWORK: Final = (Stage.DNS, Stage.CONNECT, Stage.GREETING, Stage.ANY)  # says nothing of the server
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be sent, and where."""
+
+    place: client.Place
+    said: client.Envelope
+    source: client.Source | None  # of many
+    drafts: tuple[client.Draft, ...]  # where it is one
+    journal: Path | None
+    jsonl: bool
+
+
+def run(screen: Screen, job: Job, terms: client.Terms) -> int:
+    """Send, show, and say how it went."""
+    words = screen.words
+    try:
+        book: client.Journal | client.NoJournal = client.NoJournal()
+        if job.journal is not None:
+            book = client.Journal(job.journal, time.time)
+            if book.uncertain:
+                screen.note(words.text("send.journal.uncertain", n=book.uncertain))
+        elif job.source is not None:
+            screen.note(words.text("send.journal.none"))
+        run = _Run(screen, job)
+        began = time.monotonic()
+        try:
+            end = _loop(run.go(book, terms))
+        finally:
+            if isinstance(book, client.Journal):
+                book.close()
+    except client.JournalError as error:
+        text = words.text(f"send.journal.{error.reason}", path=str(job.journal))
+        raise click.ClickException(text) from None
+    report = results.Report(job.place, run.tally, end, time.monotonic() - began, job.journal)
+    if job.source is None:
+        results.show_one(screen, report, run.only)
+    elif not job.jsonl:
+        results.show_many(screen, report)
+    return exit_code(run.tally, end)
+
+
+def _loop(work: Coroutine[Any, Any, client.End]) -> client.End:
+    """In uvloop, where it is there: a third of the time of one message is the loop's."""
+    try:
+        import uvloop
+    except ImportError:  # Windows
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+class _Run:
+    """The owner of the counts and the bar of one run."""
+
+    def __init__(self, screen: Screen, job: Job) -> None:
+        self._screen = screen
+        self._job = job
+        self.tally = client.Tally()
+        self.only: client.Done | None = None
+        self._bar: Any = None
+        self._task: Any = None
+        self._shown = time.monotonic()
+
+    async def go(self, book: client.Book, terms: client.Terms) -> client.End:
+        """Send everything."""
+        source, job = self._job.source, self._job
+        counting = None
+        drafts: Iterator[client.Draft] = iter(job.drafts)
+        if source is not None:
+            drafts = source.drafts()
+            counting = asyncio.create_task(asyncio.to_thread(source.count))
+            counting.add_done_callback(self._counted)
+            self._begin()
+        door = client.Door(job.place, network(self._screen.session).resolver)
+        try:
+            return await client.hand_in(
+                drafts, job.said, door, book=book, report=self._one, terms=terms
+            )
+        finally:
+            if self._bar is not None:
+                self._draw()
+                self._bar.stop()
+
+    def _counted(self, counting: asyncio.Task[int | None]) -> None:
+        if not counting.cancelled() and counting.exception() is None:
+            self.tally.total = counting.result()
+
+    def _one(self, done: client.Done) -> None:
+        """One message is over."""
+        self.tally.add(done)
+        if self._job.source is None:
+            self.only = done
+        if self._job.jsonl:
+            results.line(self._screen, done)
+        now = time.monotonic()
+        if self._bar is not None:
+            if now - self._shown > REDRAWN:
+                self._shown = now
+                self._draw()
+        elif self._job.source is not None and now - self._shown > LINES:
+            self._shown = now
+            self._say()
+
+    def _begin(self) -> None:
+        session, err = self._screen.session, self._screen.err
+        if session.quiet or session.json or not err.is_terminal:
+            return
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            BarColumn(bar_width=20),
+            TextColumn("{task.description}"),
+            TimeRemainingColumn(),
+            console=err,
+            auto_refresh=False,
+            transient=True,
+        )
+        self._bar.start()
+        self._task = self._bar.add_task(self._text(), total=None)
+
+    def _draw(self) -> None:
+        tally = self.tally
+        self._bar.update(
+            self._task,
+            completed=tally.over,
+            total=tally.total,
+            description=self._text(),
+            refresh=True,
+        )
+
+    def _say(self) -> None:
+        self._screen.note(self._text())
+
+    def _text(self) -> str:
+        tally = self.tally
+        sent = tally.counts["sent"]
+        rest = tally.remaining
+        return self._screen.words.text(
+            "send.progress", sent=sent, failed=tally.bad, rest="" if rest is None else rest
+        )
+
+
+def exit_code(tally: client.Tally, end: client.End) -> int:
+    """What a script is told."""
+    if end.interrupted:
+        return INTERRUPTED
+    if end.stopped is not None:
+        return _stopped(end.stopped)
+    if any(group.for_good for group in tally.groups.values()):
+        return PROBLEM
+    if not tally.groups:
+        return OK
+    answered = any(g.outcome is not None and g.outcome.code for g in tally.groups.values())
+    return PROBLEM if answered else UNDETERMINED
+
+
+def _stopped(error: NetworkFailure | client.Refused) -> int:
+    cause = client.why(error, "").cause.id
+    if isinstance(error, client.Refused):
+        if error.stage is Stage.AUTH or cause in SIGN_IN:
+            return SIGN_IN_REFUSED
+        return PROBLEM
+    return UNDETERMINED if error.stage in NETWORK else PROBLEM

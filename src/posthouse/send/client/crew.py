@@ -1,0 +1,276 @@
+"""Handing in many messages over many connections to one server.
+
+Enters: a ``Desk`` that has the messages, the way in, the terms. Leaves: every try told to the desk.
+Each connection is one task that has two messages under way: the second's commands travel with the
+end of the first, so that a message costs one round trip. The first connection comes alone, and
+signs in; only when it stands are others opened. A connection that breaks is opened again.
+
+It ends early where nothing can come of going on: the server can't be reached, the login is refused,
+or it refuses one message after the other before a recipient is named. Raises JournalError, and
+nothing else: ``Crew.stopped`` says why it ended early.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from posthouse.flow import Failure, NetworkFailure, Stage
+from posthouse.net.smtp_carry import Carried, Carrier, Refused
+from posthouse.protocol.smtp import command as c
+from posthouse.protocol.smtp.extensions import session_limits, size_limit
+from posthouse.send.client.desk import Desk, Job
+from posthouse.send.client.door import Door
+from posthouse.send.client.facts import Message, Problem, Unusable
+
+CONNECTIONS: Final = 10  # providers allow about so many
+PAUSES: Final = (5.0, 20.0, 60.0)  # seconds before each further try of what was deferred
+REOPEN: Final = (0.0, 1.0, 5.0, 15.0)  # seconds before each try to open a lost connection again
+RECIPIENTS: Final = 100  # of one transaction, which every server takes (RFC 5321 4.5.3.1.8)
+HOPELESS: Final = 20  # messages refused at MAIL, none taken: it is not about the messages
+SWEEP: Final = 1.0  # seconds between looks for connections that hang
+LAST_WORDS: Final = 10.0  # seconds that an interruption leaves to what is under way
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How many connections at most, how many messages a second, how long until the next try."""
+
+    connections: int = CONNECTIONS
+    rate: float | None = None  # messages a second
+    pauses: tuple[float, ...] = PAUSES
+    reopen: tuple[float, ...] = REOPEN
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """One message in the hands of one connection."""
+
+    job: Job
+    tried: list[str]
+    carried: asyncio.Future[Carried]
+
+
+class Crew:
+    """The owner of the connections."""
+
+    def __init__(self, desk: Desk, door: Door, terms: Terms) -> None:
+        self._desk = desk
+        self._door = door
+        self._terms = terms
+        self._busy: set[Carrier] = set()
+        self._alive = 0  # connections that work, or are being opened again
+        self._slot = 0.0  # when the rate lets the next message go
+        self._taken = False  # the server has taken a message of this run
+        self._refused = 0  # messages refused at MAIL while it has not
+        self.opened = 0
+        self.stopped: NetworkFailure | Refused | None = None
+
+    async def run(self) -> None:
+        """Until everything is handed in or given up."""
+        job = await self._desk.take()
+        if job is None:
+            return
+        self._desk.put_back(job, first=True)
+        try:
+            carrier = await self._open()
+        except (NetworkFailure, Refused) as error:
+            self._end(error)
+            return
+        self._alive = 1
+        sweeper = asyncio.create_task(self._sweep())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._work(carrier))
+                for _ in range(self._terms.connections - 1):
+                    group.create_task(self._join())
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from None
+        finally:
+            sweeper.cancel()
+
+    def stop(self) -> None:
+        """Take no more; what is under way may still be answered, for some seconds."""
+        self._desk.close()
+        asyncio.get_running_loop().call_later(LAST_WORDS, self._hang_up)
+
+    def _hang_up(self) -> None:
+        for carrier in list(self._busy):
+            carrier.abort(NetworkFailure(Failure.CLOSED, Stage.ANY))
+
+    def _end(self, error: NetworkFailure | Refused) -> None:
+        self.stopped = self.stopped or error
+        self._desk.close()
+
+    # -- connections
+
+    async def _open(self) -> Carrier:
+        carrier = await self._door.open()
+        self.opened += 1
+        return carrier
+
+    async def _join(self) -> None:
+        """One connection more, if there is work for it and the server takes it."""
+        job = await self._desk.take()
+        if job is None:
+            return
+        self._desk.put_back(job, first=True)
+        self._alive += 1
+        try:
+            carrier = await self._open()
+        except (NetworkFailure, Refused):  # the others go on: servers limit connections
+            self._alive -= 1
+            return
+        await self._work(carrier)
+
+    async def _work(self, first: Carrier) -> None:
+        """Hand in over this connection, and over those that come after it."""
+        carrier: Carrier | None = first
+        fruitless = 0  # connections in a row on which nothing was answered
+        while carrier is not None:
+            self._busy.add(carrier)
+            try:
+                over, answered = await self._use(carrier)
+            finally:
+                self._busy.discard(carrier)
+                carrier.quit()
+            if over:
+                break
+            fruitless = 0 if answered else fruitless + 1
+            why = carrier.failure or NetworkFailure(Failure.CLOSED, Stage.ANY)
+            carrier = await self._reopen(fruitless, why)
+        self._alive -= 1
+
+    async def _reopen(self, tries: int, why: NetworkFailure | Refused) -> Carrier | None:
+        """In the place of a connection that is gone; None where it can't be had."""
+        for seconds in self._terms.reopen[tries:]:
+            if seconds:
+                await self._desk.pause(seconds)
+            if self._desk.closed:
+                return None
+            try:
+                return await self._open()
+            except (NetworkFailure, Refused) as error:
+                why = error
+                if self._alive > 1:  # enough others
+                    return None
+                if isinstance(error, Refused) and error.stage is Stage.AUTH:
+                    break
+        if self._alive == 1:
+            self._end(why)
+        return None
+
+    async def _sweep(self) -> None:
+        """A connection that hangs is ended (the time-outs of RFC 5321 section 4.5.3.2)."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SWEEP)
+            for carrier in list(self._busy):
+                if carrier.room < 2 and carrier.deadline < loop.time():
+                    carrier.abort(NetworkFailure(Failure.SILENT, Stage.ANY))
+
+    # -- messages
+
+    async def _use(self, carrier: Carrier) -> tuple[bool, bool]:
+        """Until there is no work (True), or the connection is no good any more (False).
+
+        Also whether anything was answered on it.
+        """
+        most = session_limits(carrier.extensions).mail_max
+        flights: deque[_Flight] = deque()
+        given, answered = 0, False
+        while True:
+            while carrier.failure is None and (most is None or given < most):
+                flight = await self._next(carrier, len(flights))
+                if flight is None:
+                    break
+                flights.append(flight)
+                given += 1
+            if flights:
+                answered = await self._land(flights.popleft(), carrier) or answered
+            elif carrier.failure is not None or given == most:
+                return False, answered
+            elif not await self._desk.work():
+                return True, answered
+
+    async def _next(self, carrier: Carrier, under_way: int) -> _Flight | None:
+        """One more message on its way, if there is one and it may go now."""
+        ahead = 1 if self._terms.rate is not None else 2
+        while under_way < ahead and carrier.room:
+            job = await self._desk.take()
+            if job is None:
+                return None
+            await self._pace()
+            if self._desk.closed or carrier.failure is not None:
+                self._desk.put_back(job, first=True)
+                return None
+            problem = unfit(job.message, carrier.extensions)
+            if problem is None:
+                return self._start(carrier, job)
+            self._desk.finish(job, problem)
+        return None
+
+    def _start(self, carrier: Carrier, job: Job) -> _Flight:
+        message, offered = job.message, carrier.extensions
+        params: dict[str, str | None] = {}
+        if "SIZE" in offered:
+            params["SIZE"] = str(len(message.content))  # RFC 1870 section 5
+        if message.eight_bit:
+            params["BODY"] = "8BITMIME"
+        if message.utf8:
+            params["SMTPUTF8"] = None
+        tried = job.left[: min(session_limits(offered).rcpt_max or RECIPIENTS, RECIPIENTS)]
+        self._desk.under_way(job)
+        carried = carrier.carry(
+            c.Mail(message.sender, params), [c.Rcpt(one) for one in tried], message.content
+        )
+        return _Flight(job, tried, carried)
+
+    async def _land(self, flight: _Flight, carrier: Carrier) -> bool:
+        carried = await flight.carried
+        self._judge(carried)
+        self._desk.settle(
+            flight.job,
+            flight.tried,
+            carried,
+            host=self._door.place.host,
+            peer=carrier.peer,
+            used=carrier.carried > 1,
+        )
+        return bool(carried.replies)
+
+    def _judge(self, carried: Carried) -> None:
+        """Whether it makes sense to go on at all."""
+        replies = carried.replies.values()
+        self._taken = self._taken or any(reply.is_success for _, reply in replies)
+        no = [reply for stage, reply in replies if stage is Stage.MAIL and reply.code >= 500]
+        if self._taken or not no:
+            return
+        self._refused += 1
+        if self._refused >= HOPELESS:
+            self._end(Refused(Stage.MAIL, no[0]))
+
+    async def _pace(self) -> None:
+        """Wait for the slot of one message."""
+        if self._terms.rate is None:
+            return
+        now = asyncio.get_running_loop().time()
+        begin = max(now, self._slot)
+        self._slot = begin + 1 / self._terms.rate
+        if begin > now:
+            await self._desk.pause(begin - now)
+
+
+def unfit(message: Message, offered: Mapping[str, str]) -> Unusable | None:
+    """Why this server can't be given the message, said before it is tried."""
+    limit = size_limit(offered)
+    if limit is not None and len(message.content) > limit:
+        return Unusable(Problem.TOO_BIG, size=len(message.content), limit=limit)
+    if message.utf8 and "SMTPUTF8" not in offered:
+        return Unusable(Problem.NO_SMTPUTF8)
+    if message.eight_bit and "8BITMIME" not in offered:
+        return Unusable(Problem.NO_8BITMIME)
+    return None

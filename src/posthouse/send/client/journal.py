@@ -1,0 +1,209 @@
+"""What was handed in already, so that a second run sends exactly the rest.
+
+Enters: keys and recipients as they are tried and accepted. Leaves: what an earlier run did, and
+lines of JSON in a file that only its owner reads: ``under_way`` before a message goes out, ``sent``
+for each 250. A line is written before anything else happens, so that a killed process loses none;
+the disk is asked to keep them a few times a second, and at the end. Called by ``crew``; one run at
+a time has it (a lock). Can fail: JournalError, and then nothing more may be sent.
+
+In memory is one key for each message of the journal: about 100 octets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO, Final, Protocol
+
+SYNC: Final = 0.25  # seconds a record may wait for the disk: what a power cut may repeat
+LINE_LIMIT: Final = 4_000_000  # octets of one line; one message has 10,000 recipients at most
+
+
+class JournalError(Exception):
+    """The journal can't be used. ``reason``: "locked", "not_a_journal", "write", "read"."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Book(Protocol):
+    """What ``crew`` asks and tells."""
+
+    def sent_to(self, key: str) -> frozenset[str] | None:
+        """Who has that message already; None: everybody it is for."""
+        ...
+
+    def under_way(self, key: str) -> None:
+        """It goes out now. Raises JournalError."""
+        ...
+
+    def sent(self, key: str, to: Iterable[str], *, last: bool, said: str) -> None:
+        """These recipients were accepted; ``last``: nobody is left. Raises JournalError."""
+        ...
+
+    def ended(self, key: str) -> None:
+        """It was answered, if not by yes: it is not under way any more. Raises JournalError."""
+        ...
+
+    async def keep(self) -> None:
+        """Ask the disk, a few times a second, until cancelled. Raises JournalError."""
+        ...
+
+
+class NoJournal:
+    """For one message, or where none is wanted."""
+
+    def sent_to(self, key: str) -> frozenset[str] | None:
+        return frozenset()
+
+    def under_way(self, key: str) -> None:
+        """Nothing is kept."""
+
+    def sent(self, key: str, to: Iterable[str], *, last: bool, said: str) -> None:
+        """Nothing is kept."""
+
+    def ended(self, key: str) -> None:
+        """Nothing is kept."""
+
+    async def keep(self) -> None:
+        """Until cancelled."""
+        await asyncio.Event().wait()
+
+
+class Journal:
+    """The owner of the file. ``now`` gives seconds since 1970. Raises JournalError."""
+
+    def __init__(self, path: Path, now: Callable[[], float]) -> None:
+        self._now = now
+        self._whole: set[bytes] = set()  # keys of messages that everybody has
+        self._some: dict[bytes, frozenset[str]] = {}
+        self._open: set[bytes] = set()  # tried, and no answer recorded
+        self._file = _open(path)
+        self._dirty = False
+        self._syncing: asyncio.Task[None] | None = None
+        try:
+            self._load()
+        except OSError:
+            self._file.close()
+            raise JournalError("read") from None
+        except BaseException:
+            self._file.close()
+            raise
+        self.uncertain = len(self._open)  # messages an earlier run left in the middle
+        self._open.clear()
+
+    @property
+    def known(self) -> int:
+        """How many messages are handed in."""
+        return len(self._whole)
+
+    def sent_to(self, key: str) -> frozenset[str] | None:
+        raw = bytes.fromhex(key)
+        return None if raw in self._whole else self._some.get(raw, frozenset())
+
+    def under_way(self, key: str) -> None:
+        self._write({"under_way": key})
+
+    def sent(self, key: str, to: Iterable[str], *, last: bool, said: str) -> None:
+        names = list(to)
+        line = {"sent": key, "to": names, "last": last, "said": said, "at": round(self._now(), 3)}
+        self._write(line)
+        self._take(line)
+
+    def ended(self, key: str) -> None:
+        self._write({"ended": key})
+
+    async def keep(self) -> None:
+        """Ask the disk, a few times a second, until cancelled."""
+        while True:
+            await asyncio.sleep(SYNC)
+            if self._dirty:
+                self._dirty = False
+                await asyncio.to_thread(self._sync)
+
+    def close(self) -> None:
+        """Everything is on the disk, and the lock is free."""
+        try:
+            self._sync()
+        finally:
+            self._file.close()
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._file.fileno())
+        except OSError:
+            raise JournalError("write") from None
+
+    def _write(self, line: dict[str, Any]) -> None:
+        text = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        try:
+            written = self._file.write(text)
+        except OSError:
+            raise JournalError("write") from None
+        if written != len(text):  # a full disk takes a part
+            raise JournalError("write")
+        self._dirty = True
+
+    def _load(self) -> None:
+        self._file.seek(0)
+        last, first = b"\n", True
+        with os.fdopen(os.dup(self._file.fileno()), "rb") as reader:
+            while raw := reader.readline(LINE_LIMIT):
+                last = raw
+                line = _parsed(raw)
+                if first and (line is None or line.get("journal") != "posthouse send"):
+                    raise JournalError("not_a_journal")
+                first = False
+                if line is not None:
+                    self._take(line)
+        if first:
+            self._write({"journal": "posthouse send", "schema": 1})
+        elif not last.endswith(b"\n"):
+            self._file.write(b"\n")  # a killed process left half a line
+
+    def _take(self, line: dict[str, Any]) -> None:
+        with suppress(KeyError, TypeError, ValueError):
+            if "under_way" in line:
+                self._open.add(bytes.fromhex(line["under_way"]))
+            elif "ended" in line:
+                self._open.discard(bytes.fromhex(line["ended"]))
+            elif "sent" in line:
+                key = bytes.fromhex(line["sent"])
+                self._open.discard(key)
+                if line["last"]:
+                    self._whole.add(key)
+                    self._some.pop(key, None)
+                else:
+                    self._some[key] = self._some.get(key, frozenset()) | set(line["to"])
+
+
+def _parsed(raw: bytes) -> dict[str, Any] | None:
+    try:
+        line = json.loads(raw)
+    except ValueError:
+        return None
+    return line if isinstance(line, dict) else None
+
+
+def _open(path: Path) -> BinaryIO:
+    """The file, locked: appended to, unbuffered, for its owner alone (it holds addresses)."""
+    try:
+        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        file = os.fdopen(number, "r+b", buffering=0)
+    except OSError:
+        raise JournalError("write") from None
+    try:
+        import fcntl
+    except ImportError:  # Windows: two runs at once are the user's own affair there
+        return file
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise JournalError("locked") from None
+    return file

@@ -1,0 +1,73 @@
+"""One run: desk, connections and journal at work together.
+
+Enters: what ``Job``s are made of, the way in, the journal. Leaves: how it ended. Called by the
+command line. Raises JournalError.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from posthouse.flow import NetworkFailure
+from posthouse.net.smtp_carry import Refused
+from posthouse.send.client.crew import Crew, Terms
+from posthouse.send.client.desk import Desk
+from posthouse.send.client.door import Door
+from posthouse.send.client.facts import Done, Draft, Envelope
+from posthouse.send.client.journal import Book
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a run ended; what became of each message was reported as it happened."""
+
+    stopped: NetworkFailure | Refused | None = None  # why it ended early
+    interrupted: bool = False
+    untried: int = 0  # messages that were read and not tried
+    all_read: bool = True
+    connections: int = 0
+
+
+async def hand_in(
+    drafts: Iterator[Draft],
+    said: Envelope,
+    door: Door,
+    *,
+    book: Book,
+    report: Callable[[Done], None],
+    terms: Terms,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> End:
+    """Hand in everything. SIGINT and SIGTERM let what is under way end, and nothing more begin."""
+    rng = random.Random()  # noqa: S311  spreads the tries, keeps no secret
+    desk = Desk(drafts, said, book, report, pauses=terms.pauses, now=now, rng=rng)
+    crew = Crew(desk, door, terms)
+    interrupted: list[int] = []
+
+    def interrupt(number: int) -> None:
+        interrupted.append(number)
+        crew.stop()
+
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    for number in signals:
+        loop.add_signal_handler(number, interrupt, number)
+    keeping, running = asyncio.create_task(book.keep()), asyncio.create_task(crew.run())
+    try:
+        await asyncio.wait((keeping, running), return_when=asyncio.FIRST_COMPLETED)
+        for task in (keeping, running):
+            if task.done():
+                task.result()
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+        for task in (keeping, running):
+            task.cancel()
+        await asyncio.gather(keeping, running, return_exceptions=True)
+    untried = desk.give_up()
+    return End(crew.stopped, bool(interrupted), untried, desk.all_read, crew.opened)

@@ -1,0 +1,81 @@
+"""The counts of a run, and why messages were not handed in: kept as it goes, small however many.
+
+Enters: each ``Done``. Leaves: numbers, and groups by cause with one example each. Called by the
+command line.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+from posthouse.letter import Outcome, Result
+from posthouse.send.client.facts import Done, Unusable
+
+EXAMPLES: Final = 3  # messages named for each cause
+GROUPS: Final = 100  # causes kept apart; there are about fifty
+
+
+@dataclass(slots=True)
+class Group:
+    """Recipients that were not reached for one cause, or messages with one problem."""
+
+    id: str  # Cause.id, or Problem
+    for_good: bool
+    outcome: Outcome | None = None  # the first
+    problem: Unusable | None = None  # the first
+    count: int = 0
+    where: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What has become of the messages so far."""
+
+    total: int | None = None
+    counts: Counter[str] = field(default_factory=Counter)  # Done.status
+    recipients: int = 0  # taken by the server
+    unsure: int = 0
+    groups: dict[str, Group] = field(default_factory=dict)
+
+    def add(self, done: Done) -> None:
+        """One more message is over."""
+        self.counts[done.status] += 1
+        self.unsure += done.unsure
+        if done.problem is not None:
+            group = self._group(f"problem.{done.problem.problem}", done, for_good=True)
+            group.problem = group.problem or done.problem
+            return
+        for outcome in done.outcomes:
+            if outcome.result is Result.DELIVERED:
+                self.recipients += 1
+                continue
+            for_good = outcome.result is Result.REFUSED
+            name = f"{outcome.cause or 'none'} {outcome.result}"
+            group = self._group(name, done, for_good=for_good)
+            group.outcome = group.outcome or outcome
+
+    def _group(self, name: str, done: Done, *, for_good: bool) -> Group:
+        if name not in self.groups and len(self.groups) >= GROUPS:
+            name = "other"
+        group = self.groups.setdefault(name, Group(name.split(" ")[0], for_good))
+        group.count += 1
+        if len(group.where) < EXAMPLES and done.where not in group.where:
+            group.where.append(done.where)
+        return group
+
+    @property
+    def over(self) -> int:
+        """Messages that are over, in whatever way."""
+        return self.counts.total()
+
+    @property
+    def bad(self) -> int:
+        """Messages that were not handed in, or not to everybody."""
+        return sum(self.counts[name] for name in ("refused", "failed", "unusable"))
+
+    @property
+    def remaining(self) -> int | None:
+        """Messages still to come, where that is known."""
+        return None if self.total is None else max(0, self.total - self.over)

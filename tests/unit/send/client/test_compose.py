@@ -1,0 +1,193 @@
+"""A draft made ready: whom it is for, what is taken out, what is put in, what can't be sent."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from posthouse.protocol.smtp.data import check_lines, unstuff
+from posthouse.send.client import Draft, Envelope, Kind, Message, Problem, Unusable, compose
+
+NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
+LETTER = b"From: Alice <alice@d.example>\nTo: bob@e.example\nSubject: x\n\nhello\n"
+
+
+def mail(raw: bytes, sender: str = "", *to: str) -> Message:
+    return compose(Draft("a.eml", raw), Envelope(sender, to), NOW)
+
+
+def built(**fields: Any) -> Message:
+    fields = {"from": "alice@d.example", "to": "bob@e.example", **fields}
+    return compose(Draft("l:1", json.dumps(fields).encode(), Kind.JSON), Envelope(), NOW)
+
+
+def read(message: Message) -> Any:
+    return message_from_bytes(unstuff(message.content), policy=policy.default)
+
+
+@pytest.mark.parametrize(
+    ("head", "sender", "recipients"),
+    [
+        ("From: a@d.example\nTo: b@e.example", "a@d.example", ["b@e.example"]),
+        (
+            "From: A <a@d.example>\nTo: b@e.example,\n \"C, D\" <c@e.example>\nCc: d@e.example",
+            "a@d.example",
+            ["b@e.example", "c@e.example", "d@e.example"],
+        ),
+        ("Sender: s@d.example\nFrom: a@d.example, b@d.example\nBcc: b@e.example", "s@d.example",
+         ["b@e.example"]),
+        ("From: a@d.example\nTo: undisclosed:;\nBcc: b@e.example, b@e.example", "a@d.example",
+         ["b@e.example"]),
+        ("From: a@bücher.example\nTo: b@例子.example", "a@xn--bcher-kva.example",
+         ["b@xn--fsqu00a.example"]),
+    ],
+)  # fmt: skip
+def test_the_envelope_comes_from_the_header(head: str, sender: str, recipients: list[str]) -> None:
+    message = mail(f"{head}\n\nx\n".encode())
+    assert (message.sender, list(message.recipients)) == (sender, recipients)
+
+
+def test_what_is_told_beats_the_header() -> None:
+    message = mail(LETTER, "bounces@d.example", "carol@e.example")
+    assert (message.sender, message.recipients) == ("bounces@d.example", ("carol@e.example",))
+
+
+def test_bcc_and_return_path_go_and_the_rest_stays_as_it_is() -> None:
+    raw = (
+        b"Return-Path: <x@d.example>\nFrom: a@d.example\nBcc: z@e.example,\n y@e.example\n"
+        b"X-Odd:  two  blanks \nTo: b@e.example\nDate: d\nMessage-ID: <1@d.example>\n\n.dot\nend"
+    )
+    message = mail(raw)
+    assert message.content == (
+        b"From: a@d.example\r\nX-Odd:  two  blanks \r\nTo: b@e.example\r\nDate: d\r\n"
+        b"Message-ID: <1@d.example>\r\n\r\n..dot\r\nend\r\n"
+    )
+    assert message.message_id == "<1@d.example>"
+    assert set(message.recipients) == {"z@e.example", "y@e.example", "b@e.example"}
+
+
+def test_what_is_missing_is_added_and_a_repeat_is_recognised() -> None:
+    first, later = mail(LETTER), compose(Draft("b", LETTER), Envelope(), NOW.replace(hour=9))
+    assert read(first)["Date"] == "Mon, 04 May 2026 03:02:01 +0000"
+    assert first.message_id == later.message_id == f"<{first.key}@d.example>"
+    assert first.key != mail(LETTER.replace(b"hello", b"hullo")).key
+    assert first.key != mail(LETTER, "", "carol@e.example").key
+    assert first.key == mail(LETTER.replace(b"\n", b"\r\n")).key
+
+
+@pytest.mark.parametrize(
+    ("raw", "eight_bit", "utf8"),
+    [
+        (LETTER, False, False),
+        (LETTER + "é".encode(), True, False),
+        (LETTER.replace(b"x", "é".encode()), True, True),
+        (LETTER.replace(b"bob@", "bäb@".encode()), True, True),
+    ],
+)
+def test_what_the_server_must_know(raw: bytes, eight_bit: bool, utf8: bool) -> None:
+    message = mail(raw)
+    assert (message.eight_bit, message.utf8) == (eight_bit, utf8)
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        (b"", Problem.NOT_MAIL),
+        (b"hello\nworld\n", Problem.NOT_MAIL),
+        (b"To: b@e.example\n\nx", Problem.NO_SENDER),
+        (b"From: a@d.example\n\nx", Problem.NO_RECIPIENT),
+        (b"From: a@d.example\nTo: bob\n\nx", Problem.BAD_ADDRESS),
+        (b"From: a@d.example\nTo: b@e.example\nno field\n\nx", Problem.BAD_HEADER),
+    ],
+)
+def test_what_is_no_message(raw: bytes, problem: Problem) -> None:
+    with pytest.raises(Unusable) as caught:
+        mail(raw)
+    assert caught.value.problem is problem
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("{", Problem.NOT_JSON),
+        ("[1]", Problem.NOT_JSON),
+        ("[" * 100_000, Problem.NOT_JSON),
+        ('{"from": "a@d.example", "to": "b@e.example", "sujet": "x"}', Problem.BAD_FIELD),
+        ('{"from": "a@d.example", "to": [1]}', Problem.BAD_FIELD),
+        ('{"from": "a@d.example", "to": "b@e.example", "text": 1}', Problem.BAD_FIELD),
+        ('{"from": "a@d.example", "to": "b@e.example", "text": "\\ud800"}', Problem.BAD_FIELD),
+        ('{"from": "a@d.example", "to": "b@e.example", "subject": "x\\nBcc: e@f.example"}',
+         Problem.BAD_HEADER),
+        ('{"from": "a@d.example", "to": "b@e.example", "headers": {"X\\r\\nY": "1"}}',
+         Problem.BAD_HEADER),
+        ('{"from": "a@d.example", "to": "b@e.example", "headers": {"bcc": "e@f.example"}}',
+         Problem.BAD_HEADER),
+        ('{"from": "a@d.example\\nBcc: e@f.example", "to": "b@e.example"}', Problem.BAD_HEADER),
+        ('{"to": "b@e.example"}', Problem.NO_SENDER),
+    ],
+)  # fmt: skip
+def test_lines_that_are_no_message(line: str, problem: Problem) -> None:
+    with pytest.raises(Unusable) as caught:
+        compose(Draft("l:1", line.encode(), Kind.JSON), Envelope(), NOW)
+    assert caught.value.problem is problem
+
+
+TEXTS = ["", "plain\n", ".dot\n", "Grüße aus Köln und ein langer Satz " * 50, "你好，世界。" * 400]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_arrives_as_it_was_written(text: str) -> None:
+    message = built(text=text, subject="Grüße 你好" * 12)
+    assert not message.eight_bit
+    mail = read(message)
+    assert mail["Subject"] == "Grüße 你好" * 12
+    assert mail.get_content().replace("\r\n", "\n").rstrip("\n") == text.rstrip("\n")
+    assert max(map(len, message.content.split(b"\r\n"))) <= 998
+
+
+def test_text_and_html_are_alternatives_and_names_are_encoded() -> None:
+    message = built(
+        text="t", html="<p>ü</p>", **{"from": '"Jürgen, M." <j@d.example>'},
+        to=["Bob \"B\" <bob@e.example>", "王 <wang@例子.example>"], reply_to="r@d.example",
+        headers={"X-Stream": "bulk"},
+    )  # fmt: skip
+    mail = read(message)
+    assert [p.get_content_type() for p in mail.iter_parts()] == ["text/plain", "text/html"]
+    assert mail["From"].addresses[0].display_name == "Jürgen, M."
+    assert [a.display_name for a in mail["To"].addresses] == ["Bob B", "王"]
+    assert message.recipients == ("bob@e.example", "wang@xn--fsqu00a.example")
+    assert (mail["Reply-To"], mail["X-Stream"]) == ("r@d.example", "bulk")
+    assert not message.utf8
+
+
+def test_an_id_decides_who_is_who() -> None:
+    assert built(id="7", text="a").key == built(id="7", text="b").key
+    assert built(id="7").key != built(id="8").key
+    assert built(text="a").key != built(text="b").key
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_are_a_message_or_say_why_not(raw: bytes) -> None:
+    try:
+        message = mail(raw, "alice@d.example", "bob@e.example")
+    except Unusable:
+        return
+    check_lines(message.content)
+    assert b"\r\n.\r\n" not in message.content
+
+
+@given(st.dictionaries(st.text(max_size=8), st.text(max_size=20), max_size=3), st.text())
+def test_no_field_breaks_out_of_its_line(headers: dict[str, str], subject: str) -> None:
+    try:
+        message = built(headers=headers, subject=subject, text="x")
+    except Unusable:
+        return
+    names = {name.lower() for name in read(message)}
+    wanted = {name.lower() for name in headers} | {"from", "to", "subject", "date", "message-id"}
+    assert names <= wanted | {"mime-version", "content-type", "content-transfer-encoding"}

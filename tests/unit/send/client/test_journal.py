@@ -1,0 +1,118 @@
+"""The journal: what a later run knows, whatever happened to the one before."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from posthouse.send.client import Journal, JournalError
+
+A, B = "aa" * 16, "bb" * 16
+
+
+def opened(path: Path) -> Journal:
+    return Journal(path, lambda: 1000.0)
+
+
+def test_a_second_run_knows_what_was_taken_and_by_whom(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    first = opened(path)
+    assert first.sent_to(A) == frozenset()
+    for key in (A, B):
+        first.under_way(key)
+    first.sent(A, ["x@e.example"], last=True, said="250 Ok")
+    first.sent(B, ["x@e.example"], last=False, said="250 Ok")
+    first.close()
+    second = opened(path)
+    assert second.sent_to(A) is None
+    assert second.sent_to(B) == {"x@e.example"}
+    assert (second.known, second.uncertain) == (1, 0)
+    second.close()
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+
+
+@pytest.mark.parametrize(("ended", "uncertain"), [(True, 0), (False, 1)])
+def test_what_was_under_way_is_told(tmp_path: Path, ended: bool, uncertain: int) -> None:
+    path = tmp_path / "j"
+    first = opened(path)
+    first.under_way(A)
+    if ended:
+        first.ended(A)
+    first.close()
+    for _ in range(2):  # and told again, until it is known
+        second = opened(path)
+        assert second.uncertain == uncertain
+        second.close()
+
+
+def test_half_a_line_of_a_killed_run_costs_only_that_line(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    first = opened(path)
+    first.sent(A, ["x@e.example"], last=True, said="250")
+    first.close()
+    with path.open("ab") as file:
+        file.write(b'{"sent":"bbbb')
+    second = opened(path)
+    second.sent(B, ["x@e.example"], last=True, said="250")
+    second.close()
+    third = opened(path)
+    assert (third.sent_to(A), third.sent_to(B)) == (None, None)
+    third.close()
+
+
+@pytest.mark.parametrize("content", [b"words\n", b'{"from": "a@d.example"}\n', b"\xff\n", b"[]\n"])
+def test_another_file_is_not_written_to(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "j"
+    path.write_bytes(content)
+    with pytest.raises(JournalError) as caught:
+        opened(path)
+    assert caught.value.reason == "not_a_journal"
+    assert path.read_bytes() == content
+
+
+def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
+    first = opened(tmp_path / "j")
+    with pytest.raises(JournalError) as caught:
+        opened(tmp_path / "j")
+    assert caught.value.reason == "locked"
+    first.close()
+    opened(tmp_path / "j").close()
+
+
+class Full:
+    """A disk that takes nothing more, or only a part."""
+
+    def __init__(self, takes: int | None) -> None:
+        self.takes = takes
+
+    def write(self, data: bytes) -> int:
+        if self.takes is None:
+            raise OSError(28, "No space left on device")
+        return self.takes
+
+
+@pytest.mark.parametrize("takes", [None, 3])
+def test_a_full_disk_is_an_error(tmp_path: Path, takes: int | None) -> None:
+    journal = opened(tmp_path / "j")
+    file, journal._file = journal._file, Full(takes)  # type: ignore[assignment]
+    with pytest.raises(JournalError) as caught:
+        journal.sent(A, ["x@e.example"], last=True, said="250")
+    assert caught.value.reason == "write"
+    assert journal.sent_to(A) == frozenset()
+    file.close()
+
+
+@given(st.binary(max_size=200))
+def test_whatever_stands_in_it_no_key_is_made_up(tmp_path_factory, raw: bytes) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path_factory.mktemp("j") / "j"
+    head = json.dumps({"journal": "posthouse send", "schema": 1}).encode() + b"\n"
+    path.write_bytes(head + raw)
+    journal = opened(path)
+    assert journal.sent_to(A) == frozenset()
+    journal.close()

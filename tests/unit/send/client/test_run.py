@@ -1,0 +1,392 @@
+"""A whole run against real sockets: who is tried again, what is told, when it ends early."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from canaries import PASSWORD, WRONG_PASSWORD
+from fakes.certs import Authority, Kind
+from fakes.smtp import Action, Behaviour, FakeSmtpServer
+from posthouse.flow import Failure, NetworkFailure, Secret, Security, Stage
+from posthouse.net.resolver import FixtureResolver
+from posthouse.send.client import (
+    Account,
+    Book,
+    Done,
+    Door,
+    Draft,
+    End,
+    Envelope,
+    Journal,
+    JournalError,
+    NoJournal,
+    Place,
+    Problem,
+    Refused,
+    Terms,
+    hand_in,
+)
+from posthouse.send.client import (
+    Kind as DraftKind,
+)
+
+HOST = "smtp.d.example"
+FAST = Terms(connections=4, pauses=(0.01, 0.01), reopen=(0.0, 0.01, 0.01))
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+def letters(number: int, **more: object) -> list[Draft]:
+    return [letter(n, **more) for n in range(number)]
+
+
+def letter(n: int, **more: object) -> Draft:
+    fields = {"from": "alice@d.example", "to": f"b{n}@e.example", "text": f"{n}\n", **more}
+    return Draft(f"l:{n}", json.dumps(fields).encode(), DraftKind.JSON)
+
+
+def door(server: FakeSmtpServer, **more: object) -> Door:
+    security = more.pop("security", Security.NONE)
+    host = "127.0.0.1" if security is Security.NONE else HOST
+    place = Place(host, server.port, security, timeout=2, **more)  # type: ignore[arg-type]
+    return Door(place, FixtureResolver({(HOST, "A"): ["127.0.0.1"]}))
+
+
+async def sent(
+    server: FakeSmtpServer,
+    drafts: Sequence[Draft] | Iterator[Draft],
+    *,
+    terms: Terms = FAST,
+    book: Book | None = None,
+    **more: object,
+) -> tuple[End, list[Done]]:
+    told: list[Done] = []
+    async with asyncio.timeout(20):
+        end = await hand_in(
+            iter(drafts),
+            Envelope(),
+            door(server, **more),
+            book=book or NoJournal(),
+            report=told.append,
+            terms=terms,
+        )
+    return end, told
+
+
+def statuses(told: list[Done]) -> dict[str, int]:
+    return dict(Counter(done.status for done in told))
+
+
+async def test_every_message_arrives_once_over_a_few_connections() -> None:
+    async with FakeSmtpServer() as server:
+        end, told = await sent(server, letters(60))
+    assert (end.stopped, statuses(told)) == (None, {"sent": 60})
+    assert sorted(m.recipients[0].recipient for m in server.messages) == sorted(
+        f"b{n}@e.example" for n in range(60)
+    )
+    assert 1 < len(server.seen) <= 4
+
+
+async def test_one_message_needs_one_connection() -> None:
+    async with FakeSmtpServer() as server:
+        await sent(server, letters(1))
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("extensions", [(), ("PIPELINING",)])
+async def test_a_server_without_pipelining_gets_them_too(extensions: tuple[str, ...]) -> None:
+    async with FakeSmtpServer(Behaviour(extensions=extensions)) as server:
+        _, told = await sent(server, letters(5))
+    assert statuses(told) == {"sent": 5}
+
+
+async def test_what_is_deferred_is_tried_again_and_what_is_refused_is_not() -> None:
+    replies = (
+        ("RCPT TO:<b0", ("450 4.2.0 later", "250 2.1.5 ok")),
+        ("RCPT TO:<b1", "550 5.1.1 no such user"),
+        ("RCPT TO:<b2", "451 4.3.0 never"),
+    )
+    async with FakeSmtpServer(Behaviour(replies=replies)) as server:
+        _, told = await sent(server, letters(4))
+    assert statuses(told) == {"sent": 2, "refused": 1, "failed": 1}
+    lines = Counter(line for seen in server.seen for line in seen.lines if "RCPT" in line)
+    assert lines["RCPT TO:<b1@e.example>"] == 1
+    assert lines["RCPT TO:<b2@e.example>"] == 1 + len(FAST.pauses)
+    causes = {o.recipient[:2]: o.cause for d in told for o in d.outcomes}
+    assert causes["b1"] == "rcpt.unknown"
+
+
+async def test_only_the_recipients_that_were_deferred_get_it_again() -> None:
+    replies = (("RCPT TO:<slow", ("450 4.2.0 later", "250 2.1.5 ok")),)
+    to = ["b@e.example", "slow@e.example"]
+    async with FakeSmtpServer(Behaviour(replies=replies)) as server:
+        _, told = await sent(server, [letter(0, to=to)])
+    assert [[r.recipient for r in m.recipients] for m in server.messages] == [
+        ["b@e.example"],
+        ["slow@e.example"],
+    ]
+    assert statuses(told) == {"sent": 1}
+
+
+async def test_more_recipients_than_the_server_takes_at_once() -> None:
+    to = [f"r{n}@e.example" for n in range(250)]
+    async with FakeSmtpServer(Behaviour(max_recipients=40)) as server:
+        _, told = await sent(server, [letter(0, to=to)])
+    assert statuses(told) == {"sent": 1}
+    got = [r.recipient for message in server.messages for r in message.recipients]
+    assert sorted(got) == sorted(to)
+
+
+async def test_the_same_message_twice_in_the_input_goes_once() -> None:
+    async with FakeSmtpServer() as server:
+        _, told = await sent(server, [*letters(3), *letters(3)])
+    assert statuses(told) == {"sent": 3, "twice": 3}
+    assert len(server.messages) == 3
+
+
+async def test_a_bad_line_does_not_hold_up_the_others() -> None:
+    drafts = [letter(0), Draft("l:x", b"{", DraftKind.JSON), letter(1)]
+    async with FakeSmtpServer() as server:
+        _, told = await sent(server, drafts)
+    assert statuses(told) == {"sent": 2, "unusable": 1}
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "problem"),
+    [
+        (Behaviour(size=300), Problem.TOO_BIG),
+        (Behaviour(extensions=("PIPELINING", "8BITMIME")), Problem.NO_SMTPUTF8),
+        (Behaviour(extensions=("PIPELINING", "SMTPUTF8")), Problem.NO_8BITMIME),
+    ],
+)
+async def test_what_the_server_lacks_is_said_before_anything_is_sent(
+    behaviour: Behaviour, problem: Problem
+) -> None:
+    raw = "From: a@d.example\nTo: ü@e.example\n\nä\n" + "x" * 300
+    async with FakeSmtpServer(behaviour) as server:
+        _, (done,) = await sent(server, [Draft("m", raw.encode())])
+    assert done.problem is not None
+    assert done.problem.problem is problem
+    assert not any("MAIL" in line for line in server.last.lines)
+
+
+async def test_the_parameters_are_there_where_they_are_needed() -> None:
+    raw = "From: a@d.example\nTo: ü@e.example\n\nä\n"
+    async with FakeSmtpServer() as server:
+        _, told = await sent(server, [Draft("m", raw.encode())])
+    assert statuses(told) == {"sent": 1}
+    mail = next(line for line in server.last.lines if line.startswith("MAIL"))
+    assert "BODY=8BITMIME" in mail
+    assert "SMTPUTF8" in mail
+
+
+async def test_a_server_that_ends_each_connection_after_some_messages() -> None:
+    replies = (("MAIL FROM", ("250 ok", "250 ok", "421 4.7.0 enough")),)
+    server = FakeSmtpServer(Behaviour(replies=replies))
+
+    async with server:
+        terms = Terms(connections=1, pauses=(0.01,), reopen=(0.0, 0.0, 0.0))
+        told: list[Done] = []
+        async with asyncio.timeout(20):
+            end = await hand_in(
+                iter(letters(9)),
+                Envelope(),
+                door(server),
+                book=NoJournal(),
+                report=lambda done: (told.append(done), server.used.clear()),  # type: ignore[func-returns-value,arg-type]
+                terms=terms,
+            )
+    assert (end.stopped, statuses(told)) == (None, {"sent": 9})
+
+
+async def test_an_answer_that_got_lost_is_told_and_the_id_stays() -> None:
+    behaviour = Behaviour(lost_reply=True)
+    async with FakeSmtpServer(behaviour) as server:
+        terms = Terms(connections=1, pauses=(0.01,), reopen=(0.0,) * 5)
+        _, told = await sent(server, letters(1), terms=terms)
+    (done,) = told
+    assert (done.status, done.unsure) == ("failed", True)
+    ids = {m.content.split(b"Message-ID: ")[1].split(b"\r\n")[0] for m in server.messages}
+    assert ids == {done.message_id.encode()}
+
+
+# Ends before the end
+
+
+@pytest.mark.parametrize("secret", [PASSWORD, WRONG_PASSWORD])
+async def test_a_login_is_tried_once_whatever_the_number_of_connections(
+    authority: Authority, secret: str
+) -> None:
+    behaviour = Behaviour(
+        tls=authority.context(hosts=(HOST,)), accounts={"alice": PASSWORD}, require_auth=True
+    )
+    async with FakeSmtpServer(behaviour) as server:
+        end, told = await sent(
+            server,
+            letters(30),
+            security=Security.STARTTLS,
+            account=Account("alice", Secret(secret)),
+            ca_file=str(authority.ca_file),
+        )
+    logins = sum(line.startswith("AUTH") for seen in server.seen for line in seen.lines)
+    assert not any(seen.auth_in_clear for seen in server.seen)
+    if secret == PASSWORD:
+        assert statuses(told) == {"sent": 30}
+        return
+    assert logins == 1
+    assert told == []
+    assert isinstance(end.stopped, Refused)
+    assert end.stopped.stage is Stage.AUTH
+
+
+@pytest.mark.parametrize("kind", [Kind.EXPIRED, Kind.SELF_SIGNED, Kind.WRONG_NAME])
+@pytest.mark.parametrize("security", [Security.TLS, Security.STARTTLS])
+async def test_no_password_to_a_server_that_cannot_prove_its_name(
+    authority: Authority, kind: Kind, security: Security
+) -> None:
+    host = "other.example" if kind is Kind.WRONG_NAME else HOST
+    context = authority.context(kind, hosts=(host,))
+    behaviour = Behaviour(tls=context, implicit_tls=security is Security.TLS)
+    async with FakeSmtpServer(behaviour) as server:
+        end, _ = await sent(
+            server,
+            letters(1),
+            security=security,
+            account=Account("alice", Secret(PASSWORD)),
+            ca_file=str(authority.ca_file),
+        )
+    assert isinstance(end.stopped, NetworkFailure)
+    assert end.stopped.failure is Failure.CERTIFICATE
+    assert not any(seen.credentials for seen in server.seen)
+
+
+async def test_starttls_that_is_not_offered_ends_it() -> None:
+    async with FakeSmtpServer() as server:
+        account = Account("alice", Secret(PASSWORD))
+        end, _ = await sent(server, letters(1), security=Security.STARTTLS, account=account)
+    assert isinstance(end.stopped, NetworkFailure)
+    assert end.stopped.failure is Failure.TLS_NOT_OFFERED
+    assert not server.last.credentials
+
+
+def test_a_password_without_tls_is_a_mistake_of_ours() -> None:
+    place = Place(HOST, 25, Security.NONE, Account("alice", Secret(PASSWORD)))
+    with pytest.raises(ValueError, match="TLS"):
+        Door(place, FixtureResolver({}))
+
+
+async def test_a_name_that_does_not_exist() -> None:
+    place = Door(Place("no.example", 25, Security.NONE), FixtureResolver({}))
+    told: list[Done] = []
+    end = await hand_in(
+        iter(letters(2)), Envelope(), place, book=NoJournal(), report=told.append, terms=FAST
+    )
+    assert isinstance(end.stopped, NetworkFailure)
+    assert end.stopped.failure is Failure.NAME_NOT_FOUND
+    assert (told, end.untried, end.all_read) == ([], 1, False)
+
+
+async def test_a_server_that_refuses_every_sender_is_not_asked_a_thousand_times() -> None:
+    behaviour = Behaviour(replies=(("MAIL FROM", "550 5.7.1 sender not allowed"),), errors=1000)
+    async with FakeSmtpServer(behaviour) as server:
+        end, told = await sent(server, letters(1000))
+    assert isinstance(end.stopped, Refused)
+    assert 20 <= len(told) < 60
+    assert all(done.status == "refused" for done in told)
+
+
+async def test_a_server_that_goes_away_is_given_up_after_a_few_tries() -> None:
+    behaviour = Behaviour(replies=(("MAIL FROM", Action.RESET),))
+    async with FakeSmtpServer(behaviour) as server:
+        end, told = await sent(server, letters(500))
+    assert isinstance(end.stopped, NetworkFailure)
+    assert len(server.seen) < 40
+    assert "sent" not in statuses(told)
+
+
+# Interrupted, and gone on
+
+
+async def test_an_interrupted_run_and_a_second_one_send_each_message_once(tmp_path: Path) -> None:
+    async with FakeSmtpServer() as server:
+        book = Journal(tmp_path / "j", lambda: 0.0)
+
+        def interrupting() -> Iterator[Draft]:
+            for n, draft in enumerate(letters(100)):
+                if n == 40:
+                    os.kill(os.getpid(), signal.SIGINT)
+                yield draft
+
+        end, first = await sent(server, interrupting(), book=book)
+        book.close()
+        assert end.interrupted
+        assert 0 < len(first) < 100
+        book = Journal(tmp_path / "j", lambda: 0.0)
+        assert book.uncertain == 0
+        _, second = await sent(server, letters(100), book=book)
+        book.close()
+    assert statuses(second) == {"before": len(first), "sent": 100 - len(first)}
+    assert len(server.messages) == len({m.recipients[0].recipient for m in server.messages}) == 100
+
+
+async def test_a_journal_that_cannot_be_written_ends_the_run_at_once(tmp_path: Path) -> None:
+    class Full(Journal):
+        left = 5
+
+        def _write(self, line: dict[str, object]) -> None:
+            self.left -= "sent" in line
+            if self.left < 0:
+                raise JournalError("write")
+            super()._write(line)
+
+    book = Full(tmp_path / "j", lambda: 0.0)
+    async with FakeSmtpServer() as server:
+        with pytest.raises(JournalError):
+            await sent(server, letters(200), book=book)
+    book.close()
+    assert len(server.messages) <= 5 + 2 * FAST.connections
+
+
+async def test_a_rate_is_kept() -> None:
+    loop = asyncio.get_running_loop()
+    async with FakeSmtpServer() as server:
+        began = loop.time()
+        _, told = await sent(server, letters(6), terms=Terms(connections=3, rate=50.0))
+        spent = loop.time() - began
+    assert statuses(told) == {"sent": 6}
+    assert spent >= 5 / 50  # the first goes at once; never sooner is certain, later is not
+
+
+async def test_memory_holds_only_what_is_needed() -> None:
+    read = 0
+
+    def counted() -> Iterator[Draft]:
+        nonlocal read
+        for draft in letters(400):
+            read += 1
+            yield draft
+
+    ahead: list[int] = []
+    async with FakeSmtpServer() as server:
+        told: list[Done] = []
+        await hand_in(
+            counted(),
+            Envelope(),
+            door(server),
+            book=NoJournal(),
+            report=lambda done: (told.append(done), ahead.append(read - len(told))),  # type: ignore[func-returns-value,arg-type]
+            terms=FAST,
+        )
+    assert len(told) == 400
+    assert max(ahead) <= 2 * FAST.connections + FAST.connections
