@@ -325,7 +325,9 @@ async def chaos(messages: int, kills: int, seed: int, folder: Path) -> Result:
         world.relay.terminate()
         world.relay.wait(60)
         await listener.close(patience=0.1)
-    return judge(world, data / "data", killed, time.monotonic() - began, unmount=data if mounted else None)
+    return judge(
+        world, data / "data", killed, time.monotonic() - began, unmount=data if mounted else None
+    )
 
 
 def waiting(data: Path) -> int:
@@ -374,7 +376,9 @@ def events(data: Path) -> tuple[Counter[int], Counter[int]]:
     for file in sorted((data / "queue").glob("lane-*.sqlite")):
         with sqlite3.connect(file, timeout=5) as db:
             numbers: dict[int, int] = {}
-            for kind, letter, text in db.execute("SELECT kind, letter, data FROM events ORDER BY id"):
+            for kind, letter, text in db.execute(
+                "SELECT kind, letter, data FROM events ORDER BY id"
+            ):
                 if kind == "accepted":
                     found = re.match(r"<(\d+)@", json.loads(text).get("message_id", ""))
                     if found:

@@ -21,6 +21,8 @@ COMMANDS: Final = (
     "profile",
     "domain",
     "send",
+    "serve",
+    "user",
     "doctor",
     "completion",
 )

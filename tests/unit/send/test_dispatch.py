@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from posthouse.flow import Failure, NetworkFailure, Stage
-from posthouse.letter import Item, Letter, Outcome, Recipient, Result, State
+from posthouse.letter import Item, Letter, Outcome, Recipient, Result, State, StoreError
 from posthouse.net.smtp_carry import Carried, Carrier, Refused
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.deliver import dispatch as module
@@ -253,7 +254,13 @@ async def test_a_store_that_fails_stops_delivery_and_nothing_is_sent_twice(
         broken[0] = True
         await keep(*(letter(n) for n in range(5, 9)))
         await until(lambda: dispatcher.stopped)
-        await keep(*(letter(n) for n in range(9, 20)))
+        for number in range(9, 20):
+            while (
+                True
+            ):  # refused where it met a failing record in one batch: the client comes again
+                with contextlib.suppress(StoreError):
+                    await keep(letter(number))
+                    break
         await asyncio.sleep(0.1)
         sent = len(world.sent)
         await asyncio.sleep(0.1)

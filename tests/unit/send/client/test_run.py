@@ -224,7 +224,7 @@ async def test_an_answer_that_got_lost_is_told_and_the_id_stays() -> None:
 # Ends before the end
 
 
-@pytest.mark.parametrize("secret", [PASSWORD, WRONG_PASSWORD])
+@pytest.mark.parametrize("secret", [PASSWORD, WRONG_PASSWORD], ids=["right", "wrong"])
 async def test_a_login_is_tried_once_whatever_the_number_of_connections(
     authority: Authority, secret: str
 ) -> None:

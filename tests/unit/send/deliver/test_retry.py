@@ -7,10 +7,10 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from budget import soon
 from hypothesis import given
 from hypothesis import strategies as st
 
+from budget import soon
 from posthouse.letter import Item, Outcome, Recipient, Result, State
 from posthouse.send.deliver.duration import SettingError
 from posthouse.send.deliver.retry import Retry, Schedule, next_try, read_retry, warn_due

@@ -208,6 +208,7 @@ async def test_what_is_kept_and_told(world: World) -> None:
         "sender": ALICE,
         "recipients": ["bob@e.example", "carol@e.example"],
         "size": len(letter.content),
+        "message_id": "<m@d>",
         "user": ALICE,
         "label": "laptop",
         "client": "127.0.0.1",
