@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from posthouse.send.deliver.keys import Keys, read_dkim
 from posthouse.send.deliver.retry import Retry, read_retry
 from posthouse.send.hop import Hop
 from posthouse.send.route import Routes, read_hops, read_routes
@@ -68,6 +69,7 @@ class Config:
     limits: Limits = field(default_factory=Limits)
     certificate: Path | None = None  # None: a self-made one in the data folder
     key: Path | None = None
+    signing: Keys = field(default_factory=lambda: Keys([]))
     retry: Retry = field(default_factory=Retry)
     metrics: tuple[str, int] | None = None
 
@@ -112,9 +114,15 @@ def of(document: Mapping[str, Any], folder: Path) -> Config:
         read_limits(document.get("limits", {})),
         _path(tls, "certificate", folder),
         _path(tls, "key", folder),
+        _signing(document, folder),
         read_retry(document.get("retry", {})),
         _metrics(document.get("metrics")),
     )
+
+
+def _signing(document: Mapping[str, Any], folder: Path) -> Keys:
+    rows = [row for _, row in tables(document, "dkim")]
+    return read_dkim(rows, lambda name: (folder / name).read_bytes())
 
 
 def _path(table: Table, name: str, folder: Path) -> Path | None:

@@ -13,17 +13,19 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from posthouse.config import Config
 from posthouse.letter import Event, Letter, Recipient
 from posthouse.net.clock import Clock, SystemClock
 from posthouse.net.resolver import DnsResolver, Resolver
 from posthouse.net.smtp_listen import Listener
+from posthouse.send.deliver.bounce import Bounces
 from posthouse.send.deliver.connect import Connect
 from posthouse.send.deliver.dispatch import Dispatcher
 from posthouse.send.deliver.outcome import outcomes
 from posthouse.send.deliver.places import Ourselves
+from posthouse.send.deliver.prepare import Prepare
 from posthouse.send.deliver.retry import Schedule
 from posthouse.send.hop import Choice
 from posthouse.send.queue.ids import text_of
@@ -37,6 +39,8 @@ from posthouse.send.submit.tls import Certificates, self_made
 
 Watch = Callable[[Event], None]
 Say = Callable[[str, Mapping[str, Any]], None]
+
+LANGUAGES: Final = {"en": ("en",), "zh": ("zh",), "both": ("en", "zh")}  # of reports to senders
 
 
 def lane_file(data: Path, lane: int) -> Path:
@@ -78,30 +82,37 @@ class Relay:
 
     async def open(self, numbers: Sequence[int]) -> None:
         """Open lanes, the worker's own first, and begin to empty them. Raises StoreError."""
+        config = self._config
         rng = random.Random(secrets.randbits(64))  # noqa: S311  jitter and weights, no secrets
         connect = Connect(
             self._resolver,
-            ehlo=self._config.server.name,
+            ehlo=config.server.name,
             now=self._clock.monotonic,
             rng=rng,
-            us=Ourselves(),
+            us=Ourselves(frozenset({config.server.name.lower()})),
         )
-        schedule = Schedule(self._config.retry, rng)
+        schedule = Schedule(config.retry, rng)
         for number in numbers:
-            path = lane_file(self._config.server.data, number)
-            lane = Lane(path, capacity=self._config.server.capacity)
+            path = lane_file(config.server.data, number)
+            lane = Lane(path, capacity=config.server.capacity)
             await lane.open()
             ids = lane.ids(number)
             if not self._lanes:
                 self._ids = ids
             dispatcher = Dispatcher(
                 lane,
-                self._config.hops,
+                config.hops,
                 choose=self._choose,
                 connect=connect,
                 judge=outcomes,
                 schedule=schedule,
-                bounce=lambda *_: None,
+                bounce=Bounces(
+                    config.server.name,
+                    lambda: text_of(self._ids.next(self._now())),
+                    langs=LANGUAGES[config.server.lang],
+                    expire=config.retry.expire,
+                ),
+                prepare=Prepare(config.signing, self._now),
                 now=self._now,
                 monotonic=self._clock.monotonic,
                 watch=self._watch,
