@@ -306,6 +306,9 @@ def _create(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with suppress(FileExistsError):  # another process was quicker
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        if os.geteuid() == 0:  # the administrator's command; the relay runs as the folder's owner
+            owner = path.parent.stat()
+            os.chown(path, owner.st_uid, owner.st_gid)
     db = sqlite3.connect(path, timeout=BUSY, isolation_level=None)
     try:
         db.execute("PRAGMA journal_mode = WAL")  # who reads never waits for who writes

@@ -27,7 +27,8 @@ def of_mail(params: Parameters) -> dict[str, str | None] | Reply:
     """What is kept of MAIL's parameters. AUTH= and SIZE= are between the two of us only."""
     if not params:
         return {}
-    if not _harmless(params.get("ENVID") or ""):  # RFC 3461 section 4.4
+    envid = params.get("ENVID")
+    if envid and not _harmless(envid):  # RFC 3461 section 4.4
         return replies.BAD_ENVID
     return {name: params[name] for name in _MAIL if name in params}
 
