@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from posthouse.flow import Secret
 from posthouse.send.submit import secret as app_secret
+from posthouse.send.submit.alone import alone
 from posthouse.send.submit.senders import Senders
 from posthouse.send.submit.settings import Network
 
@@ -104,7 +105,8 @@ class Accounts:
         self.path = folder / FILE
         try:
             if create and not self.path.exists():
-                _create(self.path)
+                with alone(self.path.with_suffix(".lock")):
+                    _create(self.path)
             self._db = sqlite3.connect(
                 f"{self.path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY,
                 isolation_level=None,
@@ -302,21 +304,20 @@ def _check(text: str, reason: str) -> None:
 
 
 def _create(path: Path) -> None:
-    """The file with its tables. SQLite gives its -wal and -shm files the same mode."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with suppress(FileExistsError):  # another process was quicker
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        if os.geteuid() == 0:  # the administrator's command; the relay runs as the folder's owner
-            owner = path.parent.stat()
-            os.chown(path, owner.st_uid, owner.st_gid)
-    db = sqlite3.connect(path, timeout=BUSY, isolation_level=None)
+    """The file with its tables, all at once. Its -wal and -shm files get the same mode."""
+    if path.exists():  # another process was quicker
+        return
+    fresh = path.with_suffix(".new")
+    with suppress(FileNotFoundError):  # of one that died here
+        fresh.unlink()
+    os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    if os.geteuid() == 0:  # the administrator's command; the relay runs as the folder's owner
+        owner = path.parent.stat()
+        os.chown(fresh, owner.st_uid, owner.st_gid)
+    db = sqlite3.connect(fresh, isolation_level=None)
     try:
         db.execute("PRAGMA journal_mode = WAL")  # who reads never waits for who writes
-        db.execute("BEGIN EXCLUSIVE")
-        if db.execute("PRAGMA user_version").fetchone()[0] == 0:
-            for statement in _TABLES.strip().split(";")[:-1]:
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version = {SCHEMA}")
-        db.execute("COMMIT")
+        db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")
     finally:
-        db.close()
+        db.close()  # the last to close takes the -wal file away
+    fresh.replace(path)

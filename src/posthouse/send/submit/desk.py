@@ -28,7 +28,7 @@ HOUR: Final = 3_600.0
 DAY: Final = 86_400.0
 
 # Makes a letter durable, with its events. Raises QueueFull or StoreError: then it is not accepted.
-# Where the client goes away meanwhile the call is cancelled like any other.
+# It is not cancelled when the client goes away: what has begun to be kept is kept, and delivered.
 Keep = Callable[[Letter, Sequence[Event]], Awaitable[None]]
 
 

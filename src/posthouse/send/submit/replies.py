@@ -27,6 +27,7 @@ WHAT: Final = Reply.make(500, "Command not recognized", "5.5.1")
 
 NOT_FROM_THERE: Final = Reply.make(554, "Not from your address", "5.7.1")
 CROWDED: Final = Reply.make(421, "Too many connections from your address", "4.7.0")
+GONE: Final = Reply.make(421, "Nobody is there any more", "4.4.2")
 NO_SMTP: Final = Reply.make(421, "That is not SMTP", "4.7.0")
 JUNK: Final = Reply.make(421, "Too many commands without a message", "4.7.0")
 

@@ -82,7 +82,7 @@ class Session:
         self._relay = listening.mode is Mode.RELAY
         self._hello = hello
         self._client = ""
-        self._here = False  # counted by the desk
+        self._here = False  # connected, and counted by the desk
         self._tls = ""  # version and cipher, "" in the clear
         self._helo = ""
         self._ehlo = False
@@ -118,14 +118,20 @@ class Session:
         return self._desk.greeting
 
     def command(self, command: c.Command, connection: Connection) -> Answer:
+        if not self._here:  # it went away while an answer waited, with more in the pipeline
+            return replies.GONE
         return _ANSWERS[type(command)](self, command)
 
     def body(self, data: bytes) -> None:
+        if not self._here:
+            return
         if self._body is None:
             self._body = Body(self._desk.terms.size, self._desk.room)
         self._body.add(data)
 
     def ended(self, end: BodyEnd, connection: Connection) -> Answer:
+        if not self._here:
+            return replies.GONE
         if end.chunked and not end.last:
             refused = self._body.refusal() if self._body is not None else None
             if refused is None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from posthouse.net.clock import Clock
+from posthouse.send.submit.alone import alone
 from posthouse.send.submit.login import Watch
 
 LOOK: Final = 10.0  # seconds between looks at the files: two stat calls then
@@ -113,11 +114,11 @@ def self_made(folder: Path, now: datetime, names: Sequence[str] = ()) -> tuple[P
     For a first try: no client trusts it without being told to. Raises OSError.
     """
     certificate, key = folder / "self-made.pem", folder / "self-made.key"
-    if not _still_good(certificate, key, now):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        shown, hidden = _make(now, [*_LOCAL, *names])
-        _write(key, hidden, 0o600)
-        _write(certificate, shown, 0o644)
+    with alone(folder / "self-made.lock"):
+        if not _still_good(certificate, key, now):
+            shown, hidden = _make(now, [*_LOCAL, *names])
+            _write(key, hidden, 0o600)
+            _write(certificate, shown, 0o644)
     return certificate, key
 
 

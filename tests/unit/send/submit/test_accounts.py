@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+from concurrent.futures import ProcessPoolExecutor
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -28,6 +29,21 @@ def test_nobody_else_reads_the_file(accounts: Accounts) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
     assert set(modes.values()) == {0o600}, modes
+
+
+def _open(folder: str) -> str:
+    try:
+        Accounts(Path(folder), create=True).close()
+    except AccountsUnreadable as error:
+        return str(error)
+    return ""
+
+
+def test_workers_that_start_together_make_one_file(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(4) as workers:
+        for number in range(5):
+            folder = str(tmp_path / str(number))
+            assert [*workers.map(_open, [folder] * 8)] == [""] * 8
 
 
 def test_what_is_kept(accounts: Accounts) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Sequence
 
 import pytest
 
+from posthouse.letter import Event, Letter
 from posthouse.net.smtp_listen import Listener
 from posthouse.protocol.smtp.data import BodyFacts
 from posthouse.send.submit import replies
@@ -294,6 +296,37 @@ async def test_a_client_that_leaves_leaves_nothing(world: World) -> None:
         async with asyncio.timeout(5):
             while world.desk.clients:
                 await asyncio.sleep(0.01)
+
+
+async def test_a_message_is_kept_whole_though_its_client_has_gone(world: World) -> None:
+    """Durable and not handed to delivery would be a message lost until a restart."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    keep, done = world.desk.keep, []
+
+    async def slow(letter: Letter, events: Sequence[Event]) -> None:
+        begun.set()
+        await go_on.wait()
+        await keep(letter, events)
+        done.append(letter.id)
+
+    world.desk.keep = slow
+    message = BEGIN + HEADER + b"\r\nhi\r\n"
+    async with world.listening(Mode.RELAY) as port:
+        client = await world.connect(port, Mode.RELAY)
+        await client.say("EHLO x")
+        client.write(message + b".\r\n" + message)  # and half of another behind it
+        await asyncio.wait_for(begun.wait(), 5)
+        client.writer.transport.abort()
+        async with asyncio.timeout(5):
+            while world.desk.clients:
+                await asyncio.sleep(0.01)
+        go_on.set()
+        async with asyncio.timeout(5):
+            while not done:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+    assert [letter.id for letter in world.kept] == done == ["id1"]
+    assert world.desk.room.left == ROOM
 
 
 # Header injection
