@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fuzz import (
+    handing,
     login,
     mail,
     names,
@@ -140,6 +141,10 @@ TARGETS: Mapping[str, Target] = {
     "submit.names": Target(submit.names, submit.NAMES),
     "submit.listen": Target(submit.listen, submit.PATTERNS),
     "submit.session": Target(submit.session, submit.SESSIONS),
+    # send.client
+    "send.mail": Target(handing.mail, handing.MAILS),
+    "send.line": Target(handing.line, handing.OBJECTS),
+    "send.files": Target(handing.files, handing.BOXES + handing.OBJECTS),
     # explain, setup, directory
     "explain.reply": Target(reading.line, seeds.PASTED + seeds.REPLIES),
     "explain.reading": Target(reading.read_line, seeds.PASTED + seeds.REPLIES),

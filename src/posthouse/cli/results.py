@@ -31,6 +31,7 @@ class Report:
     end: client.End
     seconds: float
     journal: Path | None
+    uncertain: int = 0  # messages that an earlier run left in the middle
 
 
 # JSON
@@ -80,6 +81,7 @@ def _answer(screen: Screen, report: Report) -> dict[str, Any]:
         "counts": dict(tally.counts),
         "recipients": tally.recipients,
         "unsure": tally.unsure,
+        "uncertain": report.uncertain,
         "remaining": _remaining(report),
         "interrupted": end.interrupted,
         "stopped": stopped,

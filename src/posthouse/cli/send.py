@@ -58,7 +58,9 @@ def command(words: Catalogue) -> Command:
         return _run(session(words, options), message, options)
 
     argument = click.Argument(["message"], required=False, metavar=words.text("cli.arg.message"))
-    params = [argument, *_message_options(words), *_server_options(words), *common(words)]
+    # Of many dialogues at once no transcript is readable; ``probe -v`` shows one.
+    shared = [option for option in common(words) if option.name != "verbose"]
+    params = [argument, *_message_options(words), *_server_options(words), *shared]
     return Command("send", words, callback=run, params=params)
 
 
@@ -117,8 +119,7 @@ def _run(asked: Session, message: str | None, given: Mapping[str, Any]) -> int:
         sender = _sender(iter(drafts), said)
     else:
         drafts = []
-        # Standard input can't be looked at beforehand.
-        sender = _sender(iter(()) if source.path is None else source.drafts(), said)
+        sender = _sender(source.drafts(), said)
     endpoint = _place(screen, given, sender)
     if isinstance(endpoint, int):
         return endpoint
@@ -217,7 +218,7 @@ def _sender(drafts: Iterator[client.Draft], said: client.Envelope) -> str:
 def _journal_path(source: client.Source | None, given: Mapping[str, Any]) -> Path | None:
     if given.get("journal"):
         return Path(given["journal"])
-    if source is None or source.path is None:
+    if source is None or source.piped is not None:
         return None
     place = source.path.resolve()
     return place.with_name(f"{place.name}.journal")
@@ -238,14 +239,14 @@ def _terms(given: Mapping[str, Any], *, many: bool) -> client.Terms:
 
 def _place(screen: Screen, given: Mapping[str, Any], sender: str) -> Endpoint | int:
     """The server as told, that of our own relay, or the best one for the sender."""
-    from posthouse.cli import search
-
     if given.get("server"):
         return _told(screen.words, given)
     if given.get("relay"):
         return _relay(screen.words, given["relay"])
     if not sender:
         raise click.UsageError(screen.words.text("send.error.server_needed"))
+    from posthouse.cli import search
+
     found = search.run(screen, sender, {})
     if isinstance(found, int):
         return found
@@ -298,7 +299,7 @@ def _account(
     screen: Screen, given: Mapping[str, Any], sender: str, place: Endpoint
 ) -> Account | None:
     """Who signs in; None where nobody does: a server that was named and no account was."""
-    from posthouse.cli import account, asking
+    from posthouse.cli import asking
     from posthouse.flow import Security
 
     words = screen.words
@@ -307,6 +308,8 @@ def _account(
         return None
     if secret is None and not given.get("user") and given.get("server"):
         return None
+    from posthouse.cli import account
+
     name = account.username_for(sender, place.host, given.get("user"))
     if not name:
         raise click.UsageError(words.text("send.error.user_needed"))

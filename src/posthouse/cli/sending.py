@@ -16,11 +16,10 @@ from typing import Any, Final
 import click
 
 from posthouse.cli import results
-from posthouse.cli.prove import SIGN_IN
 from posthouse.cli.root import INTERRUPTED, OK, PROBLEM, SIGN_IN_REFUSED, UNDETERMINED
 from posthouse.cli.screen import Screen
-from posthouse.cli.wiring import network
 from posthouse.flow import NetworkFailure, Stage
+from posthouse.net.resolver import DnsResolver
 from posthouse.send import client
 
 REDRAWN: Final = 0.1  # seconds between two looks of the bar
@@ -61,7 +60,9 @@ def run(screen: Screen, job: Job, terms: client.Terms) -> int:
     except client.JournalError as error:
         text = words.text(f"send.journal.{error.reason}", path=str(job.journal))
         raise click.ClickException(text) from None
-    report = results.Report(job.place, run.tally, end, time.monotonic() - began, job.journal)
+    spent = time.monotonic() - began
+    uncertain = book.uncertain if isinstance(book, client.Journal) else 0
+    report = results.Report(job.place, run.tally, end, spent, job.journal, uncertain)
     if job.source is None:
         results.show_one(screen, report, run.only)
     elif not job.jsonl:
@@ -101,7 +102,7 @@ class _Run:
             counting = asyncio.create_task(asyncio.to_thread(source.count))
             counting.add_done_callback(self._counted)
             self._begin()
-        door = client.Door(job.place, network(self._screen.session).resolver)
+        door = client.Door(job.place, DnsResolver(self._screen.session.resolver))
         try:
             return await client.hand_in(
                 drafts, job.said, door, book=book, report=self._one, terms=terms
@@ -111,7 +112,7 @@ class _Run:
                 self._draw()
                 self._bar.stop()
 
-    def _counted(self, counting: asyncio.Task[int | None]) -> None:
+    def _counted(self, counting: asyncio.Task[int]) -> None:
         if not counting.cancelled() and counting.exception() is None:
             self.tally.total = counting.result()
 
@@ -187,6 +188,8 @@ def exit_code(tally: client.Tally, end: client.End) -> int:
 def _stopped(error: NetworkFailure | client.Refused) -> int:
     cause = client.why(error, "").cause.id
     if isinstance(error, client.Refused):
+        from posthouse.cli.prove import SIGN_IN
+
         if error.stage is Stage.AUTH or cause in SIGN_IN:
             return SIGN_IN_REFUSED
         return PROBLEM

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from email.utils import getaddresses
 from functools import lru_cache
+from typing import Final
 
 from posthouse.protocol.address import Address, AddressError, parse_address
 from posthouse.send.client.facts import Problem, Unusable
 
+# What nearly all fields hold: one mailbox with no mark that means something. ``getaddresses`` reads
+# the same from it, in ten times the time.
+_ADDRESS: Final = r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+"
+_USUAL: Final = re.compile(
+    rf"(?P<name>[A-Za-z0-9][A-Za-z0-9 _'-]*[A-Za-z0-9]) ?<(?P<a>{_ADDRESS})>|(?P<b>{_ADDRESS})"
+)
+
 
 def pairs(values: Iterable[str]) -> list[tuple[str, Address]]:
     """Display name and address of each mailbox; an empty group has none. Raises Unusable."""
-    found = getaddresses([value for value in values if value.strip()])
-    return [(name, address(text)) for name, text in found if text]
+    found: list[tuple[str, Address]] = []
+    for value in values:
+        usual = _USUAL.fullmatch(value.strip())
+        if usual is not None:
+            found.append((usual["name"] or "", address(usual["a"] or usual["b"])))
+        elif value.strip():
+            found += [(name, address(text)) for name, text in getaddresses([value]) if text]
+    return found
 
 
 def addresses(values: Iterable[str]) -> list[Address]:

@@ -97,6 +97,11 @@ class Crew:
         self._desk.close()
         asyncio.get_running_loop().call_later(LAST_WORDS, self._hang_up)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a connection stands."""
+        return bool(self._busy)
+
     def _hang_up(self) -> None:
         for carrier in list(self._busy):
             carrier.abort(NetworkFailure(Failure.CLOSED, Stage.ANY))

@@ -1,6 +1,6 @@
 """One run: desk, connections and journal at work together.
 
-Enters: what ``Job``s are made of, the way in, the journal. Leaves: how it ended. Called by the
+Enters: drafts, the way in, the journal. Leaves: how it ended. Called by the
 command line. Raises JournalError.
 """
 
@@ -10,6 +10,7 @@ import asyncio
 import random
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -43,7 +44,7 @@ async def hand_in(
     terms: Terms,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> End:
-    """Hand in everything. SIGINT and SIGTERM let what is under way end, and nothing more begin."""
+    """Hand in everything. SIGINT and SIGTERM let what is under way end; a second one does not."""
     rng = random.Random()  # noqa: S311  spreads the tries, keeps no secret
     desk = Desk(drafts, said, book, report, pauses=terms.pauses, now=now, rng=rng)
     crew = Crew(desk, door, terms)
@@ -52,20 +53,24 @@ async def hand_in(
     def interrupt(number: int) -> None:
         interrupted.append(number)
         crew.stop()
+        if len(interrupted) > 1 or not crew.busy:
+            running.cancel()
 
+    keeping, running = asyncio.create_task(book.keep()), asyncio.create_task(crew.run())
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)
     for number in signals:
-        loop.add_signal_handler(number, interrupt, number)
-    keeping, running = asyncio.create_task(book.keep()), asyncio.create_task(crew.run())
+        with suppress(NotImplementedError):  # Windows: an interruption is an exception there
+            loop.add_signal_handler(number, interrupt, number)
     try:
         await asyncio.wait((keeping, running), return_when=asyncio.FIRST_COMPLETED)
         for task in (keeping, running):
-            if task.done():
+            if task.done() and not task.cancelled():
                 task.result()
     finally:
         for number in signals:
-            loop.remove_signal_handler(number)
+            with suppress(NotImplementedError):
+                loop.remove_signal_handler(number)
         for task in (keeping, running):
             task.cancel()
         await asyncio.gather(keeping, running, return_exceptions=True)

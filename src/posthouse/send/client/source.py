@@ -9,11 +9,13 @@ says so.
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from tempfile import NamedTemporaryFile
+from typing import IO, BinaryIO, Final
 
 from posthouse.protocol.message import looks_like_message
 from posthouse.send.client.facts import Draft, Kind, Problem, Unusable
@@ -40,32 +42,30 @@ class SourceError(Exception):
 class Source:
     """Messages to be read, in their order."""
 
-    path: Path | None  # None: standard input
+    path: Path
     form: str  # "json", "mbox", "mail" or "folder"
+    name: str = ""  # for people
     files: tuple[Path, ...] = ()
+    piped: IO[bytes] | None = None  # standard input, kept in a file as long as this is
 
     def drafts(self) -> Iterator[Draft]:
         """The messages, read one by one."""
         if self.form == "folder":
             for file in self.files:
                 yield _of_file(file, file.name)
-        elif self.path is None:
-            yield from json_lines(sys.stdin.buffer, "-")
         elif self.form == "mail":
-            yield _of_file(self.path, self.path.name)
+            yield _of_file(self.path, self.name)
         else:
             reader = json_lines if self.form == "json" else mbox
             with self.path.open("rb") as stream:
-                yield from reader(stream, self.path.name)
+                yield from reader(stream, self.name)
 
-    def count(self) -> int | None:
-        """How many there are; None where that can't be known beforehand."""
+    def count(self) -> int:
+        """How many there are."""
         if self.form == "folder":
             return len(self.files)
         if self.form == "mail":
             return 1
-        if self.path is None:
-            return None
         with self.path.open("rb") as stream:
             if self.form == "json":
                 return sum(1 for line in iter(lambda: stream.readline(BLOCK), b"") if _ends(line))
@@ -73,23 +73,33 @@ class Source:
 
 
 def open_source(path: str) -> Source:
-    """What a path holds; "-" is lines of JSON on standard input. Raises SourceError, OSError."""
+    """What a path holds, or standard input ("-"). Raises SourceError, OSError.
+
+    Standard input is read to its end first: a slow writer must not keep us from hearing servers.
+    """
     if path == "-":
-        return Source(None, "json")
+        piped = NamedTemporaryFile(prefix="posthouse-")  # noqa: SIM115  closed with the Source
+        shutil.copyfileobj(sys.stdin.buffer, piped)
+        piped.flush()
+        return Source(Path(piped.name), _form(Path(piped.name)), "-", piped=piped)
     place = Path(path)
     if place.is_dir():
         return _folder(place)
     if not place.exists():
         raise SourceError("missing")
+    return Source(place, _form(place), place.name)
+
+
+def _form(place: Path) -> str:
     with place.open("rb") as stream:
         head = stream.read(SNIFFED).removeprefix(b"\xef\xbb\xbf")
     first = head.lstrip().partition(b"\n")[0].rstrip(b"\r")
     if first.startswith(b"{"):
-        return Source(place, "json")
+        return "json"
     if _FROM.match(first):
-        return Source(place, "mbox")
+        return "mbox"
     if looks_like_message(head):
-        return Source(place, "mail")
+        return "mail"
     raise SourceError("unknown")
 
 
@@ -105,7 +115,7 @@ def _folder(place: Path) -> Source:
     ]
     if not files:
         raise SourceError("empty_folder")
-    return Source(place, "folder", tuple(files))
+    return Source(place, "folder", place.name, tuple(files))
 
 
 def _of_file(file: Path, where: str) -> Draft:

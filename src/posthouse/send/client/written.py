@@ -29,6 +29,7 @@ FOLD: Final = 76  # characters of a header line, as RFC 5322 section 2.1.1 asks 
 
 _NAME: Final = re.compile(r"[!-9;-~]{1,76}")
 _UNSAFE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_ASCII: Final = bytes(range(128))
 _OURS: Final = frozenset(("bcc", "mime-version", "content-type", "content-transfer-encoding"))
 _ADDRESSES: Final = (("from", "From"), ("to", "To"), ("cc", "Cc"), ("bcc", "Bcc"))
 
@@ -115,7 +116,7 @@ def _part(kind: str, text: str) -> bytes:
     plain = raw.isascii() and b"\0" not in raw
     if plain and max(map(len, raw.split(b"\r\n"))) <= LINE:
         encoding = "7bit"
-    elif sum(octet > 126 for octet in raw[:10_000]) * 6 < len(raw[:10_000]):
+    elif len(raw.translate(None, _ASCII)) * 6 < len(raw):
         encoding = "quoted-printable"
         raw = normalize(quopri.encodestring(raw.replace(b"\r\n", b"\n")))
     else:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
+from email.utils import getaddresses
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from posthouse.explain import catalogue
 from posthouse.protocol.smtp.data import check_lines, unstuff
 from posthouse.send.client import Draft, Envelope, Kind, Message, Problem, Unusable, compose
+from posthouse.send.client.addresses import _USUAL, address, pairs
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 LETTER = b"From: Alice <alice@d.example>\nTo: bob@e.example\nSubject: x\n\nhello\n"
@@ -191,3 +194,28 @@ def test_no_field_breaks_out_of_its_line(headers: dict[str, str], subject: str) 
     names = {name.lower() for name in read(message)}
     wanted = {name.lower() for name in headers} | {"from", "to", "subject", "date", "message-id"}
     assert names <= wanted | {"mime-version", "content-type", "content-transfer-encoding"}
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("problem", list(Problem))
+def test_every_problem_has_words_and_a_remedy(lang: str, problem: Problem) -> None:
+    words = catalogue(lang)
+    assert words.has(f"send.problem.{problem}")
+    assert words.has(f"send.remedy.{problem}")
+
+
+@given(
+    st.from_regex(_USUAL, fullmatch=True).filter(lambda text: "  " not in text)
+    | st.text(alphabet="ab .<>@,;:\"()\\\\-_'", max_size=30)
+)
+def test_the_short_way_reads_what_the_long_one_reads(text: str) -> None:
+    def read(short: bool) -> object:
+        try:
+            if short:
+                return pairs([text])
+            found = getaddresses([text]) if text.strip() else []
+            return [(name, address(one)) for name, one in found if one]
+        except Unusable as problem:
+            return problem.problem
+
+    assert read(short=True) == read(short=False)

@@ -390,3 +390,11 @@ async def test_memory_holds_only_what_is_needed() -> None:
         )
     assert len(told) == 400
     assert max(ahead) <= 2 * FAST.connections + FAST.connections
+
+
+async def test_an_interruption_while_nobody_answers_ends_it_at_once() -> None:
+    behaviour = Behaviour(first=Action.SILENT)
+    async with FakeSmtpServer(behaviour) as server:
+        asyncio.get_running_loop().call_later(0.1, os.kill, os.getpid(), signal.SIGINT)
+        end, told = await sent(server, letters(3))
+    assert (end.interrupted, told, end.untried) == (True, [], 1)

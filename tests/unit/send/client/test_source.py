@@ -63,9 +63,17 @@ def test_a_folder_of_messages_and_a_maildir(tmp_path: Path) -> None:
 
 
 def test_a_file_that_went_away_is_told(tmp_path: Path) -> None:
-    draft = next(Source(tmp_path, "folder", (tmp_path / "gone.eml",)).drafts())
+    draft = next(Source(tmp_path, "folder", files=(tmp_path / "gone.eml",)).drafts())
     assert draft.problem is not None
     assert draft.problem.problem is Problem.UNREADABLE
+
+
+@pytest.mark.parametrize("content", [b'{"a": 1}\n{"b": 2}\n', FROM + ONE + b"\n" + FROM + ONE])
+def test_standard_input_can_be_read_twice(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    source = open_source("-")
+    assert source.count() == len(list(source.drafts())) == 2
+    assert {draft.where[0] for draft in source.drafts()} == {"-"}
 
 
 def test_an_mbox_is_cut_where_messages_begin() -> None:

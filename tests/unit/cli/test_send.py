@@ -1,0 +1,271 @@
+"""``posthouse send``: what is said to people and to scripts, in both languages, in 80 columns."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from canaries import PASSWORD, WRONG_PASSWORD
+from fakes.background import running
+from fakes.certs import Authority
+from fakes.dns import FakeDns
+from fakes.smtp import Behaviour, FakeSmtpServer
+from posthouse.cli.prose import cells
+from unit.cli.world import Ran, World
+
+HOST = "127.0.0.1"
+LETTER = b"From: Alice <alice@d.example>\nTo: bob@e.example\nSubject: x\n\nhello\n"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture
+def server(authority: Authority) -> Iterator[FakeSmtpServer]:
+    behaviour = Behaviour(
+        tls=authority.context(hosts=(HOST,)),
+        accounts={"alice@d.example": PASSWORD},
+        replies=(("RCPT TO:<nobody", "550 5.1.1 User unknown"), ("RCPT TO:<later", "450 4.2.1 x")),
+    )
+    with running(FakeSmtpServer(behaviour)) as fake:
+        yield fake
+
+
+@pytest.fixture
+def letter(tmp_path: Path) -> str:
+    path = tmp_path / "letter.eml"
+    path.write_bytes(LETTER)
+    return str(path)
+
+
+def plain(world: World, server: FakeSmtpServer, *arguments: str, lang: str = "en") -> Ran:
+    place = ("--server", f"{HOST}:{server.port}", "--security", "none")
+    return world.run("send", *arguments, *place, lang=lang)
+
+
+def secure(world: World, server: FakeSmtpServer, ca: Authority, *arguments: str) -> Ran:
+    place = ("--server", f"{HOST}:{server.port}", "--security", "starttls")
+    return world.run("send", *arguments, *place, "--ca-file", str(ca.ca_file))
+
+
+def test_a_message_is_taken(world: World, server: FakeSmtpServer, letter: str) -> None:
+    ran = plain(world, server, letter)
+    assert ran.code == 0
+    assert "has taken the message for: bob@e.example" in ran.out
+    assert "queued as 4711" in ran.out
+    assert b"Message-ID: <" in server.messages[0].content
+    assert not list(Path(letter).parent.glob("*.journal"))
+
+
+def test_a_message_from_standard_input(
+    world: World, server: FakeSmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(LETTER)))
+    assert plain(world, server, "-", "--to", "carol@e.example").code == 0
+    assert [r.recipient for r in server.messages[0].recipients] == ["carol@e.example"]
+
+
+def test_a_few_words(world: World, server: FakeSmtpServer) -> None:
+    who = ("--from", "alice@d.example", "--to", "bob@e.example")
+    for _ in range(2):  # what is typed twice is meant twice
+        assert plain(world, server, "--subject", "Grüße", "--text", "Hallo!", *who).code == 0
+    first, second = (m.content for m in server.messages)
+    assert b"\r\n\r\nHallo!\r\n" in first
+    assert first.split(b"Message-ID")[1] != second.split(b"Message-ID")[1]
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_refused_recipient_is_explained(
+    world: World, server: FakeSmtpServer, letter: str, lang: str
+) -> None:
+    to = ("--to", "bob@e.example", "--to", "nobody@e.example")
+    ran = plain(world, server, letter, *to, lang=lang)
+    assert ran.code == 1
+    assert "550 5.1.1 User unknown" in ran.out
+    assert "→" in ran.out
+    assert max(cells(line) for line in ran.all.splitlines()) <= 80
+    found = plain(world, server, letter, *to, "--json", lang=lang).json
+    assert (found["ok"], found["counts"]) == (False, {"refused": 1})
+    results = {
+        r["recipient"]: (r["result"], r["cause"]) for r in found["messages"][0]["recipients"]
+    }
+    assert results["bob@e.example"] == ("delivered", None)
+    assert results["nobody@e.example"] == ("refused", "rcpt.unknown")
+
+
+def test_a_sign_in(
+    world: World,
+    server: FakeSmtpServer,
+    authority: Authority,
+    letter: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MY_SECRET", PASSWORD)
+    ran = secure(world, server, authority, letter, "--password-env", "MY_SECRET")
+    assert (ran.code, server.last.username) == (0, "alice@d.example")
+
+
+def test_a_refused_sign_in_is_exit_code_4_after_one_try(
+    world: World,
+    server: FakeSmtpServer,
+    authority: Authority,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    many = write_many(tmp_path, 50)
+    monkeypatch.setattr("sys.stdin", io.StringIO(WRONG_PASSWORD + "\n"))
+    user = ("--user", "alice@d.example", "--password-stdin")
+    ran = secure(world, server, authority, "--many", many, *user, "--json")
+    assert ran.code == 4
+    assert ran.json["stopped"]["cause"] == "auth.credentials"
+    assert ran.json["counts"] == {}
+    logins = sum(line.startswith("AUTH") for seen in server.seen for line in seen.lines)
+    assert logins == 1
+
+
+def test_an_unknown_certificate_is_no_place_for_a_password(
+    world: World, server: FakeSmtpServer, letter: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSTHOUSE_PASSWORD", PASSWORD)
+    place = ("--server", f"{HOST}:{server.port}", "--security", "starttls")
+    ran = world.run("send", letter, *place)
+    assert ran.code == 1
+    assert not server.last.credentials
+    assert "certificate" in ran.out.lower()
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_nobody_there_cannot_be_determined(world: World, letter: str, lang: str) -> None:
+    ran = world.run("send", letter, "--server", f"{HOST}:1", "--security", "none", lang=lang)
+    assert ran.code == 3
+    assert "→" in ran.out
+
+
+WRONG = [
+    [],
+    ["LETTER", "--subject", "x"],
+    ["--subject", "x", "--to", "b@e.example"],
+    ["-", "--password-stdin"],
+    ["LETTER", "--password-stdin", "--password-env", "X"],
+    ["LETTER", "--server", "a.example", "--relay", "x"],
+    ["LETTER", "--server", "a.example", "--security", "none", "--user", "x"],
+    ["LETTER", "--server", "http://a.example/x/y"],
+    ["LETTER", "--server", "a.example", "--password-env", "NOT_SET_ANYWHERE"],
+    ["LETTER", "--server", "a.example", "--rate", "fast"],
+    ["LETTER", "--server", "a.example", "--rate", "0/s"],
+    ["LETTER", "--offline"],
+    ["--many", "/nonexistent", "--server", "a.example"],
+    ["/nonexistent.eml", "--server", "a.example"],
+    ["LETTER", "--relay", "/nonexistent.toml"],
+    ["LETTER", "--relay", "LETTER"],
+]
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("arguments", WRONG)
+def test_wrong_usage_is_one_clear_line(
+    world: World, letter: str, arguments: list[str], lang: str
+) -> None:
+    given = [letter if one == "LETTER" else one for one in arguments]
+    ran = world.run("send", *given, lang=lang)
+    assert ran.code == 2
+    assert ran.out == ""
+    assert "bug" not in ran.err
+    assert bool(re.search("[\u4e00-\u9fff]", ran.err)) == (lang == "zh")
+
+
+def write_many(folder: Path, number: int, *more: dict[str, object]) -> str:
+    path = folder / "many.jsonl"
+    rows = [
+        {"from": "alice@d.example", "to": f"b{n}@e.example", "text": f"{n}"} for n in range(number)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in [*rows, *more]))
+    return str(path)
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_many_and_again(world: World, server: FakeSmtpServer, tmp_path: Path, lang: str) -> None:
+    bad = [
+        {"from": "alice@d.example", "to": "nobody@e.example"},
+        {"from": "alice@d.example", "to": "x"},
+    ]
+    many = write_many(tmp_path, 20, *bad)
+    ran = plain(world, server, "--many", many, lang=lang)
+    assert ran.code == 1
+    assert len(server.messages) == 20
+    assert "User unknown" in ran.out
+    assert "many.jsonl:22" in ran.out
+    assert max(cells(line) for line in ran.all.splitlines() if "/" not in line) <= 80
+    again = plain(world, server, "--many", many, "--json", lang=lang)
+    assert again.json["counts"] == {"before": 20, "refused": 1, "unusable": 1}
+    assert len(server.messages) == 20
+
+
+def test_one_line_of_json_for_each(world: World, server: FakeSmtpServer, tmp_path: Path) -> None:
+    ran = plain(world, server, "--many", write_many(tmp_path, 5), "--jsonl")
+    rows = [json.loads(line) for line in ran.out.splitlines()]
+    assert ran.code == 0
+    assert {row["status"] for row in rows} == {"sent"}
+    assert sorted(row["message"] for row in rows) == [f"many.jsonl:{n}" for n in range(1, 6)]
+    assert all(row["schema"] == 1 for row in rows)
+
+
+def test_another_file_is_no_journal(world: World, server: FakeSmtpServer, tmp_path: Path) -> None:
+    many = write_many(tmp_path, 3)
+    ran = plain(world, server, "--many", many, "--journal", many)
+    assert ran.code == 2
+    assert "no journal" in ran.err
+    assert not server.messages
+
+
+@pytest.mark.parametrize("mode", ["tls", "starttls", "relay"])
+def test_the_relay_of_a_configuration(
+    world: World, server: FakeSmtpServer, letter: str, tmp_path: Path, mode: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    config = tmp_path / "relay.toml"
+    text = f'[server]\nname = "no.invalid"\n[[listen]]\naddress = "0.0.0.0:{server.port}"\n'
+    config.write_text(f'{text}mode = "{mode}"\n')
+    monkeypatch.setenv("POSTHOUSE_PASSWORD", PASSWORD)
+    resolver = ("--resolver", "127.0.0.1:1", "--timeout", "0.2")
+    ran = world.run("send", letter, "--relay", str(config), *resolver, "--json")
+    if mode == "relay":
+        assert (ran.code, len(server.messages)) == (0, 1)
+    else:
+        assert (ran.json["server"], ran.json["security"]) == (f"no.invalid:{server.port}", mode)
+
+
+def test_the_server_is_found_by_the_sender(
+    world: World, authority: Authority, letter: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "smtp.d.example"
+    monkeypatch.setenv("POSTHOUSE_PASSWORD", PASSWORD)
+    behaviour = Behaviour(
+        tls=authority.context(hosts=(name,)),
+        implicit_tls=True,
+        accounts={"alice@d.example": PASSWORD},
+        require_auth=True,
+    )
+    with (
+        running(FakeDns({(name, "A"): ["127.0.0.1"]})) as dns,
+        running(FakeSmtpServer(behaviour)) as server,
+    ):
+        world.dns[("_submissions._tcp.d.example", "SRV")] = [f"0 1 {server.port} {name}."]
+        resolver = f"{dns.address[0]}:{dns.address[1]}"
+        ran = world.run("send", letter, "--ca-file", str(authority.ca_file), "--resolver", resolver)
+        assert ran.code == 0, ran.all
+        assert server.last.username == "alice@d.example"
+        assert f"{name} has taken the message" in ran.out
+
+
+def test_where_no_server_is_found_nothing_is_asked(world: World, letter: str) -> None:
+    ran = world.run("send", letter)
+    assert ran.code in (1, 3)
+    assert ran.out == ""
