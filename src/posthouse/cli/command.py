@@ -21,6 +21,9 @@ COMMANDS: Final = (
     "profile",
     "domain",
     "send",
+    "user",
+    "queue",
+    "route",
     "doctor",
     "completion",
 )
