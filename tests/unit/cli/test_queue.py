@@ -174,8 +174,8 @@ def test_a_message_that_is_gone(world: World, data: Path) -> None:
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_hold_release_retry(world: World, data: Path, lang: str) -> None:
     said = {
-        "hold": ("Held: 2 recipients of 2 messages.", "已扣留：2 封邮件的 2 个收件人。"),
-        "release": ("Released: 2 recipients of 2 messages.", "已放行：2 封邮件的 2 个收件人。"),
+        "hold": ("Held. Messages: 2, recipients: 2.", "已扣留：2 封邮件的 2 个收件人。"),
+        "release": ("Released. Messages: 2, recipients: 2.", "已放行：2 封邮件的 2 个收件人。"),
         "nothing": ("Nothing to release.", "没有可以放行的。"),
     }
     which = ("--domain", "qq.com")
@@ -202,7 +202,7 @@ def test_retry_makes_due(world: World, data: Path) -> None:
 def test_an_id_that_is_none_is_told(world: World, data: Path) -> None:
     ran = run(world, data, "hold", ids_of(data)[1], "1f3k9", "!")
     assert ran.code == 1
-    assert ran.out == "Held: 1 recipients of 1 messages.\n"
+    assert ran.out == "Held. Messages: 1, recipients: 1.\n"
     assert "no message 1f3k9 in the queue" in ran.err
     assert "no message ! in the queue" in ran.err
     assert run(world, data, "show", "1f3k9").code == 1
@@ -218,7 +218,7 @@ def test_delete_asks(world: World, data: Path, monkeypatch: pytest.MonkeyPatch) 
         ran = run(world, data, "delete", "--from", "*@d.example")
         assert ran.code == code
         assert len(ids_of(data)) == left
-    assert asked == ["Delete 3 recipients of 1 messages for good?"] * 2
+    assert asked == ["Delete for good? Messages: 1, recipients: 3."] * 2
 
 
 def test_delete_without_a_terminal_needs_yes(world: World, data: Path) -> None:
