@@ -21,7 +21,6 @@ COMMANDS: Final = (
     "profile",
     "domain",
     "send",
-    "user",
     "queue",
     "route",
     "doctor",
