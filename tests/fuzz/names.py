@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from fuzz.smtp import text_of
 from posthouse.net.tls import a_label
 from posthouse.protocol.address import MAX_ADDRESS, AddressError, parse_address
@@ -11,6 +13,7 @@ from posthouse.protocol.first_bytes import is_tls, protocol_of
 from posthouse.protocol.host import MAX_NAME, HostError, parse_host, parse_ip, to_ascii, to_unicode
 from posthouse.protocol.server_input import ServerError, parse_server
 from posthouse.protocol.tls_hello import AnswerKind, read_answer
+from posthouse.send.route.pattern import Kind, parents, parse, parts
 
 PROTOCOLS = {"smtp", "imap", "pop3", "http", "ssh", "ftp", "sieve", "tls", "unknown"}
 
@@ -28,6 +31,19 @@ def address(data: bytes) -> None:
     assert (again.local, again.ascii_domain) == (found.local, found.ascii_domain)
     shown = parse_address(str(found))
     assert shown.wire == found.wire
+
+
+def route_address(data: bytes) -> None:
+    """An envelope's address as rules compare it: always the same, and never an error."""
+    text = text_of(data)
+    found = parts(text)
+    assert parts(text) == found
+    assert found.address.endswith(found.domain)
+    assert all(found.domain.endswith(parent) for parent in parents(found.domain))
+    with contextlib.suppress(ValueError):
+        pattern = parse(text)
+        if pattern.kind is Kind.ADDRESS:
+            assert parts(pattern.value).address == pattern.value
 
 
 def host(data: bytes) -> None:

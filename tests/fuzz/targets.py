@@ -63,6 +63,7 @@ TARGETS: Mapping[str, Target] = {
     "sasl.saslprep": Target(login.prep, seeds.PREP),
     # protocol
     "address": Target(names.address, seeds.ADDRESSES),
+    "route.address": Target(names.route_address, seeds.ADDRESSES),
     "host": Target(names.host, seeds.HOSTS),
     "server_input": Target(names.server, seeds.SERVERS),
     "first_bytes": Target(names.first_bytes, seeds.FIRST),

@@ -23,6 +23,8 @@ COMMANDS: Final = (
     "send",
     "serve",
     "user",
+    "queue",
+    "route",
     "doctor",
     "completion",
 )

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from posthouse.flow import Security
+from posthouse.flow import Secret, Security
 from posthouse.protocol.host import HostError, parse_ip, to_ascii
 from posthouse.send import hop as defaults
 from posthouse.send.hop import Hop, Target, TlsPolicy
@@ -50,9 +50,13 @@ class _Way:
 
 
 def read_hops(
-    document: Mapping[str, Any], *, folder: Path, environ: Mapping[str, str] = os.environ
+    document: Mapping[str, Any], *, folder: Path, environ: Mapping[str, str] | None = os.environ
 ) -> tuple[Hop, ...]:
-    """All hops. ``folder`` is where relative paths begin. Raises SettingError."""
+    """All hops. ``folder`` is where relative paths begin. Raises SettingError.
+
+    Without ``environ`` no secret is looked for, and no hop has one: to whoever only asks which way
+    mail goes, they need not be readable.
+    """
     hops = [_hop(raw, path, folder, environ) for path, raw in tables(document, "hop")]
     seen: set[str] = set()
     for hop in hops:
@@ -62,7 +66,7 @@ def read_hops(
     return tuple(hops)
 
 
-def _hop(raw: Mapping[str, Any], path: str, folder: Path, environ: Mapping[str, str]) -> Hop:
+def _hop(raw: Mapping[str, Any], path: str, folder: Path, environ: Mapping[str, str] | None) -> Hop:
     secret.refuse_plain(raw, path)
     table = Table(raw, path, KEYS)
     way = _way(table)
@@ -148,12 +152,11 @@ def _protection(table: Table, way: _Way) -> tuple[Security, TlsPolicy]:
 
 
 def _login(
-    table: Table, way: _Way, policy: TlsPolicy, folder: Path, environ: Mapping[str, str]
-) -> tuple[str, Any]:
+    table: Table, way: _Way, policy: TlsPolicy, folder: Path, environ: Mapping[str, str] | None
+) -> tuple[str, Secret | None]:
     """User name and secret: both or neither, and only inside TLS (RFC 4954 section 4)."""
     user = table.text("user", way.user)
-    value = secret.read_secret(table, folder, environ)
-    if value is None:
+    if not secret.names_secret(table):
         if "user" in table or "derive" in table:
             raise SettingError("secret_missing", table.path)
         return "", None
@@ -161,11 +164,12 @@ def _login(
         raise SettingError("user_missing", table.path)
     if policy not in (TlsPolicy.VERIFIED, TlsPolicy.REQUIRED):
         raise table.wrong("password_plain", "tls", policy=policy.value)
-    if way.region:
-        value = secret.derived(table, value, user, way.region)
-    elif "derive" in table:
+    if "derive" in table and not way.region:
         raise table.wrong("only_ses", "derive")
-    return user, value
+    if environ is None:
+        return user, None
+    value = secret.read_secret(table, folder, environ)
+    return user, secret.derived(table, value, user, way.region) if way.region else value
 
 
 def _ca_file(table: Table, folder: Path) -> str | None:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final
 
-from posthouse.send.hop import Choice
+from posthouse.send.hop import Action, Choice
 from posthouse.send.route.pattern import Kind, Parts, Pattern, parents, parts
 from posthouse.send.route.rule import Check, Checked, Condition, Facts, HeaderRule, Rule
 
@@ -39,13 +39,20 @@ class Routes:
             for user in rule.user:
                 self._users[user] = self._users.get(user, 0) | bit
         self._any_user = sum(bit for bit, rule in _bits(rules) if not rule.user)
+        self._holds = sum(bit for bit, rule in _bits(rules) if rule.choice.action is Action.HOLD)
         # Rules that look at the letter itself: most tables have few.
         self._closer = sum(bit for bit, rule in _bits(rules) if _looks_closer(rule))
         self._of_letter = lru_cache(REMEMBERED)(self._letter_bits)
 
-    def choose(self, facts: Facts, recipient: str) -> Choice:
-        """What is done with this recipient of the letter."""
+    def choose(self, facts: Facts, recipient: str, *, released: bool = False) -> Choice:
+        """What is done with this recipient of the letter.
+
+        ``released``: a person has let it go, so that rules which hold are passed over; only where
+        the default itself holds there is no other way.
+        """
         bits = self._of_letter(facts.sender, facts.user) & self._recipients.bits(recipient)
+        if released:
+            bits = bits & ~self._holds or self._holds & bits
         while True:
             lowest = bits & -bits
             rule = self.rules[lowest.bit_length() - 1]

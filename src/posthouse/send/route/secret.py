@@ -34,20 +34,22 @@ def refuse_plain(raw: Mapping[str, object], path: str) -> None:
             raise SettingError("secret_in_file", f"{path}.{key}")
 
 
-def read_secret(table: Table, folder: Path, environ: Mapping[str, str]) -> Secret | None:
-    """The secret the table names, or None where it names none."""
+def names_secret(table: Table) -> bool:
+    """Whether the table says where a secret is."""
     if "secret_file" in table and "secret_env" in table:
         raise table.wrong("both", "secret_env", other="secret_file")
+    return bool(table.text("secret_file") or table.text("secret_env"))
+
+
+def read_secret(table: Table, folder: Path, environ: Mapping[str, str]) -> Secret:
+    """The secret, from where the table says it is."""
     if "secret_file" in table:
         return Secret(_of_file(table, folder / table.text("secret_file")))
-    if "secret_env" in table:
-        value = environ.get(table.text("secret_env"), "")
-        if not value:
-            name = table.text("secret_env")
-            shown = name if _VARIABLE.fullmatch(name) else ""  # else it may be the secret itself
-            raise SettingError("secret_env", table.at("secret_env"), shown)
-        return Secret(value)
-    return None
+    name = table.text("secret_env")
+    if not environ.get(name):
+        shown = name if _VARIABLE.fullmatch(name) else ""  # else it may be the secret itself
+        raise SettingError("secret_env", table.at("secret_env"), shown)
+    return Secret(environ[name])
 
 
 def derived(table: Table, secret: Secret, user: str, region: str) -> Secret:

@@ -144,7 +144,7 @@ def check(error: SettingError, reason: str, key: str, told: dict[str, object]) -
     for lang in ("en", "zh"):
         words = Catalogue(lang, strict=True)
         if "wanted" in params:
-            params["wanted"] = words.text(f"route.kind.{error.params['wanted']}", key=error.key)
+            params["wanted"] = words.text(f"route.kind.{error.params['wanted']}")
         said = words.text(f"route.error.{reason}", key=error.key, value=error.value, **params)
         assert error.key in said
         gaps = set(re.findall(r"\{(\w+)", entries(lang, "route")[f"error.{reason}"]))

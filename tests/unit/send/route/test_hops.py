@@ -105,6 +105,12 @@ def test_a_secret_of_a_file_is_its_first_line(tmp_path: Path) -> None:
         assert found.secret == Secret(PASSWORD)
 
 
+def test_who_asks_for_the_way_only_needs_no_secret(tmp_path: Path) -> None:
+    text = '[[hop]]\nname = "h"\nhosts = "a.example"\nuser = "u"\nsecret_file = "/nowhere/x"'
+    (found,) = read_hops(tomllib.loads(text), folder=tmp_path, environ=None)
+    assert (found.user, found.secret) == ("u", None)
+
+
 def test_the_provider_knows_the_user_name(tmp_path: Path) -> None:
     secret_file(tmp_path)
     found = hop('provider = "sendgrid"\nsecret_file = "hop.secret"', tmp_path)

@@ -65,6 +65,14 @@ def test_choices(routes, sender, user, size, header, recipient, where, rule) -> 
     assert routes.explain(facts, recipient)[-1].rule.choice == choice
 
 
+def test_what_a_person_released_is_not_held_again(routes) -> None:
+    big = Facts("a@d.example", "app1", 20 << 20)
+    assert routes.choose(big, "b@e.example").action is Action.HOLD
+    assert routes.choose(big, "b@e.example", released=True) == Choice(Action.DELIVER, "direct", "")
+    only = read_routes({"route": [{"user": "u", "action": "hold"}, {"action": "hold"}]}, [])
+    assert only.choose(Facts(), "b@e.example", released=True).action is Action.HOLD
+
+
 def test_hops_that_no_rule_uses_are_noted(routes) -> None:
     assert routes.unused == ("spare",)
 
