@@ -72,8 +72,7 @@ def prepared(data: bytes) -> None:
             ready = Prepare(Keys(()), lambda: 0.0)
             try:
                 made = ready(Task(letter, (_ITEM,)), dict.fromkeys(offers, ""), binary=binary)
-            except Refused as error:
-                assert error.reply.code in (550, 554)
+            except Refused:
                 continue
             if "BODY" not in made.mail.params:
                 assert made.content.isascii()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import email
 import email.policy
+from contextlib import suppress
 from email.message import EmailMessage
 
 import pytest
@@ -107,9 +109,13 @@ def test_what_is_signed_is_never_touched(text: str, recode: object) -> None:
         ("Content-Type: multipart/mixed\n\nä\n", "malformed"),
         ("Content-Type: multipart/mixed; boundary=b\n\nä\n--b\n\nx\n--b--\n", "malformed"),
         ("Content-Transfer-Encoding: base64\n\nä\n", "malformed"),
-        ("Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: base64\n\nä", "malformed"),
+        (
+            "Content-Type: multipart/mixed; boundary=b\n"
+            "Content-Transfer-Encoding: base64\n\n--b\n\nä\n--b--\n",
+            "malformed",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_recoded(text: str, reason: str) -> None:
     with pytest.raises(RecodeError) as error:
         to_seven_bits(wire(text))
@@ -169,8 +175,6 @@ def test_binary_undoes_all_and_saves_a_quarter() -> None:
     ],
 )
 def test_what_would_not_survive_stays_encoded(content: bytes) -> None:
-    import base64
-
     coded = base64.encodebytes(content).replace(b"\n", b"\r\n")
     head = b"Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n"
     assert to_eight_bits(head + coded) == head + coded
@@ -201,7 +205,5 @@ def test_any_text_comes_back(text: str) -> None:
 @given(st.binary(max_size=400))
 def test_any_octets_are_answered(octets: bytes) -> None:
     for recode in (to_seven_bits, to_eight_bits, to_binary):
-        try:
-            recode(octets)
-        except RecodeError as error:
-            assert error.reason in ("signed", "header", "malformed")
+        with suppress(RecodeError):
+            assert isinstance(recode(octets), bytes)

@@ -11,7 +11,7 @@ from posthouse.letter import Item, Letter, Outcome, Recipient, Result, State
 from posthouse.net.smtp_carry import Carried
 from posthouse.protocol.smtp.reply import Reply, parse_reply
 from posthouse.send.deliver.connect import Line
-from posthouse.send.deliver.outcome import outcomes, ours, words
+from posthouse.send.deliver.outcome import ours, outcomes, words
 from posthouse.send.deliver.places import Place
 from posthouse.send.deliver.pool import Task
 from posthouse.send.hop import Hop, Target
@@ -70,7 +70,7 @@ def judged(text: str, stage: Stage = Stage.RCPT, line: Line | None = MX) -> Outc
         ("421 4.3.2 Shutting down", Stage.DATA, MX, DEFERRED, None),
         # RFC 5321 section 4.5.3.1.10
         ("552 Too many recipients", Stage.RCPT, MX, DEFERRED, "rate.recipients"),
-        ("550 5.4.5 Daily user sending limit exceeded", Stage.DATA, SMART, DEFERRED, "sender.quota"),
+        ("550 5.4.5 Daily sending limit exceeded", Stage.DATA, SMART, DEFERRED, "sender.quota"),
         # before any message: about us
         ("554 5.3.2 No SMTP service here", Stage.GREETING, MX, DEFERRED, None),
         ("550 5.7.1 Bad HELO", Stage.EHLO, MX, DEFERRED, None),
