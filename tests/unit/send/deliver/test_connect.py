@@ -271,6 +271,15 @@ async def test_a_hop_that_would_show_its_password_is_not_even_called(more: dict[
         assert server.seen == []
 
 
+async def test_no_password_to_a_server_that_the_recipient_names(authority: Authority) -> None:
+    async with FakeSmtpServer(Behaviour(tls=authority.context())) as server:
+        to = Hop("direct", ca_file=str(authority.ca_file), user="app", secret=PASSWORD)
+        with pytest.raises(Refused) as refused:
+            await connector(server.port)(to, "e.example")
+        assert refused.value.stage is Stage.AUTH
+        assert server.seen == []
+
+
 @pytest.mark.parametrize(
     ("mechanisms", "failure"),
     [((), Failure.AUTH_NOT_OFFERED), (("GSSAPI", "NTLM"), Failure.NO_COMMON_MECHANISM)],
