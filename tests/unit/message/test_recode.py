@@ -192,8 +192,9 @@ def test_quoting_makes_no_delimiter() -> None:
     line = "ä" * 12 + "--b"  # a soft line break may fall before the hyphens
     text = "Content-Type: multipart/mixed; boundary=b\n\n--b\n\n"
     for n in range(30):
-        message = wire(text + "x" * n + line + "\n--b--\n")
-        assert leaves(to_seven_bits(message)) == leaves(message)
+        for end in ("", "\nmore"):
+            message = wire(text + "x" * n + line + end + "\n--b--\n")
+            assert leaves(to_seven_bits(message)) == leaves(message)
 
 
 @given(st.text(st.characters(exclude_characters="\r", exclude_categories=("Cs",)), max_size=300))

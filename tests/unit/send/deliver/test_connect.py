@@ -43,12 +43,11 @@ HERE = Ourselves(loopback=False)
 
 def connector(mx_port: int = 1, **more: Any) -> Connect:
     loop = asyncio.get_running_loop()
-    options = {"us": HERE} | more
+    options = {"us": HERE, "now": loop.time} | more
     zone = options.pop("zone", ZONE)
     return Connect(
         FixtureResolver(zone),
         ehlo="relay.d.example",
-        now=loop.time,
         rng=random.Random(1),
         mx_port=mx_port,
         **options,
@@ -206,6 +205,19 @@ def test_sessions_are_resumed_and_only_where_they_were_verified(
 
     with asyncio.Runner(loop_factory=factory) as runner:
         assert runner.run(run()) == [False, True, True, False, True, True]
+
+
+async def test_a_certificate_is_looked_at_again_each_hour(authority: Authority) -> None:
+    loop, later = asyncio.get_running_loop(), 0.0
+    async with FakeSmtpServer(Behaviour(tls=authority.context())) as server:
+        connect = connector(now=lambda: loop.time() + later)
+        to = hop(server.port, tls=VERIFIED, ca_file=str(authority.ca_file))
+        reused = []
+        for later in (0.0, 3_500.0, 3_700.0, 3_800.0):
+            line = await connect(to)
+            reused.append(line.tls.session_reused)
+            line.quit()
+    assert reused == [False, True, False, True]
 
 
 # Signing in
