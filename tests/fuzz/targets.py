@@ -17,6 +17,7 @@ from fuzz import (
     names,
     policies,
     reading,
+    relay,
     reports,
     seeds,
     senders,
@@ -123,6 +124,11 @@ TARGETS: Mapping[str, Target] = {
     "dnsbl": Target(policies.listed, policies.SUBJECTS),
     "fcrdns": Target(policies.named, policies.HOSTS),
     "mx": Target(policies.exchanges, policies.MX),
+    # protocol.message.recode, report; send.deliver
+    "message.recode": Target(relay.recoded, relay.MESSAGES),
+    "relay.prepare": Target(relay.prepared, relay.MESSAGES),
+    "relay.report": Target(relay.reported, relay.MESSAGES + relay.REPLIES, 40),
+    "relay.wait": Target(relay.waited, relay.REPLIES),
     # net
     "net.dns": Target(wires.dns_answer, seeds.dns_messages()),
     "net.dns_tcp": Target(wires.dns_over_tcp, seeds.dns_messages()),

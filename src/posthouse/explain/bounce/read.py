@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from posthouse.explain.bounce.forms import ADDRESS, forms
@@ -26,6 +27,8 @@ from posthouse.explain.bounce.report import (
 )
 from posthouse.explain.bounce.scan import Said, Scanned, scan
 from posthouse.explain.bounce.ses import Notification, read_notification
+from posthouse.explain.causes import cause
+from posthouse.explain.explanation import Explanation
 from posthouse.protocol.message import (
     DeliveryStatus,
     Headers,
@@ -103,9 +106,20 @@ def _by_field(one: RecipientStatus, scanned: list[Scanned], reporter: str, alone
         Evidence(one.diagnostic, one.diagnostic_type, one.status, own, shared, one.remote, reporter)
     )
     remote = one.remote or verdict.host
-    return Failed(
-        address, action, verdict.status, verdict.words, remote, verdict.explanation, original
-    )
+    explanation = _as_told(one, verdict.explanation)
+    return Failed(address, action, verdict.status, verdict.words, remote, explanation, original)
+
+
+def _as_told(one: RecipientStatus, found: Explanation) -> Explanation:
+    """Our own relay names the cause in a field (``protocol.message.report``): it was there."""
+    told = one.fields.get("x-posthouse-cause", "")
+    if told in ("", found.cause.id):
+        return found
+    try:
+        known = cause(told)
+    except KeyError:
+        return found
+    return replace(found, cause=known, stage=known.stage, variant=None, rule="told", confidence=1.0)
 
 
 def _named(one: RecipientStatus) -> str:

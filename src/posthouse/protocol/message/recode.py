@@ -199,6 +199,8 @@ def _seven(media_type: str, encoding: str, body: bytes) -> tuple[bytes, bytes] |
         raise RecodeError("malformed")  # 8 bits in what calls itself base64
     if media_type.startswith("text/"):
         quoted = binascii.b2a_qp(body, istext=True)
+        if b"\n" not in body:  # binascii takes the kind of its soft breaks from the text
+            quoted = quoted.replace(b"\n", _CRLF)
         # A line that quoting begins must not look like the delimiter of some multipart.
         if quoted.count(b"\n--") == body.count(b"\n--") and _is_crlf(quoted):
             return b"quoted-printable", quoted

@@ -38,7 +38,8 @@ from posthouse.send.deliver.places import (
 from posthouse.send.hop import Hop, TlsPolicy
 
 EACH: Final = 5.0  # seconds for a server of ours to greet while another could be tried
-MX_EACH: Final = 15.0  # the same for an MX: many hold their greeting back to catch robots
+# The same for an MX, which may hold its greeting back to catch robots; for TCP it has ``EACH``.
+MX_EACH: Final = 15.0
 LAST: Final = 60.0  # seconds for the last one; who greets later will not carry much either
 TOTAL: Final = 120.0  # seconds for all servers together
 ADDRESS: Final = 2.0  # seconds for an address while the same server has another one
@@ -146,7 +147,9 @@ class Connect:
         trace = Trace(self._now)
         try:
             addresses = await self._resolve(place, trace, seconds)
-            way = _Way(self, hop, place, policy, trace, seconds - trace.now())
+            left = seconds - trace.now()
+            connecting = left if seconds > MX_EACH else min(EACH, left)
+            way = _Way(self, hop, place, policy, trace, left, connecting)
             line = await way.ready(addresses)
         finally:
             self._watch(hop, place, trace)
@@ -214,6 +217,7 @@ class _Way:
     policy: TlsPolicy
     trace: Trace
     seconds: float  # up to the greeting
+    connecting: float  # up to the end of TCP's handshake
 
     async def ready(self, addresses: Sequence[str]) -> Line:
         """Raises NetworkFailure or Refused, with nothing left open."""
@@ -239,7 +243,7 @@ class _Way:
         error: NetworkFailure | None = None
         for number, address in enumerate(addresses, 1):
             left = end - self.trace.now()
-            share = min(ADDRESS, left) if number < len(addresses) else left
+            share = min(self.connecting, left, ADDRESS if number < len(addresses) else left)
             if left <= 0:
                 break
             try:

@@ -114,6 +114,9 @@ def policy_of(hop: Hop) -> TlsPolicy:
     """
     if not hop.user:
         return hop.tls
+    if not hop.targets:  # or whoever owns a recipient's domain would be handed our password
+        text = f"hop {hop.name}: no login where the recipient's MX decides; name the hop's hosts"
+        raise Refused(Stage.AUTH, Reply.make(530, text, "5.7.0"))
     if hop.tls is TlsPolicy.NONE or hop.security is Security.NONE:
         text = f'hop {hop.name}: no password without TLS; set security = "tls", tls = "verified"'
         raise Refused(Stage.AUTH, Reply.make(530, text, "5.7.0"))

@@ -142,8 +142,6 @@ def _passes(stage: Stage, reply: Reply, found: Explanation, chosen: bool) -> boo
     """Whether another try may help."""
     if not reply.is_permanent or stage in _BEFORE:
         return True
-    if stage is Stage.DNS:
-        return False
     sure = found.confidence >= _SURE
     if sure and found.cause.id in _PASSING:
         return True

@@ -1,0 +1,210 @@
+"""Transfer encodings changed for the next server: the content stays, signatures are not touched."""
+
+from __future__ import annotations
+
+import base64
+import email
+import email.policy
+from contextlib import suppress
+from email.message import EmailMessage
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from budget import soon
+from posthouse.protocol.message.recode import (
+    RecodeError,
+    to_binary,
+    to_eight_bits,
+    to_seven_bits,
+)
+
+
+def wire(text: str) -> bytes:
+    return text.replace("\n", "\r\n").encode()
+
+
+def leaves(message: bytes) -> list[tuple[str, bytes]]:
+    """Type and decoded content of each part, as Python reads it."""
+    parsed = email.message_from_bytes(message)
+    found = []
+    for part in parsed.walk():
+        if not part.is_multipart():
+            found.append((part.get_content_type(), part.get_payload(decode=True) or b""))
+    return found
+
+
+PLAIN = wire("From: a@d.example\nSubject: x\n\nGrüße, 你好   \n.dot\n\tende\n")
+NAMED = wire(
+    "From: a@d.example\nContent-Type: text/plain; charset=utf-8\n"
+    "Content-Transfer-Encoding: 8bit\nX-Last: 1\n\nGrüße\n"
+)
+MIXED = wire(
+    'From: a@d.example\nContent-Type: multipart/mixed;\n boundary="=_x y"\n'
+    "Content-Transfer-Encoding: 8bit\n\nfür alte Leser\n".replace("ü", "ue")
+    + "--=_x y\n\nGrüße\n--=_x y\nContent-Type: image/png\nContent-Transfer-Encoding: binary\n\n"
+    "\x01ÿ\n--=_x y\n--=_x y\nContent-Type: text/plain\nContent-Transfer-Encoding: base64\n\n"
+    "aGFsbG8=\n--=_x y\nContent-Type: message/rfc822\n\nSubject: inner\n"
+    "Content-Transfer-Encoding: 8bit\n\ninnen: ä\n--=_x y--\nend\n"
+)
+
+
+@pytest.mark.parametrize("message", [PLAIN, NAMED, MIXED])
+def test_seven_bits_hold_the_same(message: bytes) -> None:
+    made = to_seven_bits(message)
+    assert made.isascii()
+    assert leaves(made) == leaves(message)
+    assert max(map(len, made.split(b"\r\n"))) <= 998
+    assert made.count(b"\n") == made.count(b"\r\n")
+    assert b": 8bit" not in made
+    assert b": binary" not in made
+
+
+def test_all_else_stays_octet_for_octet() -> None:
+    made = to_seven_bits(MIXED)
+    for piece in (
+        b'Content-Type: multipart/mixed;\r\n boundary="=_x y"\r\n',
+        b"aGFsbG8=\r\n--=_x y\r\n",
+        b"--=_x y\r\n--=_x y\r\n",
+        b"fuer alte Leser\r\n",
+        b"--=_x y--\r\nend\r\n",
+    ):
+        assert piece in made
+    assert to_seven_bits(NAMED).startswith(NAMED[: NAMED.index(b"Content-Transfer")])
+    assert b"quoted-printable\r\nX-Last: 1\r\n\r\n" in to_seven_bits(NAMED)
+
+
+def test_what_is_ascii_is_the_same_object() -> None:
+    message = wire("Subject: x\n\nhi\n")
+    assert to_seven_bits(message) is message
+
+
+SIGNED = [
+    "DKIM-Signature: v=1; a=rsa-sha256\nSubject: x\n\nä\n",
+    "Subject: x\narc-seal : i=1\n\nä\n",
+    "Content-Type: multipart/signed; boundary=b\n\n--b\n\nä\n--b--\n",
+    "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/signed;\n"
+    " boundary=c\n\n--c\n\nä\n--c--\n--b--\n",
+    "Content-Type: multipart/encrypted; boundary=b\n\n--b\n\nä\n--b--\n",
+    "Content-Type: application/pkcs7-mime\n\nä\n",
+    "Subject: x\n\n-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nä\n",
+    "Content-Type: message/rfc822\n\nDKIM-Signature: v=1\n\nä\n",
+]
+
+
+@pytest.mark.parametrize("text", SIGNED)
+@pytest.mark.parametrize("recode", [to_seven_bits, to_eight_bits, to_binary])
+def test_what_is_signed_is_never_touched(text: str, recode: object) -> None:
+    with pytest.raises(RecodeError) as error:
+        recode(wire(text))  # type: ignore[operator]
+    assert error.value.reason == "signed"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Subject: ä\n\nä\n", "header"),
+        ("Content-Type: multipart/mixed; boundary=b\n\n--b\nX: ä\n\nä\n--b--\n", "header"),
+        ("Content-Type: multipart/mixed\n\nä\n", "malformed"),
+        ("Content-Type: multipart/mixed; boundary=b\n\nä\n--b\n\nx\n--b--\n", "malformed"),
+        ("Content-Transfer-Encoding: base64\n\nä\n", "malformed"),
+        (
+            "Content-Type: multipart/mixed; boundary=b\n"
+            "Content-Transfer-Encoding: base64\n\n--b\n\nä\n--b--\n",
+            "malformed",
+        ),
+    ],
+)
+def test_what_cannot_be_recoded(text: str, reason: str) -> None:
+    with pytest.raises(RecodeError) as error:
+        to_seven_bits(wire(text))
+    assert error.value.reason == reason
+
+
+def test_depth_and_number_of_parts_are_bounded() -> None:
+    deep = "Content-Type: multipart/mixed; boundary=b0\n\n"
+    for n in range(40):
+        deep += f"--b{n}\nContent-Type: multipart/mixed; boundary=b{n + 1}\n\n"
+    wide = "Content-Type: multipart/mixed; boundary=b\n\n" + "--b\n\nä\n" * 50_000
+    for text in (deep + "ä\n", wide):
+        with soon(), pytest.raises(RecodeError):
+            to_seven_bits(wire(text))
+
+
+# The other way
+
+
+def attached(text: str, blob: bytes) -> bytes:
+    message = EmailMessage(policy=email.policy.SMTP)
+    message["From"] = "a@d.example"
+    message.set_content(text, cte="base64")
+    message.add_attachment(blob, "application", "octet-stream")
+    return bytes(message)
+
+
+def test_eight_bits_undo_base64_of_text_alone() -> None:
+    message = attached("Grüße\n你好\n" * 20, bytes(range(256)) * 40)
+    made = to_eight_bits(message)
+    assert leaves(made) == leaves(message)
+    assert "Grüße\r\n你好".encode() in made
+    assert b"AAECAwQF" in made
+    assert b"\0" not in made
+    assert len(made) < len(message)
+
+
+def test_binary_undoes_all_and_saves_a_quarter() -> None:
+    blob = bytes(range(256)) * 400
+    message = attached("x\n", blob)
+    made = to_binary(message)
+    assert blob in made
+    assert len(made) < 0.75 * len(message)
+    assert made.count(b"Content-Transfer-Encoding: binary\r\n") == 3
+    # Python reads the octets of a part as they are
+    assert leaves(made)[1][1].replace(b"\r\n", b"\n") == blob.replace(b"\r\n", b"\n")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a\nb",  # no CRLF: it would not survive DATA
+        b"a\rb",
+        b"a\0b",
+        b"x" * 999,
+        b"safe\r\n--b--\r\nevil",  # decoded it would end the multipart
+    ],
+)
+def test_what_would_not_survive_stays_encoded(content: bytes) -> None:
+    coded = base64.encodebytes(content).replace(b"\n", b"\r\n")
+    head = b"Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    assert to_eight_bits(head + coded) == head + coded
+    if b"--b" in content:
+        assert to_binary(head + coded) == head + coded
+
+
+@pytest.mark.parametrize("coded", [b"not base64!", b"YQ=", b"", b"YQ==YQ=="])
+def test_bad_base64_is_left_alone(coded: bytes) -> None:
+    head = b"Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    assert to_binary(head + coded) == head + coded
+
+
+def test_quoting_makes_no_delimiter() -> None:
+    line = "ä" * 12 + "--b"  # a soft line break may fall before the hyphens
+    text = "Content-Type: multipart/mixed; boundary=b\n\n--b\n\n"
+    for n in range(30):
+        for end in ("", "\nmore"):
+            message = wire(text + "x" * n + line + end + "\n--b--\n")
+            assert leaves(to_seven_bits(message)) == leaves(message)
+
+
+@given(st.text(st.characters(exclude_characters="\r", exclude_categories=("Cs",)), max_size=300))
+def test_any_text_comes_back(text: str) -> None:
+    message = wire("Content-Type: text/plain; charset=utf-8\n\n" + text)
+    assert leaves(to_seven_bits(message)) == leaves(message)
+
+
+@given(st.binary(max_size=400))
+def test_any_octets_are_answered(octets: bytes) -> None:
+    for recode in (to_seven_bits, to_eight_bits, to_binary):
+        with suppress(RecodeError):
+            assert isinstance(recode(octets), bytes)

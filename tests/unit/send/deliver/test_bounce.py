@@ -1,0 +1,444 @@
+"""Reports to senders: who gets one, what is in it, and that others can read it."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import re
+from collections.abc import Sequence
+from itertools import count
+
+import pytest
+
+from posthouse import explain
+from posthouse.explain.bounce import Bounce, read_bounce
+from posthouse.explain.causes import example
+from posthouse.flow import Failure, NetworkFailure, Stage
+from posthouse.letter import Item, Letter, Outcome, Recipient, Result, State
+from posthouse.net.smtp_carry import Carried
+from posthouse.protocol.message import parse_delivery_status, parse_message, walk
+from posthouse.protocol.smtp.reply import parse_reply
+from posthouse.send.deliver.bounce import Bounces
+from posthouse.send.deliver.outcome import outcomes
+from posthouse.send.deliver.pool import Task
+from posthouse.send.deliver.prepare import unstuffed
+
+NOW, ACCEPTED = 1_760_000_900.0, 1_760_000_000.0
+HOUR, DAY = 3_600.0, 86_400.0
+MESSAGE = (
+    b"From: Alice <alice@d.example>\r\nTo: bob@e.example\r\nSubject: Dinner\r\n"
+    b"Message-ID: <dinner@d.example>\r\nDate: Thu, 09 Oct 2025 08:53:20 +0000\r\n\r\n"
+    b"Shall we?\r\n..\r\n"
+)
+
+
+def letter(sender: str = "alice@d.example", content: bytes = MESSAGE, **params: str) -> Letter:
+    return Letter(
+        "42", sender, (), content, ACCEPTED, dict(params), message_id="<dinner@d.example>"
+    )
+
+
+def item(address: str = "bob@e.example", **params: str) -> Item:
+    return Item(1, "42", Recipient(address, dict(params)), State.READY)
+
+
+UNKNOWN = Outcome(
+    "bob@e.example",
+    Result.REFUSED,
+    550,
+    "5.1.1",
+    "User unknown",
+    "mx.e.example [192.0.2.1]",
+    Stage.RCPT,
+    "rcpt.unknown",
+)
+LATER = Outcome(
+    "bob@e.example",
+    Result.DEFERRED,
+    text="mx.e.example:25: Connection timed out",
+    host="mx.e.example",
+    stage=Stage.CONNECT,
+    cause="conn.timeout",
+)
+GOOD = Outcome(
+    "bob@e.example",
+    Result.DELIVERED,
+    250,
+    "2.0.0",
+    "Ok",
+    "mx.e.example",
+    Stage.DATA,
+    action="relayed",
+)
+
+
+def bounces(langs: Sequence[str] = ("en", "zh")) -> Bounces:
+    ids = count(70)
+    return Bounces("relay.d.example", lambda: str(next(ids)), langs=langs)
+
+
+def made(
+    one: Outcome = UNKNOWN,
+    kind: str = "failed",
+    of: Letter | None = None,
+    to: Item | None = None,
+    langs: Sequence[str] = ("en", "zh"),
+    now: float = NOW,
+) -> Letter:
+    report = bounces(langs)(of or letter(), [(to or item(), one)], kind, now)
+    assert report is not None
+    return report
+
+
+def text_of(report: Letter) -> str:
+    message = email.message_from_bytes(unstuffed(report.content), policy=email.policy.default)
+    return str(next(message.walk().__iter__()).get_body(("plain",)).get_content())  # type: ignore
+
+
+def read(report: Letter) -> Bounce:
+    found = read_bounce(unstuffed(report.content))
+    assert found is not None
+    return found
+
+
+# Who gets one
+
+
+@pytest.mark.parametrize(
+    ("notify", "kinds"),
+    [
+        (None, {"failed", "delayed"}),
+        ("NEVER", set()),
+        ("FAILURE", {"failed"}),
+        ("DELAY", {"delayed"}),
+        ("SUCCESS", {"delivered"}),
+        ("success,failure,delay", {"failed", "delayed", "delivered"}),
+    ],
+)
+def test_notify(notify: str | None, kinds: set[str]) -> None:
+    to = item(NOTIFY=notify) if notify else item()
+    told = {
+        kind
+        for kind, one in (("failed", UNKNOWN), ("delayed", LATER), ("delivered", GOOD))
+        if bounces()(letter(), [(to, one)], kind, NOW) is not None
+    }
+    assert told == kinds
+
+
+def test_the_null_path_is_never_answered() -> None:
+    assert bounces()(letter(""), [(item(), UNKNOWN)], "failed", NOW) is None
+
+
+def test_a_server_with_dsn_reports_success_itself() -> None:
+    there = Outcome("bob@e.example", Result.DELIVERED, 250)
+    assert bounces()(letter(), [(item(NOTIFY="SUCCESS"), there)], "delivered", NOW) is None
+
+
+def test_only_those_who_want_it_are_named() -> None:
+    told = [(item(), UNKNOWN), (item("carol@e.example", NOTIFY="NEVER"), UNKNOWN)]
+    report = bounces()(letter(), told, "failed", NOW)
+    assert report is not None
+    assert b"carol" not in report.content
+
+
+# The envelope and the header
+
+
+def test_the_letter_and_its_header() -> None:
+    report = made()
+    assert (report.sender, [r.address for r in report.recipients]) == ("", ["alice@d.example"])
+    assert (report.id, report.message_id) == ("70", "<70@relay.d.example>")
+    message = email.message_from_bytes(report.content, policy=email.policy.default)
+    assert not message.defects
+    assert message.get_content_type() == "multipart/report"
+    assert message.get_param("report-type") == "delivery-status"
+    wanted = {
+        "From": "Mail Delivery System <MAILER-DAEMON@relay.d.example>",
+        "To": "alice@d.example",
+        "Auto-Submitted": "auto-replied",
+        "Message-ID": "<70@relay.d.example>",
+        "References": "<dinner@d.example>",
+        "Date": "Thu, 09 Oct 2025 09:08:20 +0000",
+    }
+    assert {name: message[name] for name in wanted} == wanted
+    assert "bob@e.example" in message["Subject"]
+    assert "邮件未送达" in message["Subject"]
+    assert report.content.isascii()
+    assert "BODY" not in report.params
+
+
+@pytest.mark.parametrize("bad", ["<x>\r\nBcc: evil@x.example", "no id", "<a b>", ""])
+def test_nothing_of_a_bad_message_id_gets_into_the_header(bad: str) -> None:
+    of = Letter("42", "alice@d.example", (), MESSAGE, ACCEPTED, message_id=bad)
+    assert b"References" not in made(of=of).content
+    assert b"evil" not in made(of=of).content
+
+
+# The fields
+
+
+def fields(report: Letter) -> dict[str, str]:
+    parts = walk(parse_message(unstuffed(report.content)))
+    status = next(part for part in parts if part.media_type == "message/delivery-status")
+    group = parse_delivery_status(status.content()).recipients[0]
+    return dict(group.fields)
+
+
+def test_failed() -> None:
+    of = letter(ENVID="id+2B7")
+    got = fields(made(of=of, to=item(ORCPT="rfc822;Bob+2Bx@e.example")))
+    assert got["original-recipient"] == "rfc822; Bob+x@e.example"
+    assert got["final-recipient"] == "rfc822; bob@e.example"
+    assert (got["action"], got["status"]) == ("failed", "5.1.1")
+    assert got["remote-mta"] == "dns; mx.e.example"
+    assert got["diagnostic-code"] == "smtp; 550 5.1.1 User unknown"
+    assert got["x-posthouse-cause"] == "rcpt.unknown"
+    assert b"Original-Envelope-Id: id+7\r\n" in made(of=of).content
+
+
+def test_delayed_says_until_when() -> None:
+    report = made(LATER, "delayed", now=ACCEPTED + 4 * HOUR)
+    got = fields(report)
+    assert (got["action"], got["status"][0]) == ("delayed", "4")
+    assert got["will-retry-until"] == "Tue, 14 Oct 2025 08:53:20 +0000"
+    assert got["diagnostic-code"] == "x-posthouse; mx.e.example:25: Connection timed out"
+    assert "2025-10-14 08:53 UTC" in text_of(report)
+    assert read(report).kind == "delayed"
+
+
+def test_given_up_after_five_days() -> None:
+    report = made(LATER, now=ACCEPTED + 5 * DAY)
+    assert (fields(report)["action"], fields(report)["status"]) == ("failed", "4.4.7")
+    text = text_of(report)
+    assert "5 days" in text
+    assert "5 天" in text
+
+
+def test_delivered_and_relayed() -> None:
+    for action in ("delivered", "relayed"):
+        one = Outcome("bob@e.example", Result.DELIVERED, 250, "2.0.0", "Ok", "mx", action=action)
+        report = made(one, "delivered", to=item(NOTIFY="SUCCESS"))
+        assert (fields(report)["action"], fields(report)["status"]) == (action, "2.0.0")
+        assert read(report).kind == "delivered"
+
+
+def test_one_report_for_many() -> None:
+    names = [f"user{n}@e.example" for n in range(60)]
+    told = [(item(name), UNKNOWN) for name in names] + [(item("late@f.example"), LATER)]
+    report = bounces()(letter(), told, "failed", NOW + 5 * DAY)
+    assert report is not None
+    found = read(report)
+    assert [one.recipient for one in found.recipients] == [*names, "late@f.example"]
+    text = text_of(report)
+    assert text.count("User unknown") == 2  # once in each language, not once for each recipient
+    assert text.count("late@f.example") == 2
+
+
+# The text
+
+
+def test_the_words_of_both_languages_with_the_servers_own() -> None:
+    text = text_of(made())
+    english, chinese = text.split("-" * 60)
+    for part in (english, chinese):
+        assert "bob@e.example" in part
+        assert "> 550 5.1.1 User unknown" in part
+        assert "Dinner" in part
+    assert explain.catalogue("en").text("causes.rcpt.unknown.title") in english
+    assert explain.catalogue("zh").text("causes.rcpt.unknown.title") in chinese
+
+
+@pytest.mark.parametrize(("lang", "has", "lacks"), [("en", "Why:", "原因"), ("zh", "原因", "Why:")])
+def test_one_language(lang: str, has: str, lacks: str) -> None:
+    text = text_of(made(langs=(lang,)))
+    assert has in text
+    assert lacks not in text
+    assert re.search(r"bounce\.|\{|\[\[", text) is None
+
+
+def test_a_sender_is_not_told_to_mend_our_settings() -> None:
+    one = Outcome("b@e.example", Result.DEFERRED, 535, "5.7.8", "Bad", "mx", Stage.AUTH)
+    denied = Outcome(
+        *("b@e.example", Result.DEFERRED, 535, "5.7.8", "Bad credentials", "mx"),
+        stage=Stage.AUTH,
+        cause="auth.credentials",
+    )
+    assert one.cause is None
+    text = text_of(made(denied, langs=("en",)))
+    assert "relay.d.example to put right" in text
+    assert "password" not in text.partition("What to do")[2].lower()
+
+
+def test_a_broken_end_is_told() -> None:
+    text = "Lost connection after the end of the message: it may arrive twice"
+    one = Outcome("b@e.example", Result.DEFERRED, text=text, stage=Stage.DATA, cause="conn.lost")
+    assert "may have arrived" in text_of(made(one, langs=("en",)))
+
+
+# The message returned
+
+
+def returned(report: Letter) -> tuple[str, bytes]:
+    message = email.message_from_bytes(unstuffed(report.content))
+    last = message.get_payload()[-1]
+    if last.get_content_maintype() == "message" and isinstance(last.get_payload(), list):
+        return last.get_content_type(), last.get_payload()[0].as_bytes()
+    return last.get_content_type(), last.get_payload(decode=True)
+
+
+def test_headers_alone_are_returned() -> None:
+    kind, content = returned(made())
+    assert kind == "text/rfc822-headers"
+    assert b"Subject: Dinner" in content
+    assert b"Shall we" not in content
+
+
+@pytest.mark.parametrize(
+    ("kind", "ret", "full"),
+    [("failed", "FULL", True), ("failed", "HDRS", False), ("delayed", "FULL", False)],
+)
+def test_ret(kind: str, ret: str, full: bool) -> None:
+    one = UNKNOWN if kind == "failed" else LATER
+    got, content = returned(made(one, kind, letter(RET=ret)))
+    assert (got == "message/rfc822", b"Shall we" in content) == (full, full)
+
+
+def test_a_large_message_is_not_returned_whole() -> None:
+    of = letter(content=MESSAGE + b"x" * 70 * 1024 + b"\r\n", RET="FULL")
+    assert returned(made(of=of))[0] == "text/rfc822-headers"
+
+
+def test_eight_bits_are_returned_and_told() -> None:
+    of = letter(content=MESSAGE + "Grüße\r\n".encode(), RET="FULL")
+    report = made(of=of)
+    assert report.params == {"BODY": "8BITMIME"}
+    assert "Grüße".encode() in report.content
+    assert read(report).message_id == "<dinner@d.example>"
+
+
+HOSTILE = [
+    b"Subject: " + b"x" * 5_000 + b"\r\n\r\nhi\r\n",
+    "Subject: Grüße\r\n\r\nhi\r\n".encode(),
+    b"Subject: \xff\xfe\x80\r\n\r\nhi\r\n",
+    b"no header at all",
+    b"",
+    b"\r\n",
+    b"Subject: a\nbare\rends\r\n\r\n",
+    b"X: " + b"y" * 900 + b"\r\n" + b"Z: 1\r\n" * 40_000 + b"\r\n",
+    b"--=_70_posthouse\r\nSubject: x\r\n\r\n--=_70_posthouse--\r\n",
+]
+
+
+@pytest.mark.parametrize("content", HOSTILE)
+@pytest.mark.parametrize("ret", ["FULL", "HDRS"])
+def test_whatever_was_sent_the_report_is_sound(content: bytes, ret: str) -> None:
+    report = made(of=letter(content=content, RET=ret))
+    lines = report.content.split(b"\r\n")
+    assert max(map(len, lines)) <= 998
+    assert not any(b"\n" in line or b"\r" in line for line in lines)
+    assert not any(line.startswith(b".") and not line.startswith(b"..") for line in lines)
+    message = email.message_from_bytes(unstuffed(report.content))
+    assert len(message.get_payload()) == 3
+    assert read(report).recipients[0].recipient == "bob@e.example"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "邮箱不存在",
+        "Utilisateur inconnu: é" * 60,
+        "x" * 3_000,
+        "a\r\nFinal-Recipient: rfc822; evil@x.example\r\n\r\n",
+        "\x00\x1b[31m",
+        "\ud800",
+        "=?utf-8?q?x?= %s {host} [[x]]",
+    ],
+)
+def test_whatever_the_server_said_the_report_is_sound(text: str) -> None:
+    one = Outcome(
+        "bob@e.example", Result.REFUSED, 550, "5.1.1", text, "mx", Stage.RCPT, "rcpt.unknown"
+    )
+    report = made(one)
+    assert max(map(len, report.content.split(b"\r\n"))) <= 998
+    found = read(report)
+    assert [one.recipient for one in found.recipients] == ["bob@e.example"]
+    assert found.recipients[0].diagnostic.startswith("550 5.1.1")
+
+
+def test_words_of_a_chinese_server_come_back() -> None:
+    one = Outcome(
+        *("bob@e.example", Result.REFUSED, 550, "", "收件人邮箱不存在，请检查地址", "mx"),
+        stage=Stage.RCPT,
+        cause="rcpt.unknown",
+    )
+    assert "收件人邮箱不存在，请检查地址" in read(made(one)).recipients[0].diagnostic
+
+
+def test_addresses_beyond_ascii() -> None:
+    one = Outcome(
+        "用户@例子.example", Result.REFUSED, 550, "5.1.1", "No", "mx", cause="rcpt.unknown"
+    )
+    to = item("用户@例子.example", ORCPT="utf-8;\\x{7528}\\x{6237}@e.example")
+    report = made(one, of=letter("爱丽丝@d.example"), to=to)
+    assert "SMTPUTF8" in report.params
+    assert "To: <爱丽丝@d.example>".encode() in report.content
+    got = fields(report)
+    assert got["final-recipient"] == "utf-8; \\x{7528}\\x{6237}@\\x{4F8B}\\x{5B50}.example"
+    assert got["original-recipient"] == "utf-8; \\x{7528}\\x{6237}@e.example"
+    assert read(report).recipients[0].recipient == "用户@例子.example"
+
+
+# Round trip
+
+
+def by_reply(text: str) -> Outcome:
+    reply = parse_reply(text)
+    assert reply is not None
+    bob = item()
+    task = Task(letter(), (bob,))
+    stage = explain.explain_reply(text).stage
+    carried = Carried({"bob@e.example": (stage, reply)})
+    return outcomes(task, carried, None)[0]
+
+
+REPLIES = [cause.id for cause in explain.causes() if re.match(r"[45]\d\d ", example(cause.id))]
+
+
+@pytest.mark.parametrize("id_", REPLIES)
+def test_every_cause_of_a_reply_comes_back(id_: str) -> None:
+    one = by_reply(example(id_))
+    assert one.cause == id_
+    report = made(one, "failed" if one.result is Result.REFUSED else "delayed")
+    found = read(report).recipients[0].explanation
+    assert found is not None
+    assert found.cause.id == id_
+
+
+@pytest.mark.parametrize("failure", Failure)
+def test_every_failure_can_be_reported(failure: Failure) -> None:
+    error = NetworkFailure(failure, Stage.CONNECT, host="mx.e.example", port=25)
+    one = outcomes(Task(letter(), (item(),)), Carried(failure=error), None)[0]
+    report = made(one, "delayed")
+    found = read(report).recipients[0]
+    assert found.explanation is not None
+    assert found.action == "delayed"
+    assert found.explanation.cause.id == one.cause
+
+
+@pytest.mark.parametrize("told", ["no.such", "", "../x"])
+def test_a_cause_that_is_none_is_not_believed(told: str) -> None:
+    content = made().content.replace(b"Cause: rcpt.unknown", b"Cause: " + told.encode())
+    found = read_bounce(unstuffed(content))
+    assert found is not None
+    assert found.recipients[0].explanation is not None
+    assert found.recipients[0].explanation.cause.id == "rcpt.unknown"
+
+
+@pytest.mark.parametrize("id_", [cause.id for cause in explain.causes()])
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_every_cause_has_words_for_a_sender(id_: str, lang: str) -> None:
+    one = Outcome("bob@e.example", Result.DEFERRED, text="x", host="mx.e.example", cause=id_)
+    text = text_of(made(one, "delayed", langs=(lang,)))
+    title = explain.catalogue(lang).text(f"causes.{id_}.title", host="mx.e.example")
+    assert title in text
+    assert re.search(r"bounce\.|causes\.|\{|\[\[|\]\]", text) is None

@@ -1,0 +1,459 @@
+"""From a hop to a line that is ready: which server, how encrypted, signed in or not."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+from fakes.behaviour import Action, Behaviour
+from fakes.certs import Authority, Kind
+from fakes.smtp import FakeSmtpServer
+from posthouse.flow import Failure, NetworkFailure, Secret, Security, Stage, Status, Trace
+from posthouse.net.resolver import FixtureResolver
+from posthouse.net.smtp_carry import Refused
+from posthouse.protocol.dns import AnswerStatus
+from posthouse.protocol.smtp import command as c
+from posthouse.send.deliver import connect as module
+from posthouse.send.deliver.connect import Connect, Line
+from posthouse.send.deliver.encrypt import policy_of
+from posthouse.send.deliver.places import Ourselves, Place
+from posthouse.send.hop import Hop, Target, TlsPolicy
+
+PASSWORD = Secret("tr0ub4dor-canary")
+ZONE = {
+    ("mail.test", "A"): ["127.0.0.1"],
+    ("mail.test", "AAAA"): [],
+    ("second.test", "A"): ["127.0.0.1"],
+    ("both.test", "A"): ["127.0.0.1"],
+    ("both.test", "AAAA"): ["::2"],
+    ("e.example", "MX"): ["10 mail.test."],
+    ("implied.example", "A"): ["127.0.0.1"],
+    ("mute.example", "TXT"): ["x"],
+    ("gone.example", "MX"): ["10 nowhere.test."],
+}
+HERE = Ourselves(loopback=False)
+
+
+def connector(mx_port: int = 1, **more: Any) -> Connect:
+    loop = asyncio.get_running_loop()
+    options = {"us": HERE, "now": loop.time} | more
+    zone = options.pop("zone", ZONE)
+    return Connect(
+        FixtureResolver(zone),
+        ehlo="relay.d.example",
+        rng=random.Random(1),
+        mx_port=mx_port,
+        **options,
+    )
+
+
+def hop(*ports: int, host: str = "mail.test", **more: Any) -> Hop:
+    targets = tuple(Target(host, port, priority=n) for n, port in enumerate(ports))
+    return Hop("x", targets, **more)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("certs"))
+
+
+async def closed_port() -> int:
+    server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
+    port: int = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    return port
+
+
+async def carries(line: Line) -> None:
+    async with asyncio.timeout(5):
+        message = b"Subject: x\r\n\r\nhi\r\n"
+        done = await line.carry(c.Mail("a@d.example"), [c.Rcpt("bob@e.example")], message)
+    assert {reply.code for _, reply in done.replies.values()} == {250}
+
+
+# Encryption
+
+VERIFIED, REQUIRED = TlsPolicy.VERIFIED, TlsPolicy.REQUIRED
+OPPORTUNISTIC, NONE = TlsPolicy.OPPORTUNISTIC, TlsPolicy.NONE
+
+
+@pytest.mark.parametrize(
+    ("policy", "kind", "offered", "expected"),
+    [
+        (VERIFIED, Kind.GOOD, True, True),
+        (VERIFIED, Kind.SELF_SIGNED, True, Failure.CERTIFICATE),
+        (VERIFIED, Kind.WRONG_NAME, True, Failure.CERTIFICATE),
+        (VERIFIED, Kind.EXPIRED, True, Failure.CERTIFICATE),
+        (VERIFIED, Kind.GOOD, False, Failure.TLS_NOT_OFFERED),
+        (REQUIRED, Kind.SELF_SIGNED, True, True),
+        (REQUIRED, Kind.GOOD, False, Failure.TLS_NOT_OFFERED),
+        (OPPORTUNISTIC, Kind.EXPIRED, True, True),
+        (OPPORTUNISTIC, Kind.GOOD, False, False),
+        (NONE, Kind.GOOD, True, False),
+    ],
+)
+async def test_starttls(
+    authority: Authority, policy: TlsPolicy, kind: Kind, offered: bool, expected: bool | Failure
+) -> None:
+    keyword = "STARTTLS" if offered else ""
+    behaviour = Behaviour(tls=authority.context(kind), starttls_keyword=keyword)
+    async with FakeSmtpServer(behaviour) as server:
+        to = hop(server.port, tls=policy, ca_file=str(authority.ca_file))
+        if isinstance(expected, Failure):
+            with pytest.raises(NetworkFailure) as failed:
+                await connector()(to)
+            assert (failed.value.failure, failed.value.stage) == (expected, Stage.TLS)
+            assert not server.messages
+        else:
+            line = await connector()(to)
+            assert (line.tls is not None) is expected
+            await carries(line)
+            line.quit()
+
+
+@pytest.mark.parametrize(
+    ("policy", "kind", "good"),
+    [
+        (VERIFIED, Kind.GOOD, True),
+        (VERIFIED, Kind.UNKNOWN_CA, False),
+        (REQUIRED, Kind.UNKNOWN_CA, True),
+        (OPPORTUNISTIC, Kind.UNKNOWN_CA, True),
+    ],
+)
+async def test_implicit_tls(
+    authority: Authority, policy: TlsPolicy, kind: Kind, good: bool
+) -> None:
+    behaviour = Behaviour(tls=authority.context(kind), implicit_tls=True)
+    async with FakeSmtpServer(behaviour) as server:
+        ca_file = str(authority.ca_file)
+        to = hop(server.port, security=Security.TLS, tls=policy, ca_file=ca_file)
+        if not good:
+            with pytest.raises(NetworkFailure) as failed:
+                await connector()(to)
+            assert failed.value.failure is Failure.CERTIFICATE
+            return
+        line = await connector()(to)
+        assert line.tls is not None
+        await carries(line)
+        line.quit()
+
+
+@pytest.mark.parametrize(
+    "broken", [{"starttls": "454 4.7.0 TLS not available"}, {"starttls_then": b"garbage\r\n"}]
+)
+async def test_opportunistic_goes_on_in_the_clear_on_a_fresh_connection(
+    authority: Authority, broken: dict[str, Any]
+) -> None:
+    async with FakeSmtpServer(Behaviour(tls=authority.context(), **broken)) as server:
+        line = await connector()(hop(server.port, tls=OPPORTUNISTIC))
+        assert line.tls is None
+        await carries(line)
+        line.quit()
+        assert [seen.messages != [] for seen in server.seen] == [False, True]
+        with pytest.raises((NetworkFailure, Refused)):
+            await connector()(hop(server.port, tls=REQUIRED))
+        assert len(server.messages) == 1
+
+
+async def test_starttls_erased_on_the_way(authority: Authority) -> None:
+    behaviour = Behaviour(tls=authority.context(), starttls_keyword="XXXXXXXA")
+    async with FakeSmtpServer(behaviour) as server:
+        with pytest.raises(NetworkFailure) as failed:
+            await connector()(hop(server.port, tls=VERIFIED))
+    assert failed.value.failure is Failure.TLS_STRIPPED
+
+
+async def test_a_ca_file_that_is_not_there(authority: Authority, tmp_path: Path) -> None:
+    async with FakeSmtpServer(Behaviour(tls=authority.context())) as server:
+        with pytest.raises(NetworkFailure) as failed:
+            await connector()(hop(server.port, tls=VERIFIED, ca_file=str(tmp_path / "no.pem")))
+    assert failed.value.detail["reason"] == "ca_file"
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("implicit", [False, True])
+def test_sessions_are_resumed_and_only_where_they_were_verified(
+    authority: Authority,
+    version: ssl.TLSVersion,
+    factory: Callable[[], asyncio.AbstractEventLoop],
+    implicit: bool,
+) -> None:
+    async def run() -> list[bool]:
+        context = authority.context(versions=(version, version))
+        security = Security.TLS if implicit else Security.STARTTLS
+        reused = []
+        async with FakeSmtpServer(Behaviour(tls=context, implicit_tls=implicit)) as server:
+            connect = connector()
+            ca_file = str(authority.ca_file)
+            to = hop(server.port, tls=VERIFIED, ca_file=ca_file, security=security)
+            loose = hop(server.port, tls=REQUIRED, security=security)
+            for each in (to, to, to, loose, loose, to):
+                line = await connect(each)
+                reused.append(line.tls.session_reused)
+                await carries(line)
+                line.quit()
+        return reused
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        assert runner.run(run()) == [False, True, True, False, True, True]
+
+
+async def test_a_certificate_is_looked_at_again_each_hour(authority: Authority) -> None:
+    loop, later = asyncio.get_running_loop(), 0.0
+    async with FakeSmtpServer(Behaviour(tls=authority.context())) as server:
+        connect = connector(now=lambda: loop.time() + later)
+        to = hop(server.port, tls=VERIFIED, ca_file=str(authority.ca_file))
+        reused = []
+        for later in (0.0, 3_500.0, 3_700.0, 3_800.0):
+            line = await connect(to)
+            reused.append(line.tls.session_reused)
+            line.quit()
+    assert reused == [False, True, False, True]
+
+
+# Signing in
+
+
+@pytest.mark.parametrize(
+    ("mechanisms", "used"),
+    [
+        (("PLAIN", "LOGIN"), "PLAIN"),
+        (("LOGIN",), "LOGIN"),
+        (("CRAM-MD5", "LOGIN", "PLAIN"), "PLAIN"),
+        (("SCRAM-SHA-256", "PLAIN"), "SCRAM-SHA-256"),
+    ],
+)
+async def test_login(authority: Authority, mechanisms: tuple[str, ...], used: str) -> None:
+    accounts = {"app": PASSWORD.reveal()}
+    behaviour = Behaviour(tls=authority.context(), mechanisms=mechanisms, accounts=accounts)
+    async with FakeSmtpServer(behaviour) as server:
+        to = hop(server.port, ca_file=str(authority.ca_file), user="app", secret=PASSWORD)
+        line = await connector()(to)
+        await carries(line)
+        line.quit()
+        assert server.last.mechanisms == [used]
+        assert (server.last.username, server.last.auth_in_clear) == ("app", False)
+
+
+async def test_a_wrong_password_is_tried_once_and_nowhere_else(authority: Authority) -> None:
+    behaviour = Behaviour(tls=authority.context(), accounts={"app": "another"})
+    async with FakeSmtpServer(behaviour) as one, FakeSmtpServer(behaviour) as two:
+        ca_file = str(authority.ca_file)
+        to = hop(one.port, two.port, ca_file=ca_file, user="app", secret=PASSWORD)
+        with pytest.raises(Refused) as refused:
+            await connector()(to)
+        assert (refused.value.stage, refused.value.reply.code) == (Stage.AUTH, 535)
+        assert len(one.last.mechanisms) == 1
+        assert two.seen == []
+
+
+@pytest.mark.parametrize("kind", [Kind.SELF_SIGNED, Kind.WRONG_NAME, Kind.EXPIRED])
+@pytest.mark.parametrize("policy", [OPPORTUNISTIC, REQUIRED, VERIFIED])
+async def test_no_password_to_who_is_not_verified(
+    authority: Authority, policy: TlsPolicy, kind: Kind
+) -> None:
+    async with FakeSmtpServer(Behaviour(tls=authority.context(kind))) as server:
+        ca_file = str(authority.ca_file)
+        to = hop(server.port, tls=policy, ca_file=ca_file, user="app", secret=PASSWORD)
+        with pytest.raises(NetworkFailure) as failed:
+            await connector()(to)
+        assert failed.value.failure is Failure.CERTIFICATE
+        assert all(seen.credentials == [] for seen in server.seen)
+
+
+@pytest.mark.parametrize(
+    "more", [{"tls": NONE}, {"security": Security.NONE}, {"tls": NONE, "security": Security.TLS}]
+)
+async def test_a_hop_that_would_show_its_password_is_not_even_called(more: dict[str, Any]) -> None:
+    async with FakeSmtpServer() as server:
+        with pytest.raises(Refused) as refused:
+            await connector()(hop(server.port, user="app", secret=PASSWORD, **more))
+        assert refused.value.stage is Stage.AUTH
+        assert 'tls = "verified"' in refused.value.reply.text
+        assert PASSWORD.reveal() not in str(refused.value)
+        assert server.seen == []
+
+
+async def test_no_password_to_a_server_that_the_recipient_names(authority: Authority) -> None:
+    async with FakeSmtpServer(Behaviour(tls=authority.context())) as server:
+        to = Hop("direct", ca_file=str(authority.ca_file), user="app", secret=PASSWORD)
+        with pytest.raises(Refused) as refused:
+            await connector(server.port)(to, "e.example")
+        assert refused.value.stage is Stage.AUTH
+        assert server.seen == []
+
+
+@pytest.mark.parametrize(
+    ("mechanisms", "failure"),
+    [((), Failure.AUTH_NOT_OFFERED), (("GSSAPI", "NTLM"), Failure.NO_COMMON_MECHANISM)],
+)
+async def test_nothing_to_sign_in_with(
+    authority: Authority, mechanisms: tuple[str, ...], failure: Failure
+) -> None:
+    ehlo = "250-mail.test\n250 AUTH " + " ".join(mechanisms) if mechanisms else "250 mail.test"
+    behaviour = Behaviour(tls=authority.context(), ehlo_tls=ehlo)
+    async with FakeSmtpServer(behaviour) as server:
+        to = hop(server.port, ca_file=str(authority.ca_file), user="app", secret=PASSWORD)
+        with pytest.raises(NetworkFailure) as failed:
+            await connector()(to)
+    assert (failed.value.failure, failed.value.stage) == (failure, Stage.AUTH)
+
+
+def test_a_login_makes_every_policy_verified() -> None:
+    for policy in (OPPORTUNISTIC, REQUIRED, VERIFIED):
+        assert policy_of(hop(25, tls=policy, user="app", secret=PASSWORD)) is VERIFIED
+        assert policy_of(hop(25, tls=policy)) is policy
+
+
+# Failover
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        Behaviour(first="554 5.3.2 No service"),
+        Behaviour(first="421 4.3.2 Too busy"),
+        Behaviour(reset=True),
+        Behaviour(after_first=Action.CLOSE),
+        Behaviour(ehlo="550 5.7.1 Go away", helo="550 5.7.1 Go away"),
+        Behaviour(first="HTTP/1.1 400 Bad Request"),
+    ],
+)
+async def test_the_next_server_is_tried(first: Behaviour) -> None:
+    async with FakeSmtpServer(first) as bad, FakeSmtpServer() as good:
+        connect = connector()
+        line = await connect(hop(bad.port, good.port))
+        assert line.place.port == good.port
+        await carries(line)
+        line.quit()
+        again = await connect(hop(bad.port, good.port))
+        assert again.place.port == good.port
+        assert len(bad.seen) == 1  # who failed a moment ago is not asked first
+        again.quit()
+
+
+async def test_a_silent_server_is_left_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "EACH", 0.3)
+    async with (
+        FakeSmtpServer(Behaviour(first=Action.SILENT)) as silent,
+        FakeSmtpServer() as good,
+    ):
+        async with asyncio.timeout(5):
+            line = await connector()(hop(silent.port, await closed_port(), good.port))
+        assert line.place.port == good.port
+        line.quit()
+
+
+async def test_the_most_telling_error_of_all() -> None:
+    async with FakeSmtpServer(Behaviour(first="554 5.3.2 No service")) as bad:
+        with pytest.raises(Refused) as refused:
+            await connector()(hop(await closed_port(), bad.port))
+        assert refused.value.stage is Stage.GREETING
+    with pytest.raises(NetworkFailure) as failed:
+        await connector()(hop(await closed_port(), await closed_port()))
+    assert failed.value.failure is Failure.REFUSED
+    assert len(failed.value.detail["tried"]) == 2
+
+
+async def test_an_address_that_is_dead_costs_no_server() -> None:
+    async with FakeSmtpServer() as server:
+        line = await connector()(hop(server.port, host="both.test"))
+        assert line.peer == "127.0.0.1"
+        line.quit()
+
+
+async def test_lmtp() -> None:
+    async with FakeSmtpServer(Behaviour(lmtp=True)) as server:
+        line = await connector()(hop(server.port, lmtp=True, tls=NONE))
+        await carries(line)
+        line.quit()
+        assert server.last.hello[0].startswith("LHLO") or server.last.lines[0].startswith("LHLO")
+
+
+# Direct
+
+
+async def test_direct_delivery_by_mx_and_without() -> None:
+    async with FakeSmtpServer() as server:
+        connect = connector(server.port)
+        for domain, host in (("e.example", "mail.test"), ("implied.example", "implied.example")):
+            line = await connect(Hop("direct"), domain)
+            assert line.place.host == host
+            assert line.name == f"{host} [127.0.0.1]"
+            await carries(line)
+            line.quit()
+
+
+@pytest.mark.parametrize(
+    ("domain", "code"),
+    [("mute.example", 550), ("nowhere.example", 550)],
+)
+async def test_domains_without_mail(domain: str, code: int) -> None:
+    with pytest.raises(Refused) as refused:
+        await connector()(Hop("direct"), domain)
+    assert (refused.value.stage, refused.value.reply.code) == (Stage.DNS, code)
+
+
+async def test_an_exchanger_that_is_not_there_may_come_back() -> None:
+    with pytest.raises(NetworkFailure) as failed:
+        await connector()(Hop("direct"), "gone.example")
+    assert failed.value.failure is Failure.NAME_NOT_FOUND
+    assert failed.value.detail["direct"] is True
+
+
+async def test_dns_down_is_no_answer() -> None:
+    zone = {("e.example", "MX"): ["10 mail.test."], ("mail.test", "A"): AnswerStatus.SERVFAIL}
+    with pytest.raises(NetworkFailure) as failed:
+        await connector(zone=zone)(Hop("direct"), "e.example")
+    assert failed.value.failure is Failure.DNS_FAILED
+
+
+async def test_an_exchanger_at_our_own_address_is_a_loop() -> None:
+    async with FakeSmtpServer() as server:
+        with pytest.raises(Refused) as refused:
+            await connector(server.port, us=Ourselves())(Hop("direct"), "e.example")
+        assert str(refused.value.reply.enhanced) == "5.4.6"
+        assert server.seen == []
+
+
+# What is told
+
+
+async def test_every_server_tried_is_told_step_by_step(authority: Authority) -> None:
+    told: list[tuple[str, int, Trace]] = []
+
+    def watch(_: Hop, place: Place, trace: Trace) -> None:
+        told.append((place.host, place.port, trace))
+
+    behaviour = Behaviour(tls=authority.context(), accounts={"app": PASSWORD.reveal()})
+    async with FakeSmtpServer(behaviour) as server:
+        dead = await closed_port()
+        ca_file = str(authority.ca_file)
+        to = hop(dead, server.port, ca_file=ca_file, user="app", secret=PASSWORD)
+        line = await connector(watch=watch)(to)
+        line.quit()
+    assert [port for _, port, _ in told] == [dead, server.port]
+    steps = [[(step.name, step.status) for step in trace.steps] for _, _, trace in told]
+    assert steps == [
+        [("resolve", Status.OK), ("connect", Status.FAIL)],
+        [(name, Status.OK) for name in ("resolve", "connect", "ehlo", "tls", "auth")],
+    ]
+    assert all(PASSWORD.reveal() not in repr(trace.steps) for _, _, trace in told)
+
+
+async def test_no_connection_is_left_open_by_a_failure(authority: Authority) -> None:
+    async with FakeSmtpServer(Behaviour(tls=authority.context(Kind.SELF_SIGNED))) as server:
+        with pytest.raises(NetworkFailure):
+            await connector()(hop(server.port, tls=VERIFIED))
+        async with asyncio.timeout(5):
+            while any(not task.done() for task in server._tasks):
+                await asyncio.sleep(0.01)

@@ -1,0 +1,134 @@
+"""Where mail for a hop goes, in which order, and where it can never go."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from posthouse.flow import Failure, NetworkFailure, Stage
+from posthouse.net.resolver import FixtureResolver
+from posthouse.net.smtp_carry import Refused
+from posthouse.protocol.dns import AnswerStatus
+from posthouse.send.deliver.places import Ourselves, Place, in_order, places
+from posthouse.send.hop import Hop, Target
+
+Table = Mapping[tuple[str, str], Sequence[str] | AnswerStatus]
+US = Ourselves(frozenset({"relay.d.example"}), frozenset({"192.0.2.99"}))
+
+
+async def hosts(table: Table, domain: str = "e.example", seed: int = 1) -> list[str]:
+    resolver = FixtureResolver(table)
+    found = await places(Hop("direct"), domain, resolver, random.Random(seed), US)
+    assert all(place.direct and place.port == 25 for place in found)
+    return [place.host for place in found]
+
+
+MX = ("e.example", "MX")
+
+
+@pytest.mark.parametrize(
+    ("table", "domain", "expected"),
+    [
+        ({MX: ["20 b.example.", "10 a.example."]}, "e.example", ["a.example", "b.example"]),
+        ({("e.example", "A"): ["192.0.2.1"]}, "e.example", ["e.example"]),
+        ({}, "[192.0.2.1]", ["192.0.2.1"]),
+        ({}, "[IPv6:2001:db8::1]", ["2001:db8::1"]),
+        ({}, "[ipv6:2001:db8::1]", ["2001:db8::1"]),
+        ({MX: ["10 a.example.", "10 a.example."]}, "e.example", ["a.example"]),
+        ({MX: ["0 .", "10 a.example."]}, "e.example", ["a.example"]),
+        ({MX: ["10 192.0.2.1.", "20 a.example."]}, "e.example", ["a.example"]),
+        # RFC 5321 section 5.1: only those before ourselves
+        (
+            {MX: ["10 a.example.", "20 relay.d.example.", "20 b.example.", "30 c.example."]},
+            "e.example",
+            ["a.example"],
+        ),
+        ({("xn--fsq.example", "MX"): ["1 m.example."]}, "例.example", ["m.example"]),
+    ],
+)
+async def test_direct(table: Table, domain: str, expected: list[str]) -> None:
+    assert await hosts(table, domain) == expected
+
+
+async def test_equal_exchangers_share_the_load() -> None:
+    table = {MX: [f"10 m{n}.example." for n in range(4)] + ["20 last.example."]}
+    orders = [await hosts(table, seed=seed) for seed in range(40)]
+    assert {order[0] for order in orders} == {f"m{n}.example" for n in range(4)}
+    assert all(order[-1] == "last.example" for order in orders)
+
+
+@pytest.mark.parametrize(
+    ("table", "domain", "code", "enhanced"),
+    [
+        ({MX: ["0 ."]}, "e.example", 556, "5.1.10"),  # RFC 7505
+        ({}, "e.example", 550, "5.1.2"),
+        ({MX: ["10 relay.d.example.", "20 b.example."]}, "e.example", 554, "5.4.6"),
+        ({}, "[nonsense]", 501, "5.1.3"),
+        ({}, "e..example", 550, "5.1.2"),
+    ],
+)
+async def test_never(table: Table, domain: str, code: int, enhanced: str) -> None:
+    with pytest.raises(Refused) as refused:
+        await hosts(table, domain)
+    assert refused.value.stage is Stage.DNS
+    assert (refused.value.reply.code, str(refused.value.reply.enhanced)) == (code, enhanced)
+
+
+@pytest.mark.parametrize(
+    ("status", "failure"),
+    [
+        (AnswerStatus.SERVFAIL, Failure.DNS_FAILED),
+        (AnswerStatus.REFUSED, Failure.DNS_FAILED),
+        (AnswerStatus.TIMEOUT, Failure.DNS_TIMEOUT),
+    ],
+)
+async def test_dns_that_says_nothing(status: AnswerStatus, failure: Failure) -> None:
+    with pytest.raises(NetworkFailure) as failed:
+        await hosts({MX: status})
+    assert (failed.value.failure, failed.value.stage) == (failure, Stage.DNS)
+
+
+async def test_only_malformed_exchangers_are_no_answer() -> None:
+    with pytest.raises(NetworkFailure):
+        await hosts({MX: ["10 192.0.2.1."]})
+
+
+def test_targets_by_priority_then_weight() -> None:
+    targets = [
+        Target("backup", 25, 20),
+        Target("heavy", 25, 10, weight=90),
+        Target("light", 25, 10, weight=10),
+        Target("never", 25, 10, weight=0),
+    ]
+    rng = random.Random(5)
+    orders = [[target.host for target in in_order(targets, rng)] for _ in range(2_000)]
+    first = Counter(order[0] for order in orders)
+    assert all(order[-1] == "backup" and len(order) == 4 for order in orders)
+    assert 1_650 < first["heavy"] < 1_900
+    assert 130 < first["light"] < 290
+    assert first["never"] < 60
+
+
+async def test_a_hop_with_targets_asks_no_dns() -> None:
+    resolver = FixtureResolver({})
+    hop = Hop("x", (Target("a.example", 587),))
+    found = await places(hop, "e.example", resolver, random.Random(1), US)
+    assert found == [Place("a.example", 587)]
+    assert resolver.asked == []
+
+
+@pytest.mark.parametrize(
+    ("address", "ours"),
+    [
+        ("192.0.2.99", True),
+        ("127.0.0.2", True),
+        ("::1", True),
+        ("0.0.0.0", True),
+        ("192.0.2.1", False),
+    ],
+)
+def test_ourselves(address: str, ours: bool) -> None:
+    assert US.has(address) is ours
