@@ -46,7 +46,7 @@ from posthouse.protocol.smtp.reply import Reply  # noqa: E402
 
 FAR = "far.test"
 SENDERS = 20  # connections that hand in
-DISK = 48  # MiB of the small disk, where there is one
+DISK = 256  # MiB of the small disk, where there is one; the relay wants 64 of them free
 LONGEST = 600.0  # seconds for everything
 NUMBER = re.compile(rb"^X-Number: (\d+)", re.MULTILINE)
 CONFIG = """\
