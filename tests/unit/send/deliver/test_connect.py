@@ -208,12 +208,13 @@ def test_sessions_are_resumed_and_only_where_they_were_verified(
 
 
 async def test_a_certificate_is_looked_at_again_each_hour(authority: Authority) -> None:
-    loop, later = asyncio.get_running_loop(), 0.0
+    loop, passed = asyncio.get_running_loop(), [0.0]
     async with FakeSmtpServer(Behaviour(tls=authority.context())) as server:
-        connect = connector(now=lambda: loop.time() + later)
+        connect = connector(now=lambda: loop.time() + passed[0])
         to = hop(server.port, tls=VERIFIED, ca_file=str(authority.ca_file))
         reused = []
-        for later in (0.0, 3_500.0, 3_700.0, 3_800.0):
+        for seconds in (0.0, 3_500.0, 3_700.0, 3_800.0):
+            passed[0] = seconds
             line = await connect(to)
             reused.append(line.tls.session_reused)
             line.quit()
