@@ -46,6 +46,7 @@ from posthouse.protocol.smtp.reply import Reply  # noqa: E402
 
 FAR = "far.test"
 SENDERS = 20  # connections that hand in
+TROUBLE = 1.8  # seconds from one kill to the next, about
 DISK = 256  # MiB of the small disk, where there is one; the relay wants 64 of them free
 LONGEST = 600.0  # seconds for everything
 NUMBER = re.compile(rb"^X-Number: (\d+)", re.MULTILINE)
@@ -159,7 +160,7 @@ class World:
     killed: set[float] = field(default_factory=set)
     acknowledged: Counter[int] = field(default_factory=Counter)
     unsure: set[int] = field(default_factory=set)  # handed in, and no answer came
-    at_risk: set[str] = field(default_factory=set)
+    pause: float = 0.0  # between two messages of one client: the load lasts as long as the trouble
 
     # -- the relay
 
@@ -202,6 +203,7 @@ async def hand_in(world: World, numbers: asyncio.Queue[int]) -> None:
     carrier: Carrier | None = None
     while not numbers.empty():
         number = numbers.get_nowait()
+        await asyncio.sleep(world.pause)
         while True:
             try:
                 if carrier is None:
@@ -286,6 +288,7 @@ async def trouble(world: World, kills: int, busy: Callable[[], bool]) -> int:
         # One in five is the supervisor, whose workers have to notice by themselves.
         kill = world.kill_supervisor if world.rng.random() < 0.2 else world.kill_worker
         done += kill()
+    world.pause = 0.0
     return done
 
 
@@ -309,6 +312,7 @@ async def chaos(messages: int, kills: int, seed: int, folder: Path) -> Result:
     numbers: asyncio.Queue[int] = asyncio.Queue()
     for number in range(messages):
         numbers.put_nowait(number)
+    world.pause = SENDERS * kills * TROUBLE / messages
     world.start()
     try:
         async with dns, asyncio.timeout(LONGEST):

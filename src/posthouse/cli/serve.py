@@ -69,7 +69,9 @@ def told(error: ConfigError, words: Catalogue) -> str:
         said = (
             problem.told(words)
             if hasattr(problem, "told")
-            else words.text(key, key=problem.key, value=getattr(problem, "value", ""), **problem.params)
+            else words.text(
+                key, key=problem.key, value=getattr(problem, "value", ""), **problem.params
+            )
         )
         return words.text("serve.error.setting", path=error.params["path"], problem=said)
     return words.text(f"serve.error.{error.reason}", **error.params)

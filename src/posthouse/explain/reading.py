@@ -52,6 +52,11 @@ _IPV4: Final = re.compile(r"\d(?<![\d.]\d)\d{0,2}(?:\.\d{1,3}){3}(?![\d.])")
 # GB 2312 puts its 3,755 common characters under lead bytes B0-D7, punctuation under A1-A3.
 _GBK_COMMON: Final = re.compile(rb"[\xb0-\xd7\xa1\xa3][\xa1-\xfe]")
 _HIGH_RUN: Final = re.compile(rb"[\x80-\xff]+")
+_LATIN_RUN: Final = re.compile(r"[\x80-\xff](?:[\x00-\xff]*[\x80-\xff])?")
+# Two and more, the first of them beyond ASCII: a Windows path has one at a time.
+_ESCAPES: Final = re.compile(
+    r"\\(?:x[89A-Fa-f][0-9A-Fa-f]|[2-3][0-7]{2})(?:\\(?:x[0-9A-Fa-f]{2}|[0-3][0-7]{2}))+"
+)
 
 
 class Reading(NamedTuple):
@@ -69,6 +74,8 @@ def read(line: str | bytes) -> Reading:
         line = unescaped(line[: TEXT_LIMIT * 4])
     text = decode(line) if isinstance(line, bytes) else line
     text = text[:TEXT_LIMIT]
+    if "\\" in text:
+        text = _ESCAPES.sub(_octets, text)
     if not text.isascii():
         text = repair(text)
     if "eyJ" in text:
@@ -135,14 +142,22 @@ def repair(text: str) -> str:
     if "\ufffd" in text and "\u0228" in text:
         # 授权码 in GBK, read as UTF-8: of its six bytes only C8 A8 survive, as this letter.
         return f"{text} 授权码"
-    try:
-        raw = text.encode("latin-1")
-    except UnicodeEncodeError:
-        return text
+    # Run by run: what a program adds in its user's language is beside what it could not read.
+    return _LATIN_RUN.sub(lambda run: _repaired(run[0]), text)
+
+
+def _repaired(run: str) -> str:
+    raw = run.encode("latin-1")
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
-        return raw.decode("gb18030", "replace") if _looks_gbk(raw) else text
+        return raw.decode("gb18030", "replace") if _looks_gbk(raw) else run
+
+
+def _octets(escaped: re.Match[str]) -> str:
+    """Octets that a program has written down: ``\\xc7\\xeb`` (Python), ``\\307\\353`` (C)."""
+    digits = re.findall(r"\\(?:x([0-9A-Fa-f]{2})|([0-3][0-7]{2}))", escaped[0])
+    return decode(bytes(int(hexa, 16) if hexa else int(octal, 8) for hexa, octal in digits))
 
 
 def _open_oauth(text: str) -> str:
