@@ -7,7 +7,7 @@ one JSON object a line on standard error, and a try shows each message on standa
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from posthouse.explain import Catalogue
 
 if TYPE_CHECKING:
     from posthouse.config import Config, ConfigError
+    from posthouse.daemon.supervisor import Post
     from posthouse.flow import Secret
     from posthouse.letter import Event
 
@@ -106,10 +107,10 @@ def _try(asked: Session, data: str | None) -> int:
     config = tryout.config(folder)
     _greet(asked, config, tryout.user(folder))
 
-    def main(config: Config, number: int, sockets: Sequence[Any], ready: Callable[[], None]) -> int:
+    def main(post: Post) -> int:
         from posthouse.daemon import worker
 
-        return worker.main(config, number, sockets, ready, watch=_shown(asked))
+        return worker.main(post, watch=_shown(asked))
 
     return _supervise(replace(config), main, lambda: config)
 

@@ -34,6 +34,7 @@ COUNTERS: Final[Mapping[str, tuple[str, str]]] = {
     "refusals": ("What was refused to clients", "reason"),
     "logins": ("Logins", "result"),
     "dns_questions": ("Questions to DNS, by whether the cache knew", "cache"),
+    "saved_octets": ("Octets that undone base64 spared the network", ""),
     "commits": ("Transactions of the queue", ""),
 }
 GAUGES: Final[Mapping[str, tuple[str, str]]] = {

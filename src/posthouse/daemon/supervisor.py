@@ -32,7 +32,19 @@ CALM: Final = 30.0  # seconds after which a worker counts as healthy
 LONGEST: Final = 30.0  # seconds at most between two starts of a worker that dies at once
 WAKE: Final = 1.0  # seconds between looks, where no signal comes
 
-Main = Callable[[Config, int, Sequence[socket.socket], Callable[[], None]], int]
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What a worker is given: which one it is, where it listens, whom to tell, whose it is."""
+
+    config: Config
+    number: int
+    sockets: Sequence[socket.socket]
+    ready: Callable[[], None]
+    supervisor: int  # its process id, taken before the fork: a parent may be gone before we look
+
+
+Main = Callable[[Post], int]
 
 
 class StartError(Exception):
@@ -99,17 +111,18 @@ class Supervisor:
 
     def _start(self, worker: _Worker) -> None:
         receive, send = os.pipe()
+        supervisor = os.getpid()
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
         if pid == 0:
             os.close(receive)
-            self._be_worker(worker, send)
+            self._be_worker(worker, send, supervisor)
         os.close(send)
         worker.pid, worker.started, worker.ready = pid, time.monotonic(), False
         worker.pipe = receive
 
-    def _be_worker(self, worker: _Worker, pipe: int) -> None:
+    def _be_worker(self, worker: _Worker, pipe: int, supervisor: int) -> None:
         """In the child; never returns."""
         code = 1
         try:
@@ -122,7 +135,8 @@ class Supervisor:
                 os.write(pipe, b"1")
                 os.close(pipe)
 
-            code = self.main(self.config, worker.number, self._sockets, ready)
+            post = Post(self.config, worker.number, self._sockets, ready, supervisor)
+            code = self.main(post)
         except BaseException as error:
             self.say(
                 "worker_failed", worker=worker.number, error=f"{type(error).__name__}: {error}"

@@ -16,21 +16,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from posthouse.config import Config
-from posthouse.letter import Event, Letter, Recipient
+from posthouse.letter import Event, Item, Letter, Outcome
 from posthouse.net.clock import Clock, SystemClock
 from posthouse.net.resolver import DnsResolver, Resolver
 from posthouse.net.smtp_listen import Listener
 from posthouse.send.deliver.bounce import Bounces
 from posthouse.send.deliver.connect import Connect
 from posthouse.send.deliver.dispatch import Dispatcher
-from posthouse.send.deliver.outcome import outcomes
+from posthouse.send.deliver.outcome import ours, outcomes
 from posthouse.send.deliver.places import Ourselves
-from posthouse.send.deliver.prepare import Prepare
+from posthouse.send.deliver.prepare import Prepare, Saving
 from posthouse.send.deliver.retry import Schedule
 from posthouse.send.hop import Choice
 from posthouse.send.queue.ids import text_of
 from posthouse.send.queue.lane import Lane
-from posthouse.send.route import facts_of
+from posthouse.send.route import Facts, facts_of
 from posthouse.send.submit.accounts import Accounts
 from posthouse.send.submit.desk import Desk, Terms
 from posthouse.send.submit.login import Gate
@@ -40,6 +40,7 @@ from posthouse.send.submit.tls import Certificates, self_made
 Watch = Callable[[Event], None]
 Say = Callable[[str, Mapping[str, Any]], None]
 
+HANDSHAKE: Final = 30.0  # seconds for TLS, as after STARTTLS
 LANGUAGES: Final = {"en": ("en",), "zh": ("zh",), "both": ("en", "zh")}  # of reports to senders
 
 
@@ -54,6 +55,12 @@ class _Lane:
 
     lane: Lane
     dispatcher: Dispatcher
+
+
+def _ourselves(config: Config) -> Ourselves:
+    """Our name and the addresses we listen on: an MX that leads back here is a loop."""
+    addresses = {one.address for one in config.listen} - {"0.0.0.0", "::"}  # noqa: S104
+    return Ourselves(frozenset({config.server.name.lower()}), frozenset(addresses))
 
 
 class Relay:
@@ -79,6 +86,8 @@ class Relay:
         self._listeners: list[Listener] = []
         self._gate: Gate | None = None
         self._accounts: Accounts | None = None
+        self._facts: tuple[str, Facts] = ("", Facts())
+        self.saved = 0  # octets that undone base64 spared the network
 
     async def open(self, numbers: Sequence[int]) -> None:
         """Open lanes, the worker's own first, and begin to empty them. Raises StoreError."""
@@ -89,7 +98,7 @@ class Relay:
             ehlo=config.server.name,
             now=self._clock.monotonic,
             rng=rng,
-            us=Ourselves(frozenset({config.server.name.lower()})),
+            us=_ourselves(config),
         )
         schedule = Schedule(config.retry, rng)
         for number in numbers:
@@ -112,7 +121,8 @@ class Relay:
                     langs=LANGUAGES[config.server.lang],
                     expire=config.retry.expire,
                 ),
-                prepare=Prepare(config.signing, self._now),
+                prepare=Prepare(config.signing, self._now, saved=self._saved),
+                alarm=self._alarm,
                 now=self._now,
                 monotonic=self._clock.monotonic,
                 watch=self._watch,
@@ -149,7 +159,8 @@ class Relay:
         tls = None if context is None else lambda: context
         listener = Listener(desk.sessions(listening), tls=tls)
         implicit = context if listening.mode is Mode.TLS else None
-        await listener.listen(sock=sock, ssl=implicit)
+        patience = {"ssl_handshake_timeout": HANDSHAKE} if implicit else {}
+        await listener.listen(sock=sock, ssl=implicit, **patience)
         self._listeners.append(listener)
 
     def _certificate(self) -> Certificates:
@@ -183,8 +194,22 @@ class Relay:
             self._watch(event)
         first.dispatcher.take(letter, items)
 
-    def _choose(self, letter: Letter, recipient: Recipient) -> Choice:
-        return self._config.routes.choose(facts_of(letter), recipient.address)
+    def _choose(self, letter: Letter, item: Item) -> Choice:
+        if self._facts[0] != letter.id:  # of one letter for all its recipients
+            self._facts = (letter.id, facts_of(letter))
+        return self._config.routes.choose(
+            self._facts[1], item.recipient.address, released=item.attempts > 0
+        )
+
+    def _alarm(self, outcome: Outcome) -> None:
+        """What fails by our own doing is for whoever runs us."""
+        if ours(outcome):
+            reply = f"{outcome.code} {outcome.enhanced} {outcome.text}"
+            facts = {"cause": outcome.cause, "host": outcome.host, "reply": reply}
+            self._say("alarm", facts)
+
+    def _saved(self, saving: Saving) -> None:
+        self.saved += saving.before - saving.after
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
@@ -193,6 +218,7 @@ class Relay:
 
     def counters(self) -> Iterator[tuple[str, str, int]]:
         """What only grows."""
+        yield "saved_octets", "", self.saved
         yield "commits", "", sum(one.lane.commits[0] for one in self._lanes)
 
     def gauges(self) -> dict[tuple[str, str], float]:

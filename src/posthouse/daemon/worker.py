@@ -1,9 +1,9 @@
 """One worker: its listeners, its lanes of the queue, and the dispatchers that empty them.
 
-Enters: a ``Config``, the worker's number, the sockets that the supervisor opened. Leaves: an exit
-code. It ends in good order at TERM, and by itself when its supervisor is gone: two supervisors must
-never run over one queue. New letters go into the worker's own lane; lanes left over from when there
-were more workers are emptied by those that remain.
+Enters: a ``Post``: the configuration, the worker's number, the sockets. Leaves: an exit code. It
+ends in good order at TERM, and by itself when its supervisor is gone: two supervisors must never
+run over one queue. New letters go into the worker's own lane; lanes left over from when there were
+more workers are emptied by those that remain.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from posthouse.config import Config
 from posthouse.daemon import metrics
 from posthouse.daemon.log import EventLog, Say, say_to
+from posthouse.daemon.supervisor import Post
 from posthouse.daemon.wiring import Relay
 from posthouse.letter import Event
 
@@ -26,16 +26,9 @@ LOOK: Final = 1.0  # seconds between looks at the supervisor, and between metric
 PATIENCE: Final = 10.0  # seconds for messages that are being handed in while we end
 
 
-def main(
-    config: Config,
-    number: int,
-    sockets: Sequence[socket.socket],
-    ready: Callable[[], None],
-    watch: Callable[[Event], None] | None = None,
-) -> int:
+def main(post: Post, watch: Callable[[Event], None] | None = None) -> int:
     """Work until told to end; the exit code. ``watch`` gets the events instead of the log."""
-    say = say_to(worker=number)
-    worker = Worker(config, number, sockets, ready=ready, say=say, watch=watch)
+    worker = Worker(post, say_to(worker=post.number), watch)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(worker.run())
     return 0
@@ -54,24 +47,13 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 class Worker:
     """The owner of one process."""
 
-    def __init__(
-        self,
-        config: Config,
-        number: int,
-        sockets: Sequence[socket.socket],
-        *,
-        ready: Callable[[], None],
-        say: Say,
-        watch: Callable[[Event], None] | None = None,
-    ) -> None:
-        self.config = config
-        self.number = number
-        self._sockets = sockets
-        self._ready = ready
+    def __init__(self, post: Post, say: Say, watch: Callable[[Event], None] | None = None) -> None:
+        self.config = post.config
+        self.number = post.number
+        self._post = post
         self._say = say
         self._counts = metrics.Counts()
-        self._log = watch or EventLog(number)
-        self._parent = os.getppid()
+        self._log = watch or EventLog(post.number)
         self.stop = asyncio.Event()
 
     async def run(self) -> None:
@@ -83,12 +65,12 @@ class Worker:
         await relay.open(lanes(self.config, self.number))
         served = None
         try:
-            await relay.listen(self._sockets)
+            await relay.listen(self._post.sockets)
             if self.config.metrics and self.number == 0:
                 reader = metrics.Reader(self.config.server.data, self.config.server.workers)
                 served = metrics.serve(*self.config.metrics, reader)
             self._write_metrics(relay)
-            self._ready()
+            self._post.ready()
             await self._until_stop(relay)
         finally:
             await relay.close(PATIENCE)
@@ -100,7 +82,7 @@ class Worker:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK):
                     await self.stop.wait()
-            if os.getppid() != self._parent:
+            if os.getppid() != self._post.supervisor:
                 self._say("orphaned")
                 return
             self._write_metrics(relay)

@@ -42,6 +42,7 @@ class Refused(Exception):
         super().__init__(f"{stage}: {reply}")
         self.stage = stage
         self.reply = reply
+        self.host = ""  # who said it, where whoever passes this on knows
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Carried:
     replies: Mapping[str, tuple[Stage, Reply]] = field(default_factory=dict)
     failure: NetworkFailure | None = None  # for the recipients without a reply
     unsure: bool = False  # the failure came after the end of data: it may have been delivered
+    host: str = ""  # who said it, where there is no connection any more to ask
 
 
 class Carrier(asyncio.Protocol):
@@ -124,7 +126,10 @@ class Carrier(asyncio.Protocol):
         except (OSError, ConnectionError) as error:
             raise failure_of(error, host, 0) from error
         self._transport = cast(asyncio.Transport, secure)
-        self._connection.tls_started()
+        if self._connection.tls_started():
+            # Octets behind the 220 came in the clear: somebody put them there (CVE-2021-38371).
+            self.abort(NetworkFailure(Failure.BAD_REPLY, Stage.TLS, host=host, reason="injected"))
+            raise self.failure or NetworkFailure(Failure.BAD_REPLY, Stage.TLS)
 
     async def ask(self, command: c.Command) -> Reply:
         """One command and its reply. Raises NetworkFailure."""
@@ -196,13 +201,25 @@ class Carrier(asyncio.Protocol):
     def _commands(self, work: _Work) -> bytes:
         """All commands at once where the server takes them so, else the next one."""
         grouped = "PIPELINING" in self._connection.extensions
-        out = []
+        out: list[bytes] = []
         while work.commands:
+            if isinstance(work.commands[0], c.Bdat):
+                if not out and work.owed == 0:  # the recipients first: who takes it?
+                    out += self._chunk(work)
+                break
             out.append(self._connection.send(work.commands.popleft()))
             work.owed += 1
             if not grouped:
                 break
         return b"".join(out)
+
+    def _chunk(self, work: _Work) -> list[bytes]:
+        """A binary message goes whole, as one chunk (RFC 3030 section 3)."""
+        self.deadline = self._loop.time() + END
+        work.sent = work.ending = True
+        work.owed = len(work.accepted) if self._connection.lmtp else 1
+        bdat = self._connection.send(work.commands.popleft())
+        return [bdat, self._connection.send(MessageData(work.content))]
 
     def _heels(self) -> bytes:
         """What may follow the end of data at once: the next commands (RFC 2920 section 3.1)."""
@@ -390,7 +407,9 @@ class _Work:
         self.done = done
         self.content = content
         self.recipients = [r.recipient for r in recipients]
-        self.commands: deque[c.Command] = deque((mail, *recipients, c.Data()))
+        binary = mail.params.get("BODY") == "BINARYMIME"
+        last = c.Bdat(len(content), last=True) if binary else c.Data()
+        self.commands: deque[c.Command] = deque((mail, *recipients, last))
         self.accepted: list[str] = []
         self.replies: dict[str, tuple[Stage, Reply]] = {}
         self.refused_sender = False

@@ -57,6 +57,7 @@ class Hop:
     interval: float = 0.0  # seconds at least between two messages: pacing
     ehlo: str = ""
     source: str | None = None  # the address to connect from
+    binary: bool = False  # undo base64 where the server takes BINARYMIME or 8BITMIME
 
 
 class Action(StrEnum):

@@ -82,8 +82,8 @@ class World:
             raise NetworkFailure(Failure.REFUSED, Stage.CONNECT)
         return FakeCarrier(self)  # type: ignore[return-value]
 
-    def choose(self, letter: Letter, recipient: Recipient) -> Choice:
-        action = self.routes.get(recipient.address, Action.DELIVER)
+    def choose(self, letter: Letter, item: Item) -> Choice:
+        action = self.routes.get(item.recipient.address, Action.DELIVER)
         return Choice(action, "hop" if action is Action.DELIVER else "", "rule")
 
     def judge(self, task: Task, carried: Carried, carrier: Carrier | None) -> list[Outcome]:

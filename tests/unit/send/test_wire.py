@@ -230,6 +230,31 @@ async def test_a_server_that_says_354_without_a_recipient_gets_an_empty_end() ->
     assert desk.messages in ([], [b""])
 
 
+@pytest.mark.parametrize("extensions", [("PIPELINING",), ()])
+async def test_a_binary_message_goes_as_one_chunk(extensions: tuple[str, ...]) -> None:
+    """RFC 3030: BDAT after the recipients are known, its octets as they are."""
+    desk = Desk(extensions=(*extensions, "CHUNKING", "BINARYMIME", "8BITMIME"))
+    content = b"Subject: x\r\n\r\n\x00\n.\r\n\xff" * 3
+    mail = c.Mail("alice@d.example", {"BODY": "BINARYMIME"})
+    async with carrying(desk) as carrier, asyncio.timeout(5):
+        first = await carrier.carry(mail, [BOB], content)
+        second = await carrier.carry(MAIL, [BOB], MESSAGE)
+    assert codes(first) == codes(second) == {"bob@e.example": ("data", 250)}
+    assert desk.messages == [content, MESSAGE]
+
+
+async def test_no_binary_message_is_sent_where_nobody_takes_it() -> None:
+    desk = Desk(extensions=("PIPELINING", "CHUNKING", "BINARYMIME", "8BITMIME"))
+    desk.replies["bob@e.example"] = Reply.make(550, "No", "5.1.1")
+    mail = c.Mail("alice@d.example", {"BODY": "BINARYMIME"})
+    async with carrying(desk) as carrier, asyncio.timeout(5):
+        refused = await carrier.carry(mail, [BOB], b"\x00")
+        after = await carrier.carry(MAIL, [c.Rcpt("carol@e.example")], MESSAGE)
+    assert codes(refused) == {"bob@e.example": ("rcpt", 550)}
+    assert codes(after) == {"carol@e.example": ("data", 250)}
+    assert desk.messages == [MESSAGE]
+
+
 async def test_a_refused_greeting_and_a_closed_port() -> None:
     async with serving(Desk(replies={"GREETING": Reply.make(554, "Go away", "5.7.1")})) as port:
         with pytest.raises(Refused) as refused:

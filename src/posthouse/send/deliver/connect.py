@@ -84,6 +84,8 @@ class _Tried:
         error = (passing or spoke or self.errors)[0]
         if isinstance(error, NetworkFailure):
             error.detail["tried"] = self.told
+        else:
+            error.host = next(one["host"] for one in self.told if one["said"] == str(error.reply))
         return error
 
 

@@ -23,7 +23,6 @@ from posthouse.letter import (
     Letter,
     Outcome,
     Queue,
-    Recipient,
     Result,
     Settled,
     State,
@@ -42,8 +41,8 @@ QUIET: Final = 60  # looks after which a way that is not used is forgotten
 class Choose(Protocol):
     """The routes."""
 
-    def __call__(self, letter: Letter, recipient: Recipient) -> Choice:
-        """What is done with one recipient."""
+    def __call__(self, letter: Letter, item: Item) -> Choice:
+        """What is done with one recipient; an ``item`` tried before may have been released."""
         ...
 
 
@@ -104,6 +103,7 @@ class Dispatcher:
         monotonic: Callable[[], float],
         prepare: Prepare = as_it_is,
         watch: Callable[[Event], None] = lambda _event: None,
+        alarm: Callable[[Outcome], None] = lambda _outcome: None,
     ) -> None:
         self._queue = queue
         self._hops = hops
@@ -116,6 +116,7 @@ class Dispatcher:
         self._monotonic = monotonic
         self._prepare = prepare
         self._watch = watch
+        self._alarm = alarm
         self.pools: dict[Way, Pool] = {}
         self._due: list[tuple[float, str, int, Item]] = []  # a heap
         self._ready: deque[tuple[str, tuple[Item, ...]]] = deque()  # due, and still on the disk
@@ -161,7 +162,7 @@ class Dispatcher:
             return
         ways: dict[Way, list[Item]] = {}
         for item in items:
-            choice = self._choose(letter, item.recipient)
+            choice = self._choose(letter, item)
             if choice.action is Action.DELIVER:
                 hop = self._hops[choice.hop]
                 domain = "" if hop.targets else item.recipient.address.rpartition("@")[2].lower()
@@ -209,6 +210,7 @@ class Dispatcher:
                 self._settle(item, outcome, "delivered")
                 done.append((item, outcome))
                 continue
+            self._alarm(outcome)
             due = None
             if outcome.result is Result.DEFERRED:
                 due = self._schedule.next_try(item, outcome, letter.accepted, now)

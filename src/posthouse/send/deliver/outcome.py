@@ -74,7 +74,9 @@ _WORDS: Final = {
 
 def outcomes(task: Task, carried: Carried, carrier: Carrier | None) -> list[Outcome]:
     """See the module."""
-    host = carrier.name if isinstance(carrier, Line) else carrier.peer if carrier else ""
+    host = carried.host
+    if carrier is not None:
+        host = carrier.name if isinstance(carrier, Line) else carrier.peer
     chosen = _of_our_choice(carrier)
     replies = carried.replies
     made = []

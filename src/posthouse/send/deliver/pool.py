@@ -62,8 +62,10 @@ class Task:
 class Prepare(Protocol):
     """What is said and sent to a server that offers ``extensions``."""
 
-    def __call__(self, task: Task, extensions: Mapping[str, str]) -> Transaction:
-        """Raises Refused where the letter cannot go there."""
+    def __call__(
+        self, task: Task, extensions: Mapping[str, str], *, binary: bool = False
+    ) -> Transaction:
+        """``binary``: the hop's setting. Raises Refused where the letter cannot go there."""
         ...
 
 
@@ -76,7 +78,7 @@ class Transaction:
     content: bytes
 
 
-def as_it_is(task: Task, extensions: Mapping[str, str]) -> Transaction:
+def as_it_is(task: Task, extensions: Mapping[str, str], *, binary: bool = False) -> Transaction:
     """The letter unchanged, with those parameters that the server knows."""
     letter = task.letter
     recipients = tuple(
@@ -188,7 +190,7 @@ class Pool:
     def _start(self, carrier: Carrier, task: Task) -> None:
         self._next = self._now() + self.hop.interval
         try:
-            ready = self._prepare(task, carrier.extensions)
+            ready = self._prepare(task, carrier.extensions, binary=self.hop.binary)
         except Refused as error:
             self._idle.append(carrier)
             self._report(task, _failed(task, error), carrier)
@@ -284,7 +286,8 @@ class Pool:
 def _failed(task: Task, error: NetworkFailure | Refused) -> Carried:
     if isinstance(error, NetworkFailure):
         return Carried(failure=error)
-    return Carried(dict.fromkeys(task.recipients, (error.stage, error.reply)))
+    said = (error.stage, error.reply)
+    return Carried(dict.fromkeys(task.recipients, said), host=error.host)
 
 
 def mail_parameters(letter: Letter, extensions: Mapping[str, str]) -> dict[str, str | None]:

@@ -27,7 +27,7 @@ from posthouse.send.settings import SettingError, Table, tables
 
 KEYS: Final = (
     *("name", "hosts", "provider", "region", "mx", "security", "tls", "ca_file"),
-    *("user", "secret_file", "secret_env", "derive", "lmtp"),
+    *("user", "secret_file", "secret_env", "derive", "lmtp", "binary"),
     *("pool", "reuse", "idle", "lifetime", "interval", "ehlo", "source"),
 )
 KINDS: Final = ("hosts", "provider", "mx")
@@ -81,6 +81,7 @@ def _hop(raw: Mapping[str, Any], path: str, folder: Path, environ: Mapping[str, 
         user=user,
         secret=password,
         lmtp=table.flag("lmtp"),
+        binary=table.flag("binary"),
         pool=table.whole("pool", defaults.POOL, least=1, most=MOST_POOL),
         reuse=table.whole("reuse", defaults.REUSE, least=1, most=MOST_REUSE),
         idle=table.seconds("idle", defaults.IDLE, most=MOST_IDLE),
