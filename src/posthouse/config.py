@@ -121,8 +121,7 @@ def of(document: Mapping[str, Any], folder: Path) -> Config:
 
 
 def _signing(document: Mapping[str, Any], folder: Path) -> Keys:
-    rows = [row for _, row in tables(document, "dkim")]
-    return read_dkim(rows, lambda name: (folder / name).read_bytes())
+    return read_dkim(tables(document, "dkim"), lambda name: (folder / name).read_bytes())
 
 
 def _path(table: Table, name: str, folder: Path) -> Path | None:

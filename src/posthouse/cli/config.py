@@ -29,22 +29,18 @@ def load(words: Catalogue, path: str) -> Mapping[str, Any]:
         with open(path, "rb") as file:
             content = file.read(LIMIT + 1)
     except OSError:
-        raise click.ClickException(words.text("route.error.file", path=path)) from None
+        raise click.ClickException(words.text("settings.error.file", path=path)) from None
     if len(content) > LIMIT:
-        raise _wrong(words, path, words.text("route.error.too_long"))
+        raise _wrong(words, path, words.text("settings.error.too_long"))
     try:
         return tomllib.loads(content.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _wrong(words, path, words.text("route.error.syntax", why=str(error))) from None
+        raise _wrong(words, path, words.text("settings.error.syntax", why=str(error))) from None
 
 
 def setting_error(words: Catalogue, path: str, error: SettingError) -> click.ClickException:
     """A mistake in the file, in words."""
-    params = dict(error.params)
-    if "wanted" in params:
-        params["wanted"] = words.text(f"route.kind.{params['wanted']}")
-    params |= {"key": error.key, "value": error.value}
-    return _wrong(words, path, words.text(f"route.error.{error.reason}", **params))
+    return _wrong(words, path, error.told(words))
 
 
 def data_folder(words: Catalogue, given: Mapping[str, Any]) -> Path:

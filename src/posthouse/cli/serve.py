@@ -64,16 +64,11 @@ def _run(asked: Session, config: str | None, data: str | None, check: bool, **_:
 
 def told(error: ConfigError, words: Catalogue) -> str:
     """What is wrong with a configuration, in words."""
-    problem: Any = error.params.get("error")
-    if error.reason == "setting":
-        key = f"route.error.{problem.reason}"
-        said = (
-            problem.told(words)
-            if hasattr(problem, "told")
-            else words.text(
-                key, key=problem.key, value=getattr(problem, "value", ""), **problem.params
-            )
-        )
+    from posthouse.send.settings import SettingError
+
+    problem = error.params.get("error")
+    if isinstance(problem, SettingError):
+        said = problem.told(words)
         return words.text("serve.error.setting", path=error.params["path"], problem=said)
     return words.text(f"serve.error.{error.reason}", **error.params)
 

@@ -28,6 +28,7 @@ from posthouse.protocol.smtp.connection import Connection, MessageData, Role
 from posthouse.protocol.smtp.errors import LocalProtocolError
 from posthouse.protocol.smtp.events import RemoteError, ReplyReceived
 from posthouse.protocol.smtp.reply import Reply
+from posthouse.protocol.smtp.state import State
 
 CONNECT: Final = 30.0  # seconds
 COMMAND: Final = 300.0  # seconds for a reply (RFC 5321 section 4.5.3.2)
@@ -133,6 +134,8 @@ class Carrier(asyncio.Protocol):
 
     async def ask(self, command: c.Command) -> Reply:
         """One command and its reply. Raises NetworkFailure."""
+        if self._connection.state is State.CLOSED:  # 421 came on the heels of the greeting
+            raise self.failure or NetworkFailure(Failure.CLOSED, Stage.ANY)
         self._write(self._connection.send(command))
         return await self._next()
 

@@ -2,7 +2,7 @@
 
 Enters: a table as ``tomllib`` gives it, its path, the keys it may have. Leaves: values of the kind
 asked for. Called by the readers of each part's tables. Fails with ``SettingError`` alone: the path
-of the key, what is wrong (an id for the catalogue, ``route.error.<reason>``), the value, and what
+of the key, what is wrong (an id for the catalogue, ``settings.error.<reason>``), the value, and what
 would be right. The value of a key that may be a misspelt secret is not repeated.
 """
 
@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from enum import Enum
 from typing import Any, Final, TypeVar
 
+from posthouse.explain import Catalogue
 from posthouse.send import units
 
 E = TypeVar("E", bound=Enum)
@@ -36,6 +37,13 @@ class SettingError(ValueError):
         self.key = key
         self.value = shown
         self.params = params
+
+    def told(self, words: Catalogue) -> str:
+        """One line for people."""
+        params = {"value": self.value, **self.params}
+        if "wanted" in params:
+            params["wanted"] = words.text(f"settings.kind.{params['wanted']}", key=self.key)
+        return words.text(f"settings.error.{self.reason}", key=self.key, **params)
 
 
 def _shown(value: object) -> str:

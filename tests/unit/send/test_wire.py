@@ -255,6 +255,21 @@ async def test_no_binary_message_is_sent_where_nobody_takes_it() -> None:
     assert desk.messages == [MESSAGE]
 
 
+async def test_a_farewell_on_the_heels_of_the_greeting() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hi\r\n421 4.3.2 shutting down\r\n")
+        await writer.drain()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    carrier = Carrier()
+    await carrier.open("127.0.0.1", server.sockets[0].getsockname()[1])
+    with pytest.raises(NetworkFailure) as gone:
+        await carrier.hello("relay.d.example")
+    assert gone.value.failure is Failure.CLOSED
+    carrier.quit()
+    server.close()
+
+
 async def test_a_refused_greeting_and_a_closed_port() -> None:
     async with serving(Desk(replies={"GREETING": Reply.make(554, "Go away", "5.7.1")})) as port:
         with pytest.raises(Refused) as refused:

@@ -60,7 +60,7 @@ def query(words: Catalogue, given: Mapping[str, Any], now: float) -> Query:
         try:
             before = now - units.seconds(given["older"])
         except ValueError:
-            said = words.text("route.error.time", key="--older", value=given["older"])
+            said = words.text("settings.error.time", key="--older", value=given["older"])
             raise click.UsageError(said) from None
     return Query(
         ids=tuple(given.get("ids") or ()),

@@ -8,7 +8,7 @@ SettingError; nothing else does.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from posthouse.protocol.dkim import (
@@ -19,7 +19,7 @@ from posthouse.protocol.dkim import (
     read_private_key,
 )
 from posthouse.protocol.host import HostError, to_ascii
-from posthouse.send.deliver.duration import SettingError
+from posthouse.send.settings import Table
 
 FROM_LIMIT: Final = 4_000  # octets of a From field that are read
 _KEYS: Final = ("domain", "selector", "key")
@@ -55,30 +55,26 @@ class Keys:
         return None
 
 
-def read_dkim(
-    rows: Sequence[Mapping[str, Any]], read: Callable[[str], bytes], path: str = "dkim"
-) -> Keys:
-    """The ``[[dkim]]`` tables; ``read`` gives the octets of a file or raises OSError."""
-    return Keys([_key(row, read, f"{path}[{number}]") for number, row in enumerate(rows, 1)])
+def read_dkim(rows: Iterable[tuple[str, Mapping[str, Any]]], read: Callable[[str], bytes]) -> Keys:
+    """``[[dkim]]`` tables with their paths; ``read`` gives a file's octets or raises OSError."""
+    return Keys([_key(Table(row, path, _KEYS), read) for path, row in rows])
 
 
-def _key(row: Mapping[str, Any], read: Callable[[str], bytes], path: str) -> SigningKey:
-    unknown = next((name for name in row if name not in _KEYS), None)
-    if unknown is not None:
-        raise SettingError(f"{path}.{unknown}", "unknown_key", known=", ".join(_KEYS))
-    for name in _KEYS:
-        if not isinstance(row.get(name), str) or not row[name]:
-            raise SettingError(f"{path}.{name}", "missing" if name not in row else "kind")
+def _key(table: Table, read: Callable[[str], bytes]) -> SigningKey:
+    domain, selector, name = (table.text(key) for key in _KEYS)
+    for key, value in zip(_KEYS, (domain, selector, name), strict=True):
+        if not value:
+            raise table.wrong("missing", key)
     try:
-        private = read_private_key(read(row["key"]))
+        private = read_private_key(read(name))
     except OSError as error:
-        raise SettingError(f"{path}.key", "unreadable", why=error.strerror or "") from None
+        raise table.wrong("key_unreadable", "key", why=error.strerror or "") from None
     except PrivateKeyError as error:
-        raise SettingError(f"{path}.key", error.reason) from None
+        raise table.wrong(f"key_{error.reason}", "key") from None
     try:
-        return SigningKey(row["domain"], row["selector"], private)
-    except SigningError as error:
-        raise SettingError(f"{path}.domain", error.reason) from None
+        return SigningKey(domain, selector, private)
+    except SigningError:
+        raise table.wrong("dkim_domain", "domain") from None
 
 
 def from_domain(header: bytes) -> str:

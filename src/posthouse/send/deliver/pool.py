@@ -235,9 +235,16 @@ class Pool:
                 self._sore = (self._now() + (LOGIN_SORE if login else SORE), error)
                 self._fail(error)
             return
-        except BaseException:
+        except asyncio.CancelledError:
             self._forget(me)
             raise
+        except Exception as error:  # a bug of ours: the mail waits, and the log has it
+            self._forget(me)
+            message = {"message": "a connection could not be opened", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(message)
+            if self.open == 0:
+                self._fail(NetworkFailure(Failure.BAD_REPLY, Stage.ANY))
+            return
         self._forget(me)
         self.opened += 1
         self._idle.append(carrier)

@@ -9,12 +9,12 @@ else fails, whatever the clock does.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from posthouse.letter import Item, Outcome
-from posthouse.send.deliver.duration import SettingError, seconds
+from posthouse.send import units
+from posthouse.send.settings import Table
 
 DAY: Final = 86_400.0
 JITTER: Final = 0.25  # of a step: what failed together does not come back together
@@ -103,16 +103,15 @@ _KEYS: Final = {  # key -> least and most, in seconds
 }
 
 
-def read_retry(table: Mapping[str, Any], path: str = "retry") -> Retry:
+def read_retry(raw: object, path: str = "retry") -> Retry:
     """The ``[retry]`` table. Raises SettingError."""
-    unknown = next((name for name in table if name not in _KEYS), None)
-    if unknown is not None:
-        raise SettingError(f"{path}.{unknown}", "unknown_key", known=", ".join(_KEYS))
-    values = {
-        name: seconds(value, f"{path}.{name}", least=_KEYS[name][0], most=_KEYS[name][1])
-        for name, value in table.items()
-    }
-    policy = Retry(**values)
+    table, usual = Table(raw, path, _KEYS), Retry()
+    policy = Retry(
+        **{
+            name: table.seconds(name, getattr(usual, name), least=least, most=most)
+            for name, (least, most) in _KEYS.items()
+        }
+    )
     if policy.most < policy.first:
-        raise SettingError(f"{path}.most", "order", first=f"{policy.first:.0f}s")
+        raise table.wrong("order", "most", first=units.time_text(policy.first))
     return policy

@@ -2,7 +2,7 @@
 
 Enters: the tables ``[[listen]]`` and ``[limits]`` as ``tomllib`` gave them. Leaves: ``Listening``
 and ``Limits``, frozen. Called by whoever reads the configuration. Fails with SettingError alone,
-which names the key and what would be right; its words are in the catalogue, area ``submit``.
+which names the key and what would be right; see ``send.settings``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final
 
-from posthouse.explain import Catalogue, catalogue
+from posthouse.send.settings import SettingError, Table
 
 Network = IPv4Network | IPv6Network
 
@@ -26,20 +26,6 @@ MOST: Final = 1_000_000_000  # of any limit: beyond it a typing error is likelie
 # A relay for whole continents is an open relay. 10.0.0.0/8 and fd00::/8 are the widest that
 # somebody may own (RFC 1918, RFC 4193).
 WIDEST: Final = 8
-
-
-class SettingError(ValueError):
-    """A value that cannot be used. ``key`` is its path, ``reason`` a stable word."""
-
-    def __init__(self, key: str, reason: str, **params: Any) -> None:
-        self.key = key
-        self.reason = reason
-        self.params = params
-        super().__init__(self.told(catalogue("en")))
-
-    def told(self, words: Catalogue) -> str:
-        """One line for people: the key, what is wrong, what would be right."""
-        return f"{self.key}: {words.text(f'submit.setting.{self.reason}', **self.params)}"
 
 
 class Mode(StrEnum):
@@ -69,41 +55,39 @@ class Limits:
     day: int = DAY
 
 
-def read_listen(table: Mapping[str, Any], path: str = "listen") -> Listening:
+def read_listen(raw: Mapping[str, Any], path: str = "listen") -> Listening:
     """One ``[[listen]]`` table. Raises SettingError."""
-    _only(table, ("address", "mode", "networks"), path)
-    address, port = _address(table.get("address"), f"{path}.address")
-    modes = [mode.value for mode in Mode]
-    if table.get("mode") not in modes:
-        raise SettingError(f"{path}.mode", "mode", choices=", ".join(modes))
-    mode = Mode(table["mode"])
-    networks = read_networks(table.get("networks", []), f"{path}.networks")
+    table = Table(raw, path, ("address", "mode", "networks"))
+    address, port = _address(raw.get("address"), table.at("address"))
+    if "mode" not in table:
+        raise table.wrong("choice", "mode", choices=", ".join(Mode))
+    mode = table.choice("mode", Mode, Mode.TLS)
+    networks = read_networks(raw.get("networks", []), table.at("networks"))
     if mode is Mode.RELAY:
-        _closed(networks, f"{path}.networks")
+        _closed(networks, table.at("networks"))
     return Listening(address, port, mode, networks)
 
 
-def read_limits(table: Mapping[str, Any], path: str = "limits") -> Limits:
+def read_limits(raw: Mapping[str, Any], path: str = "limits") -> Limits:
     """The ``[limits]`` table. Raises SettingError."""
-    names = ("burst", "hour", "day")
-    _only(table, names, path)
-    for name in table:
-        value = table[name]
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST:
-            raise SettingError(f"{path}.{name}", "number", most=MOST)
-    return Limits(**table)
+    table = Table(raw, path, ("burst", "hour", "day"))
+    return Limits(
+        table.whole("burst", BURST, least=0, most=MOST),
+        table.whole("hour", HOUR, least=0, most=MOST),
+        table.whole("day", DAY, least=0, most=MOST),
+    )
 
 
 def read_networks(values: Any, path: str) -> tuple[Network, ...]:
     """CIDR networks. Raises SettingError."""
     if not isinstance(values, Sequence) or isinstance(values, str):
-        raise SettingError(path, "networks")
+        raise SettingError("networks", path)
     found = []
     for index, value in enumerate(values):
         try:
             found.append(ipaddress.ip_network(value if isinstance(value, str) else ""))
         except ValueError:
-            raise SettingError(f"{path}[{index}]", "network", value=_shown(value)) from None
+            raise SettingError("network", f"{path}[{index}]", value) from None
     return tuple(found)
 
 
@@ -128,10 +112,10 @@ def plain_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
 def _closed(networks: Sequence[Network], path: str) -> None:
     """Never an open relay, not even by configuration."""
     if not networks:
-        raise SettingError(path, "relay_networks")
+        raise SettingError("relay_networks", path)
     for index, network in enumerate(networks):
         if network.prefixlen < WIDEST:
-            raise SettingError(f"{path}[{index}]", "relay_wide", value=str(network), least=WIDEST)
+            raise SettingError("relay_wide", f"{path}[{index}]", str(network), least=WIDEST)
 
 
 def _address(value: Any, path: str) -> tuple[str, int]:
@@ -146,15 +130,5 @@ def _address(value: Any, path: str) -> tuple[str, int]:
     except ValueError:
         good, number = False, -1
     if not good or not 0 <= number <= 65_535:
-        raise SettingError(path, "address", value=_shown(value))
+        raise SettingError("listen_address", path, "" if value is None else value)
     return bare, number
-
-
-def _only(table: Mapping[str, Any], known: Sequence[str], path: str) -> None:
-    for name in table:
-        if name not in known:
-            raise SettingError(f"{path}.{name}", "unknown", choices=", ".join(known))
-
-
-def _shown(value: Any) -> str:
-    return str(value)[:80]

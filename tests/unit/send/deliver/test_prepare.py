@@ -21,10 +21,10 @@ from posthouse.protocol.dkim import (
     write_private_key,
 )
 from posthouse.protocol.message import parse_message
-from posthouse.send.deliver.duration import SettingError
 from posthouse.send.deliver.keys import Keys, from_domain, read_dkim
 from posthouse.send.deliver.pool import Task, Transaction
 from posthouse.send.deliver.prepare import Prepare, Saving, stuffed, unstuffed
+from posthouse.send.settings import SettingError
 
 ASCII = b"From: Alice <alice@d.example>\r\nSubject: x\r\n\r\nhi\r\n..dot\r\n...\r\n"
 EIGHT = "From: alice@d.example\r\nSubject: x\r\n\r\nGrüße\r\n..dot\r\n".encode()
@@ -316,7 +316,7 @@ def test_dots(wire: bytes, plain: bytes) -> None:
 def test_read_dkim(pem: Mapping[str, bytes], tmp_path: Path) -> None:
     path = tmp_path / "s1.pem"
     path.write_bytes(pem["rsa"])
-    rows = [{"domain": "D.example", "selector": "s1", "key": str(path)}]
+    rows = [("dkim[1]", {"domain": "D.example", "selector": "s1", "key": str(path)})]
     found = read_dkim(rows, lambda name: Path(name).read_bytes())
     chosen = found.signer("mail.d.example")
     assert chosen is not None
@@ -330,9 +330,9 @@ def test_read_dkim(pem: Mapping[str, bytes], tmp_path: Path) -> None:
     [
         ({}, "dkim[1].domain", "missing"),
         ({"domain": "d.example", "selector": 1, "key": "k"}, "dkim[1].selector", "kind"),
-        ({"domain": "d.example", "selector": "s", "key": "gone"}, "dkim[1].key", "unreadable"),
-        ({"domain": "d.example", "selector": "s", "key": "bad"}, "dkim[1].key", "unreadable"),
-        ({"domain": "d example", "selector": "s", "key": "good"}, "dkim[1].domain", "domain"),
+        ({"domain": "d.example", "selector": "s", "key": "gone"}, "dkim[1].key", "key_unreadable"),
+        ({"domain": "d.example", "selector": "s", "key": "bad"}, "dkim[1].key", "key_unreadable"),
+        ({"domain": "d example", "selector": "s", "key": "good"}, "dkim[1].domain", "dkim_domain"),
         ({"domain": "d.example", "selektor": "s"}, "dkim[1].selektor", "unknown_key"),
     ],
 )
@@ -347,7 +347,7 @@ def test_wrong_dkim_tables(
         return files[name]
 
     with pytest.raises(SettingError) as error:
-        read_dkim([row], read)
+        read_dkim([("dkim[1]", row)], read)
     assert (error.value.key, error.value.reason) == (key, reason)
     assert "PRIVATE" not in str(error.value)
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from budget import soon
 from posthouse.letter import Item, Outcome, Recipient, Result, State
-from posthouse.send.deliver.duration import SettingError
 from posthouse.send.deliver.retry import Retry, Schedule, next_try, read_retry, warn_due
 from posthouse.send.deliver.waits import LEAST, MOST, read_wait
+from posthouse.send.settings import SettingError
 
 HOUR, DAY = 3_600.0, 86_400.0
 

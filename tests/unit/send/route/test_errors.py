@@ -144,11 +144,13 @@ def check(error: SettingError, reason: str, key: str, told: dict[str, object]) -
     for lang in ("en", "zh"):
         words = Catalogue(lang, strict=True)
         if "wanted" in params:
-            params["wanted"] = words.text(f"route.kind.{error.params['wanted']}")
-        said = words.text(f"route.error.{reason}", key=error.key, value=error.value, **params)
+            params["wanted"] = words.text(f"settings.kind.{error.params['wanted']}")
+        said = words.text(f"settings.error.{reason}", key=error.key, value=error.value, **params)
         assert error.key in said
-        gaps = set(re.findall(r"\{(\w+)", entries(lang, "route")[f"error.{reason}"]))
-        optional = set(re.findall(r"\[\[[^]]*?\{(\w+)", entries(lang, "route")[f"error.{reason}"]))
+        gaps = set(re.findall(r"\{(\w+)", entries(lang, "settings")[f"error.{reason}"]))
+        optional = set(
+            re.findall(r"\[\[[^]]*?\{(\w+)", entries(lang, "settings")[f"error.{reason}"])
+        )
         assert gaps - optional <= {"key", "value", *params}
         assert "value" not in gaps - optional or error.value
 

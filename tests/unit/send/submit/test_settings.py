@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from posthouse.explain import Catalogue
+from posthouse.send.settings import SettingError
 from posthouse.send.submit.settings import (
     Limits,
     Mode,
-    SettingError,
     read_limits,
     read_listen,
     within,
@@ -30,17 +30,17 @@ def test_good_tables() -> None:
 
 RELAY = {"address": "127.0.0.1:25", "mode": "relay"}
 WRONG: list[tuple[dict[str, Any], str, str]] = [
-    ({"address": "0.0.0.0", "mode": "tls"}, "listen.address", "address"),
-    ({"address": "::1:465", "mode": "tls"}, "listen.address", "address"),
-    ({"address": "[127.0.0.1]:465", "mode": "tls"}, "listen.address", "address"),
-    ({"address": "0.0.0.0:70000", "mode": "tls"}, "listen.address", "address"),
-    ({"address": "0.0.0.0:４６５", "mode": "tls"}, "listen.address", "address"),
-    ({"address": 465, "mode": "tls"}, "listen.address", "address"),
-    ({"mode": "tls"}, "listen.address", "address"),
-    ({"address": "0.0.0.0:465", "mode": "ssl"}, "listen.mode", "mode"),
-    ({"address": "0.0.0.0:465"}, "listen.mode", "mode"),
-    ({"address": "0.0.0.0:465", "mode": ["tls"]}, "listen.mode", "mode"),
-    ({"address": "0.0.0.0:465", "mode": "tls", "tls": True}, "listen.tls", "unknown"),
+    ({"address": "0.0.0.0", "mode": "tls"}, "listen.address", "listen_address"),
+    ({"address": "::1:465", "mode": "tls"}, "listen.address", "listen_address"),
+    ({"address": "[127.0.0.1]:465", "mode": "tls"}, "listen.address", "listen_address"),
+    ({"address": "0.0.0.0:70000", "mode": "tls"}, "listen.address", "listen_address"),
+    ({"address": "0.0.0.0:４６５", "mode": "tls"}, "listen.address", "listen_address"),
+    ({"address": 465, "mode": "tls"}, "listen.address", "listen_address"),
+    ({"mode": "tls"}, "listen.address", "listen_address"),
+    ({"address": "0.0.0.0:465", "mode": "ssl"}, "listen.mode", "choice"),
+    ({"address": "0.0.0.0:465"}, "listen.mode", "choice"),
+    ({"address": "0.0.0.0:465", "mode": ["tls"]}, "listen.mode", "choice"),
+    ({"address": "0.0.0.0:465", "mode": "tls", "tls": True}, "listen.tls", "unknown_key"),
     (RELAY, "listen.networks", "relay_networks"),
     (RELAY | {"networks": []}, "listen.networks", "relay_networks"),
     (RELAY | {"networks": ["10.0.0.0/8", "0.0.0.0/0"]}, "listen.networks[1]", "relay_wide"),
@@ -58,7 +58,7 @@ def test_a_wrong_listener_names_its_key(table: dict[str, Any], key: str, reason:
     assert (wrong.value.key, wrong.value.reason) == (key, reason)
     for lang in ("en", "zh"):
         told = wrong.value.told(Catalogue(lang, strict=True))
-        assert told.startswith(f"{key}: ")
+        assert key in told
         assert "{" not in told
 
 
