@@ -151,7 +151,8 @@ def _folder(words: Catalogue, given: Mapping[str, Any]) -> Path:
 
 
 def _add(asked: Session, accounts: Accounts, given: Mapping[str, Any]) -> int:
-    from posthouse.send.submit.settings import SettingError, read_networks
+    from posthouse.send.settings import SettingError
+    from posthouse.send.submit.settings import read_networks
 
     words, name = asked.words, given["name"]
     try:

@@ -2,7 +2,7 @@
 
 Enters: a table as ``tomllib`` gives it, its path, the keys it may have. Leaves: values of the kind
 asked for. Called by the readers of each part's tables. Fails with ``SettingError`` alone: the path
-of the key, what is wrong (an id for the catalogue, ``settings.error.<reason>``), the value, and what
+of the key, what is wrong (an id for the catalogue, ``settings.error.<reason>``), the value, what
 would be right. The value of a key that may be a misspelt secret is not repeated.
 """
 

@@ -121,6 +121,10 @@ ROUTES = [
 ELSEWHERE = {
     *("secret_unreadable", "secret_mode", "secret_empty"),  # test_hops: they need a file
     *("syntax", "too_long", "file"),  # of the command that opens the file
+    *("listen_address", "networks", "network", "relay_networks", "relay_wide"),  # of submit
+    *("pair", "address"),  # of the configuration as a whole
+    *("order", "key_unreadable", "key_encrypted", "key_kind", "dkim_domain"),  # of deliver
+    *("key_too_short", "key_too_long"),
     *("provider_plain", "ses_unknown_region"),  # for facts the directory does not have now
 }
 
@@ -147,10 +151,9 @@ def check(error: SettingError, reason: str, key: str, told: dict[str, object]) -
             params["wanted"] = words.text(f"settings.kind.{error.params['wanted']}")
         said = words.text(f"settings.error.{reason}", key=error.key, value=error.value, **params)
         assert error.key in said
-        gaps = set(re.findall(r"\{(\w+)", entries(lang, "settings")[f"error.{reason}"]))
-        optional = set(
-            re.findall(r"\[\[[^]]*?\{(\w+)", entries(lang, "settings")[f"error.{reason}"])
-        )
+        text = entries(lang, "settings")[f"error.{reason}"]
+        gaps = set(re.findall(r"\{(\w+)", text))
+        optional = set(re.findall(r"\[\[[^]]*?\{(\w+)", text))
         assert gaps - optional <= {"key", "value", *params}
         assert "value" not in gaps - optional or error.value
 
@@ -174,5 +177,5 @@ def test_routes(text, reason, key, told) -> None:
 
 def test_every_mistake_that_has_words_is_made_here() -> None:
     made = {reason for _, reason, _, _ in [*HOPS, *DOCUMENTS, *ROUTES]}
-    words = {key.removeprefix("error.") for key in entries("en", "route") if key[:5] == "error"}
+    words = {key.removeprefix("error.") for key in entries("en", "settings") if key[:5] == "error"}
     assert words == made | ELSEWHERE
