@@ -21,6 +21,7 @@ from posthouse.send.hop import Hop
 from posthouse.send.route import Routes, read_hops, read_routes
 from posthouse.send.settings import SettingError, Table, tables
 from posthouse.send.submit.settings import Limits, Listening, read_limits, read_listen
+from posthouse.send.submit.tls import CertificateError, loaded
 
 FILE_LIMIT: Final = 1_000_000  # octets; hundreds of rules have some 50,000
 SIZE: Final = 50 * 1024 * 1024  # octets of a message: what large providers take, and some room
@@ -76,6 +77,15 @@ class Config:
 
 def read(path: Path) -> Config:
     """Read a file. Raises ConfigError."""
+    document = load(path)
+    try:
+        return of(document, path.parent)
+    except SettingError as error:
+        raise ConfigError("setting", path=str(path), error=error) from None
+
+
+def load(path: Path) -> Mapping[str, Any]:
+    """The file as it stands, its settings not looked at. Raises ConfigError."""
     try:
         with path.open("rb") as file:
             raw = file.read(FILE_LIMIT + 1)
@@ -84,13 +94,9 @@ def read(path: Path) -> Config:
     if len(raw) > FILE_LIMIT:
         raise ConfigError("too_large", path=str(path))
     try:
-        document = tomllib.loads(raw.decode("utf-8"))
+        return tomllib.loads(raw.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError("toml", path=str(path), error=str(error)) from None
-    try:
-        return of(document, path.parent)
-    except SettingError as error:
-        raise ConfigError("setting", path=str(path), error=error) from None
 
 
 def of(document: Mapping[str, Any], folder: Path) -> Config:
@@ -103,6 +109,9 @@ def of(document: Mapping[str, Any], folder: Path) -> Config:
     tls = Table(document.get("tls", {}), "tls", ("certificate", "key"))
     if ("certificate" in tls) != ("key" in tls):
         raise tls.wrong("pair", "key" if "certificate" in tls else "certificate")
+    certificate, key = _path(tls, "certificate", folder), _path(tls, "key", folder)
+    if certificate is not None and key is not None:
+        _check(tls, certificate, key)
     listen = tuple(read_listen(row, where) for where, row in tables(document, "listen"))
     if not listen:
         raise SettingError("missing", "listen")
@@ -112,12 +121,20 @@ def of(document: Mapping[str, Any], folder: Path) -> Config:
         hops,
         read_routes(document, hops),
         read_limits(document.get("limits", {})),
-        _path(tls, "certificate", folder),
-        _path(tls, "key", folder),
+        certificate,
+        key,
         _signing(document, folder),
         read_retry(document.get("retry", {})),
         _metrics(document.get("metrics")),
     )
+
+
+def _check(table: Table, certificate: Path, key: Path) -> None:
+    """Said now: each worker would die of it, those of a relay that only reads it again too."""
+    try:
+        loaded(certificate, key)
+    except CertificateError as error:
+        raise table.wrong("certificate", "certificate", why=str(error)) from None
 
 
 def _signing(document: Mapping[str, Any], folder: Path) -> Keys:

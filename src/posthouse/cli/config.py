@@ -56,7 +56,7 @@ def data_folder(words: Catalogue, given: Mapping[str, Any]) -> Path:
     if not isinstance(data, str) or not data:
         error = SettingError("kind", "server.data", data, wanted="text")
         raise setting_error(words, given["config"], error)
-    return Path(data)
+    return Path(given["config"]).parent / data  # as the relay itself reads it
 
 
 def _wrong(words: Catalogue, path: str, text: str) -> click.ClickException:

@@ -144,7 +144,7 @@ def _folder(words: Catalogue, given: Mapping[str, Any]) -> Path:
         data = None
     if not isinstance(data, str):
         raise click.ClickException(words.text("submit.user.error.config", file=given["config"]))
-    return Path(data)
+    return Path(given["config"]).parent / data  # as the relay itself reads it
 
 
 # -- the commands

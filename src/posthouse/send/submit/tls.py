@@ -48,7 +48,7 @@ class Certificates:
         self._looked = clock.monotonic()
         # Sessions are made from the first context, which keeps the keys of the tickets; a newer
         # one lends it its certificate.
-        self._first = self._newest = _context(certificate, key)
+        self._first = self._newest = loaded(certificate, key)
         self._first.sni_callback = self._hello  # called for each handshake, with a name or without
 
     def context(self) -> ssl.SSLContext:
@@ -62,7 +62,7 @@ class Certificates:
             return
         self._stamp = stamp
         try:
-            self._newest = _context(*self._files)
+            self._newest = loaded(*self._files)
         except CertificateError as error:
             self._watch("certificate", {"result": "kept", "reason": str(error)})
         else:
@@ -88,8 +88,8 @@ def _stat(path: Path) -> tuple[int, int, int] | None:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """A server's context. Raises CertificateError."""
+def loaded(certificate: Path, key: Path) -> ssl.SSLContext:
+    """A server's context of the two files. Raises CertificateError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8997, RFC 9325 section 3.1.1
     context.set_ciphers(_CIPHERS)

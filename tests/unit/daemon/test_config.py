@@ -1,0 +1,73 @@
+"""The configuration as a whole: what stands between the tables, and what is said of a bad file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fakes.certs import Authority
+from posthouse.cli.config import data_folder
+from posthouse.config import ConfigError, read
+from posthouse.explain import Catalogue
+from posthouse.send.settings import SettingError
+
+SMALL = """
+[server]
+name = "relay.test"
+data = "data"
+[[listen]]
+address = "127.0.0.1:0"
+mode = "tls"
+[[route]]
+action = "hold"
+"""
+
+
+def file(folder: Path, more: str = "") -> Path:
+    path = folder / "posthouse.toml"
+    path.write_text(SMALL + more)
+    return path
+
+
+def mistake(path: Path) -> SettingError:
+    with pytest.raises(ConfigError) as caught:
+        read(path)
+    found = caught.value.params["error"]
+    assert isinstance(found, SettingError)
+    return found
+
+
+def test_relative_paths_begin_at_the_file_for_the_relay_and_for_the_commands(tmp_path) -> None:
+    path = file(tmp_path)
+    given = {"config": str(path), "data": None}
+    assert read(path).server.data == data_folder(Catalogue("en"), given) == tmp_path / "data"
+
+
+def test_a_certificate_is_looked_at_before_anything_starts(tmp_path) -> None:
+    authority = Authority(tmp_path)
+    issued, other = (authority.issue(hosts=[host]) for host in ("a.test", "b.test"))
+    table = '[tls]\ncertificate = "{}"\nkey = "{}"\n'
+    good = read(file(tmp_path, table.format(issued.cert_file, issued.key_file)))
+    assert (good.certificate, good.key) == (issued.cert_file, issued.key_file)
+    bad = [(issued.cert_file, "none.key"), (issued.cert_file, other.key_file)]
+    for certificate, key in [*bad, (issued.key_file, issued.key_file)]:
+        error = mistake(file(tmp_path, table.format(certificate, key)))
+        assert (error.reason, error.key) == ("certificate", "tls.certificate")
+        for lang in ("en", "zh"):
+            told = error.told(Catalogue(lang, strict=True))
+            assert "tls.certificate" in told
+            assert str(certificate) in told
+
+
+@pytest.mark.parametrize(
+    ("more", "reason", "key"),
+    [
+        ('[tls]\nkey = "x"', "pair", "tls.certificate"),
+        ("[metrics]\nlisten = 'everywhere'", "address", "metrics.listen"),
+        ("[servers]", "unknown_key", "servers"),
+    ],
+)
+def test_mistakes_between_the_tables(tmp_path, more, reason, key) -> None:
+    error = mistake(file(tmp_path, more))
+    assert (error.reason, error.key) == (reason, key)
