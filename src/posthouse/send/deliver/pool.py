@@ -23,8 +23,9 @@ from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.letter import Item, Letter
 from posthouse.net.smtp_carry import Carried, Carrier, Refused
 from posthouse.protocol.smtp import command as c
+from posthouse.send.deliver.shares import Shares
 from posthouse.send.deliver.speed import Speed
-from posthouse.send.hop import Hop
+from posthouse.send.hop import Hop, Target
 
 SWEEP: Final = 1.0  # seconds between looks for connections that are over their time
 SORE: Final = 15.0  # seconds nothing is tried after nobody could be reached
@@ -120,8 +121,9 @@ class Pool:
         self._waiting: deque[Task] = deque()
         self._idle: list[Carrier] = []
         self._busy: dict[Carrier, Task] = {}
-        self._opening: set[asyncio.Task[None]] = set()
+        self._opening: dict[asyncio.Task[None], Target | None] = {}  # and where to
         self._speed = Speed(way.hop.pool, now)
+        self._shares = Shares(way.hop, now)
         self._next = float("-inf")  # when pacing lets the next message go
         self._pacing: asyncio.Task[None] | None = None
         self._sweeper = asyncio.create_task(self._sweep())
@@ -189,14 +191,21 @@ class Pool:
         wanted = min(len(self._waiting) - len(self._opening), self._speed.allowed - self.open)
         if self.hop.interval:
             wanted = min(wanted, 1 - self.open)
+        elif self._shares.any and wanted <= 0 and self.open < self._speed.allowed:
+            wanted = int(self._shares.lacking(self._ends()))
         for _ in range(wanted):
-            opening = asyncio.create_task(self._open())
-            self._opening.add(opening)
+            target = self._shares.next(self._ends())
+            self._opening[asyncio.create_task(self._open(target))] = target
+
+    def _ends(self) -> list[Target | None]:
+        """Where our connections lead, and those being opened."""
+        there = [self._shares.target_of(carrier) for carrier in (*self._idle, *self._busy)]
+        return [*there, *self._opening.values()]
 
     def _free(self) -> Carrier | None:
         """An idle connection that still stands; the others are let go."""
         while self._idle:
-            carrier = self._idle.pop()
+            carrier = self._shares.pick(self._idle)
             if carrier.failure is None:
                 return carrier
             carrier.quit()
@@ -211,6 +220,7 @@ class Pool:
             return
         self._next = self._now() + self.hop.interval
         self._busy[carrier] = task
+        self._shares.given(carrier)
         done = carrier.carry(ready.mail, ready.recipients, ready.content)
         done.add_done_callback(lambda future: self._done(carrier, task, future.result()))
 
@@ -234,13 +244,14 @@ class Pool:
         fresh = self._now() - carrier.opened < self.hop.lifetime
         return carrier.failure is None and carrier.carried < self.hop.reuse and fresh
 
-    async def _open(self) -> None:
+    async def _open(self, target: Target | None) -> None:
         """One more connection; where it fails, the tasks that wait fail with it."""
         me = asyncio.current_task()
         try:
-            carrier = await self._connect(self.hop, self.way.domain)
+            carrier = await self._connect(self._shares.toward(target), self.way.domain)
         except (NetworkFailure, Refused) as error:
             self._forget(me)
+            self._shares.reached(target, None)
             self._speed.went(well=False)
             if self.open == 0:
                 login = isinstance(error, Refused) and error.stage is Stage.AUTH
@@ -258,13 +269,14 @@ class Pool:
                 self._fail(NetworkFailure(Failure.BAD_REPLY, Stage.ANY))
             return
         self._forget(me)
+        self._shares.reached(target, carrier)
         self.opened += 1
         self._idle.append(carrier)
         self._fill()
 
     def _forget(self, opening: asyncio.Task[None] | None) -> None:
         if opening is not None:
-            self._opening.discard(opening)
+            self._opening.pop(opening, None)
 
     def _fail(self, error: NetworkFailure | Refused) -> None:
         """Nobody can be reached: everything that waits goes back to the queue's schedule."""
