@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -45,18 +45,22 @@ class Net:
 
 async def check(net: Net | None, *, timeout: float = 5.0) -> tuple[Finding, ...]:  # noqa: ASYNC109
     """Look at everything at once. ``net`` None: only at what needs no network."""
-    local = (_python(), _trust_store())
     if net is None:
-        return (*local, Finding("doctor.network.skipped", Status.SKIPPED))
+        return (*local(), Finding("doctor.network.skipped", Status.SKIPPED))
     hosts = _witnesses()
     names, signed, clock, ipv6, *ports = await asyncio.gather(
         _dns(net.resolver, hosts),
         _dnssec(net.resolver),
-        _clock(net),
+        clock_of(net),
         _ipv6(net.dialer, hosts, timeout),
-        *(_port(net.dialer, hosts, port, timeout) for port in PORTS),
+        *(port_out(net.dialer, port, timeout) for port in PORTS),
     )
-    return (*local, names, signed, clock, *ports, ipv6)
+    return (*local(), names, signed, clock, *ports, ipv6)
+
+
+def local() -> tuple[Finding, ...]:
+    """What needs no network."""
+    return _python(), _trust_store()
 
 
 def _python() -> Finding:
@@ -95,7 +99,7 @@ async def _dnssec(resolver: Resolver) -> Finding:
     return Finding("doctor.dnssec.none", Status.WARN, params={"resolver": answer.server})
 
 
-async def _clock(net: Net) -> Finding:
+async def clock_of(net: Net) -> Finding:
     """Two servers' Date headers; plain HTTP on purpose, a wrong clock breaks HTTPS."""
     times = [t for t in await asyncio.gather(*(_date(net, url) for url in TIME_PAGES)) if t]
     if not times:
@@ -117,8 +121,9 @@ async def _date(net: Net, url: str) -> datetime | None:
     return time_in(answer.headers.get("date", ""))
 
 
-async def _port(dialer: Dialer, hosts: Sequence[str], port: int, seconds: float) -> Finding:
+async def port_out(dialer: Dialer, port: int, seconds: float) -> Finding:
     """Whether a port gets out: one server that answers is enough, even one that refuses."""
+    hosts = _witnesses()
     tries = await asyncio.gather(*(_connect(dialer, host, port, seconds, None) for host in hosts))
     params: dict[str, Any] = {"port": port, "hosts": ", ".join(hosts)}
     if "" in tries:
@@ -154,8 +159,8 @@ async def _ipv6(dialer: Dialer, hosts: Sequence[str], seconds: float) -> Finding
     return Finding("doctor.ipv6.none", Status.OK)
 
 
-def to_dict(findings: Sequence[Finding], texts: Mapping[str, str]) -> dict[str, Any]:
-    """The answer as plain JSON values; ``texts`` has the words by finding id."""
+def to_dict(findings: Sequence[Finding], text: Callable[[Finding], str]) -> dict[str, Any]:
+    """The answer as plain JSON values; ``text`` gives a finding's words."""
     return {
         "checks": [
             {
@@ -163,7 +168,7 @@ def to_dict(findings: Sequence[Finding], texts: Mapping[str, str]) -> dict[str, 
                 "status": str(f.status),
                 "cause": f.cause,
                 "params": dict(f.params),
-                "text": texts[f.id],
+                "text": text(f),
             }
             for f in findings
         ]

@@ -23,6 +23,7 @@ from posthouse.setup.domain.records.key_check import (
     KeyCheck,
     check,
     publishable,
+    published,
 )
 from posthouse.setup.domain.records.key_store import (
     INDEX,
@@ -50,4 +51,5 @@ __all__ = [
     "key_dict",
     "keys_dict",
     "publishable",
+    "published",
 ]

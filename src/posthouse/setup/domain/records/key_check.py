@@ -72,7 +72,7 @@ def check(store: KeyStore, now: datetime, domain: str = "") -> Query[tuple[KeyCh
     for key in store.index(domain):
         found, secret = _on_disk(store, key)
         answer = yield Ask(key.name, "TXT")
-        found += _published(key, secret, answer)
+        found += published(key, secret, answer)
         found += _ages(key, now)
         good = Finding(
             "records.key_ok",
@@ -97,7 +97,7 @@ def _on_disk(store: KeyStore, key: Key) -> tuple[list[Finding], dkim.PrivateKey 
         return [finding(f"key_{error.reason}", status, **params)], None
 
 
-def _published(key: Key, secret: dkim.PrivateKey | None, answer: Answer) -> list[Finding]:
+def published(key: Key, secret: dkim.PrivateKey | None, answer: Answer) -> list[Finding]:
     """Whether receivers find the public half."""
     name = key.name
     if answer.failed:

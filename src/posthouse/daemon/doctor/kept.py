@@ -1,0 +1,61 @@
+"""What is kept in the data folder: the lanes of the queue, and who may sign in.
+
+Enters: a ``Config``, a clock. Leaves: ``Finding``s. Called by ``look``. Nothing fails, and nothing
+takes longer than ``SECONDS``: of a queue of gigabytes only the beginning is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from posthouse.config import Config
+from posthouse.flow import Finding, Status
+from posthouse.net.clock import Clock
+from posthouse.send.queue.sound import look_at
+from posthouse.send.submit.accounts import Accounts, AccountsUnreadable
+from posthouse.send.submit.settings import Mode
+
+SECONDS: Final = 10.0  # for all lanes together
+
+
+def look(config: Config, clock: Clock) -> Iterator[Finding]:
+    """The lanes, then the users."""
+    yield from _lanes(config, clock)
+    if any(one.mode is not Mode.RELAY for one in config.listen):
+        yield _users(config)
+
+
+def _lanes(config: Config, clock: Clock) -> Iterator[Finding]:
+    paths = sorted((config.server.data / "queue").glob("lane-*.sqlite"))
+    end = clock.monotonic() + SECONDS
+    messages = 0
+    for path in paths:
+        found = look_at(path, lambda: clock.monotonic() > end)
+        messages += found.messages
+        if found.problem:
+            params = {"path": str(path), "why": found.problem}
+            kind = "damaged" if found.damaged else "unreadable"
+            yield Finding(f"relay.lane.{kind}", Status.FAIL, params=params)
+        elif not found.whole:
+            params = {"path": str(path), "seconds": f"{SECONDS:.0f}"}
+            yield Finding("relay.lane.unfinished", Status.UNKNOWN, params=params)
+    lanes = {"lanes": len(paths), "messages": messages}
+    status = Status.OK if paths else Status.SKIPPED
+    yield Finding("relay.lane.counted" if paths else "relay.lane.none", status, params=lanes)
+
+
+def _users(config: Config) -> Finding:
+    path = str(config.server.data)
+    try:
+        accounts = Accounts(config.server.data)
+    except AccountsUnreadable as error:
+        if not (config.server.data / "users.sqlite").exists():
+            return Finding("relay.users.none", Status.WARN, params={"path": path})
+        return Finding("relay.users.unreadable", Status.FAIL, params={"why": str(error)})
+    try:
+        count = sum(user.enabled for user in accounts.users())
+    finally:
+        accounts.close()
+    kind, status = ("ok", Status.OK) if count else ("none", Status.WARN)
+    return Finding(f"relay.users.{kind}", status, params={"path": path, "count": count})

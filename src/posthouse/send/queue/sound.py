@@ -1,0 +1,49 @@
+"""Is a lane sound? Looked at beside a relay that runs, for whoever looks after an installation.
+
+Enters: a lane's file, and who says when it is enough. Leaves: ``Sound``. Called by the relay's
+doctor. Nothing fails: what can't be read is told. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from posthouse.send.queue.desk import BUSY, VERSION
+
+STEPS: Final = 100_000  # of SQLite's machine between two looks at the time: about a millisecond
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """One lane. ``problem`` is in SQLite's words, "" where there is none."""
+
+    messages: int = 0
+    whole: bool = False  # all of it was looked at
+    problem: str = ""
+    damaged: bool = False  # the file itself, not only our way to it
+
+
+def look_at(path: Path, enough: Callable[[], bool]) -> Sound:
+    """Open one lane and look at all of its pages, or as many as time allows."""
+    messages = 0
+    try:
+        uri = f"{path.absolute().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(uri, uri=True, timeout=BUSY, isolation_level=None)) as db:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version != VERSION:
+                return Sound(problem=f"version {version}")
+            messages = db.execute("SELECT count(*) FROM letters").fetchone()[0]
+            db.set_progress_handler(lambda: int(enough()), STEPS)
+            said = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", "") or ""
+        if name == "SQLITE_INTERRUPT":
+            return Sound(messages)
+        damaged = name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
+        return Sound(messages, problem=str(error), damaged=damaged)
+    return Sound(messages, True) if said == "ok" else Sound(messages, True, said, True)
