@@ -23,6 +23,7 @@ from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.letter import Item, Letter
 from posthouse.net.smtp_carry import Carried, Carrier, Refused
 from posthouse.protocol.smtp import command as c
+from posthouse.send.deliver.pace import Turns
 from posthouse.send.deliver.shares import Shares
 from posthouse.send.deliver.speed import Speed
 from posthouse.send.hop import Hop, Target
@@ -108,6 +109,7 @@ class Pool:
         now: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         prepare: Prepare = as_it_is,
+        turns: Turns | None = None,
     ) -> None:
         self.way = way
         self.hop = way.hop
@@ -124,7 +126,10 @@ class Pool:
         self._opening: dict[asyncio.Task[None], Target | None] = {}  # and where to
         self._speed = Speed(way.hop.pool, now)
         self._shares = Shares(way.hop, now)
+        self._turns = turns or Turns()
         self._next = float("-inf")  # when pacing lets the next message go
+        if way.hop.interval:
+            self._next = now() + self._turns.left(way.hop, way.domain, now())
         self._pacing: asyncio.Task[None] | None = None
         self._sweeper = asyncio.create_task(self._sweep())
         self.opened = 0
@@ -186,7 +191,7 @@ class Pool:
             if carrier is None:
                 break
             self._start(carrier, self._waiting.popleft())
-            if self.hop.interval and self._busy:
+            if self.hop.interval and not self._may_go():
                 return
         wanted = min(len(self._waiting) - len(self._opening), self._speed.allowed - self.open)
         if self.hop.interval:
@@ -218,7 +223,10 @@ class Pool:
             self._idle.append(carrier)
             self._report(task, _failed(task, error), carrier)
             return
-        self._next = self._now() + self.hop.interval
+        if self.hop.interval and not self._is_our_turn():
+            self._idle.append(carrier)
+            self._waiting.appendleft(task)
+            return
         self._busy[carrier] = task
         self._shares.given(carrier)
         done = carrier.carry(ready.mail, ready.recipients, ready.content)
@@ -285,6 +293,13 @@ class Pool:
             self._report(task, _failed(task, error), None)
 
     # -- pacing and time
+
+    def _is_our_turn(self) -> bool:
+        """Take the turn, unless another process was before us."""
+        now = self._now()
+        wait = self._turns.take(self.hop, self.way.domain, now)
+        self._next = now + (wait or self.hop.interval)
+        return wait == 0.0
 
     def _may_go(self) -> bool:
         wait = self._next - self._now()
