@@ -31,7 +31,9 @@ met them. At first sight (lines; lenient, macro, submission in %):
     after G, H          I  issues, bounces, senders' documentation     103  86.4  85.1  94.1
     after I             J  issues, logs, providers; without those that 162  81.5  80.5  79.4
                            share words with our own examples
+    after J             K  a fair sample by the usual words of a cause 130  96.2  95.7  95.5
 
+J was picked to be hard; K takes lines as they come and leaves out only what is in the file above.
 Each batch was used to mend the rules after its figures had been taken. Whole lines as servers
 send them fare better than the bare phrases of B, D and H, which bounce parsers look for.
 """
