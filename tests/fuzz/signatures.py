@@ -117,7 +117,7 @@ def body(data: bytes) -> None:
         assert whole.digest(canon, limit) == pieces.digest(canon, limit)
         assert whole.digest(canon, limit) == unix.digest(canon, limit)
     for canon in dkim.Canon:
-        made = canonical_body(data, canon)
+        made = canonical_body(crlf(data), canon)
         assert dkim.hash_body(made, [(canon, None)]).digest(canon) == whole.digest(canon)
         assert canonical_body(made, canon) == made
         assert whole.length(canon) == pieces.length(canon) == len(made)
@@ -162,7 +162,7 @@ def _unchanged(message: bytes, result: dkim.Result) -> None:
     """What passes is what was signed: the body as far as l= reaches, and the one From."""
     signed_header, start = dkim.split(message)
     assert any(
-        canonical_body(message[start:], canon)[: result.length]
+        canonical_body(crlf(message[start:]), canon)[: result.length]
         == canonical_body(BODY, canon)[: result.length]
         for canon in dkim.Canon
     )
@@ -204,7 +204,7 @@ def chain(data: bytes) -> None:
         if found.code is arc.ArcCode.PASS and not records:
             start = dkim.split(message)[1]
             canon = dkim.Canon.RELAXED
-            assert canonical_body(message[start:], canon) == canonical_body(BODY, canon)
+            assert canonical_body(crlf(message[start:]), canon) == canonical_body(BODY, canon)
             assert found.sets
 
 

@@ -130,7 +130,8 @@ TARGETS: Mapping[str, Target] = {
     "relay.report": Target(relay.reported, relay.MESSAGES + relay.REPLIES, 40),
     "relay.wait": Target(relay.waited, relay.REPLIES),
     # net
-    "net.dns": Target(wires.dns_answer, seeds.dns_messages()),
+    "dns.question": Target(wires.dns_question, seeds.HOSTS),
+    "dns.reply": Target(wires.dns_answer, seeds.dns_messages()),
     "net.dns_tcp": Target(wires.dns_over_tcp, seeds.dns_messages()),
     "net.imap": Target(wires.imap_client, seeds.IMAP),
     "net.http": Target(wires.http_client, seeds.HTTP, 40),

@@ -8,9 +8,7 @@ import asyncio
 import ssl
 from datetime import UTC, datetime
 
-import dns.exception
-import dns.message
-
+from fakes.dnspython import query_by_dnspython, read_by_dnspython
 from fuzz.mutate import cuts
 from posthouse.flow import Line, NetworkFailure, Secret, Step, Trace
 from posthouse.net import certificate, dnswire, imap, imap_wire, verify
@@ -21,6 +19,7 @@ from posthouse.net.servertime import time_in
 from posthouse.net.smtp import SmtpClient
 from posthouse.net.stream import PipeStream
 from posthouse.net.tls import TlsOptions, TlsSession
+from posthouse.protocol import dnsmessage
 from posthouse.protocol.smtp import LocalProtocolError, sasl
 
 PASSWORD = "Wren-60"
@@ -81,35 +80,45 @@ class TapeDialer:
 
 
 def dns_answer(data: bytes) -> None:
-    """As an answer to a question with the same id, over UDP and over TCP."""
-    for type_ in ("A", "TXT", "MX", "SRV", "TLSA"):
-        query = dnswire.query("mail.example.com", type_)
-        assert query is not None
-        query.id = int.from_bytes(data[:2], "big")
+    """As a reply to a question: what dnspython makes of it as well, or nothing but WireError."""
+    for type_ in ("A", "AAAA", "TXT", "MX", "SRV", "TLSA"):
+        question = dnsmessage.question("mail.example.com", type_)
+        assert question is not None
         try:
-            response = dnswire._parsed(query, data)
-        except dns.exception.DNSException:
+            reply = dnsmessage.read(question, data)
+        except dnsmessage.WireError:
+            reply = None
+        expected = read_by_dnspython(question, data)
+        assert expected is None or reply == expected or reply is None or reply.truncated
+        assert expected is None or reply is not None or data[4:6] != b"\0\1"
+        if reply is None:
             continue
-        if response is None:
-            continue
-        answer = dnswire._answer(response, "mail.example.com", type_, "192.0.2.53")
-        assert (answer.status is AnswerStatus.OK) == bool(answer.records)
-        assert len(answer.records) <= dnswire.RECORDS_LIMIT
-        for record in answer.records:
+        answer = dnswire.answer_of(reply, question, "192.0.2.53")
+        assert answer.status is not AnswerStatus.OK or answer.records
+        assert len(answer.records) <= dnsmessage.RECORDS_LIMIT
+        for record in (*answer.records, answer.canonical):
             record.encode("utf-8")
 
 
 def dns_over_tcp(data: bytes) -> None:
-    query = dnswire.query("mail.example.com", "TXT")
-    assert query is not None
-    query.id = int.from_bytes(data[:2], "big")
+    question = dnsmessage.question("mail.example.com", "TXT")
+    assert question is not None
     wire = len(data).to_bytes(2, "big") + data
     for octets in (wire, data):
         try:
-            found = asyncio.run(dnswire._ask(Tape(octets), query))
-        except (dns.exception.DNSException, NetworkFailure):
+            found = asyncio.run(dnswire.ask_stream(Tape(octets), question, data[:2]))
+        except (dnsmessage.WireError, NetworkFailure):
             continue
-        assert isinstance(found, dns.message.Message)
+        assert isinstance(found, dnsmessage.Reply)
+
+
+def dns_question(data: bytes) -> None:
+    """Any name: what dnspython would send, or None where it refuses."""
+    name = data.decode("utf-8", "replace")
+    for type_ in ("A", "TXT", "CAA", "TYPE65280"):
+        question = dnsmessage.question(name, type_)
+        expected = query_by_dnspython(name, type_)
+        assert (question and question.message(b"\0\7")) == expected
 
 
 # IMAP, HTTP, SMTP

@@ -24,6 +24,7 @@ from posthouse.send.deliver.bounce import Bounces
 from posthouse.send.deliver.connect import Connect
 from posthouse.send.deliver.dispatch import Dispatcher
 from posthouse.send.deliver.outcome import ours, outcomes
+from posthouse.send.deliver.pace import Turns
 from posthouse.send.deliver.places import Ourselves
 from posthouse.send.deliver.prepare import Prepare, Saving
 from posthouse.send.deliver.retry import Schedule
@@ -101,6 +102,7 @@ class Relay:
             us=_ourselves(config),
         )
         schedule = Schedule(config.retry, rng)
+        turns = Turns(config.server.data / "pace")
         for number in numbers:
             path = lane_file(config.server.data, number)
             lane = Lane(path, capacity=config.server.capacity)
@@ -122,6 +124,7 @@ class Relay:
                     expire=config.retry.expire,
                 ),
                 prepare=Prepare(config.signing, self._now, saved=self._saved),
+                turns=turns,
                 alarm=self._alarm,
                 now=self._now,
                 monotonic=self._clock.monotonic,

@@ -18,6 +18,8 @@ def normal(host: str) -> str:
 
 def matches(pattern: str, host: str) -> bool:
     """Whether the host name fits the pattern."""
+    if not host.endswith(pattern.rpartition("*")[2]):
+        return False  # nearly all end here
     wanted, labels = pattern.split("."), host.split(".")
     if wanted[0] == "*":
         wanted = wanted[1:]

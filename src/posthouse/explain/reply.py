@@ -71,6 +71,8 @@ def _plain(reply: Reply) -> str:
 
 
 def _provider_of(host: str) -> str | None:
+    if host[-1:].isdigit() or ":" in host:  # an address is many's: 127.0.0.1 is not always a bridge
+        return None
     from posthouse import directory
 
     try:

@@ -1,45 +1,47 @@
-"""One DNS question on the wire: UDP, and TCP where UDP was too small.
+"""DNS questions on the wire: UDP, and TCP where UDP was too small.
 
 Enters: a question and a server. Leaves: an ``Answer``. Only ``net.resolver`` uses it, and imports
-it when the first question is asked. dnspython writes and reads the messages; the sockets are our
-own, connected ones, so that a closed port or a missing route is seen at once and not as silence.
-What can fail: nothing; it waits for ever for a silent server, and the caller ends that.
+it when the first question is asked. ``protocol.dnsmessage`` writes and reads the messages. The
+sockets are connected ones, so that a closed port or a missing route is seen at once and not as
+silence; questions that are on the way together share one. What can fail: nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Final, cast
-
-import dns.exception
-import dns.flags
-import dns.message
-import dns.name
-import dns.rcode
-import dns.rdatatype
-import dns.rdtypes.txtbase
-import dns.resolver
-import dns.rrset
+import secrets
+from typing import Final, NamedTuple, cast
 
 from posthouse.flow import Failure, NetworkFailure
 from posthouse.net.pipe import failure_of
 from posthouse.net.stream import Stream, TcpStream
 from posthouse.protocol.dns import Answer, AnswerStatus
+from posthouse.protocol.dnsmessage import (
+    NXDOMAIN,
+    REFUSED,
+    Question,
+    Reply,
+    WireError,
+    question,
+    read,
+)
 
-UDP_PAYLOAD: Final = 1232  # DNS flag day 2020: what passes without fragments everywhere
-RECORDS_LIMIT: Final = 200  # of one answer; a real MX or TXT set has some dozens at most
+__all__ = ["Client", "answer_of", "ask_stream", "question", "server_text", "system_servers"]
+
+# RFC 5452 section 9.2: an attacker has to guess the port as well as the id, so a port is left soon.
+QUESTIONS_LIMIT: Final = 32  # of one socket; a new one costs as much as three questions
 PORT: Final = 53
 
 Server = tuple[str, int]
 
-_RCODES: Final = {
-    dns.rcode.NXDOMAIN: AnswerStatus.NXDOMAIN,
-    dns.rcode.REFUSED: AnswerStatus.REFUSED,
-}
+_FAILED: Final = {REFUSED: AnswerStatus.REFUSED}
 
 
 def system_servers() -> list[Server]:
     """The resolvers this machine is set up with; none if it has none."""
+    import dns.exception
+    import dns.resolver
+
     try:
         found = dns.resolver.Resolver().nameservers
     except (dns.exception.DNSException, OSError):
@@ -55,139 +57,167 @@ def server_text(server: Server) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def query(name: str, type_: str) -> dns.message.Message | None:
-    """A question with DO and AD set, or None for a name that no DNS can hold.
+class Client:
+    """Asks servers. It keeps no socket open when no question is on the way."""
 
-    RFC 6840 section 5.7: AD in a query asks the resolver to say in AD what DNSSEC proved.
-    """
-    try:
-        qname = dns.name.from_text(name)
-        rdtype = dns.rdatatype.from_text(type_)
-    except (dns.exception.DNSException, UnicodeError, ValueError):
-        return None
-    message = dns.message.make_query(qname, rdtype, want_dnssec=True, payload=UDP_PAYLOAD)
-    message.flags |= dns.flags.AD
-    return message
-
-
-async def exchange(message: dns.message.Message, name: str, type_: str, server: Server) -> Answer:
-    """Ask one server once."""
-    text = server_text(server)
-    try:
-        response = await _udp(message, server)
-        if response.flags & dns.flags.TC:
-            response = await _tcp(message, server)
-    except (OSError, NetworkFailure) as error:
-        kind = (error if isinstance(error, NetworkFailure) else failure_of(error)).failure
-        status = AnswerStatus.REFUSED if kind is Failure.REFUSED else AnswerStatus.TIMEOUT
-        return Answer(name, type_, status, server=text, offline=kind is Failure.OFFLINE)
-    except dns.exception.DNSException:
-        return Answer(name, type_, AnswerStatus.SERVFAIL, server=text)
-    return _answer(response, name, type_, text)
-
-
-class _Datagrams(asyncio.DatagramProtocol):
     def __init__(self) -> None:
-        self.queue: asyncio.Queue[bytes | Exception] = asyncio.Queue()
+        self._sockets: dict[Server, _Socket] = {}
+
+    async def exchange(self, question: Question, server: Server, seconds: float) -> Answer:
+        """Ask one server once, and wait so long; TIMEOUT after that."""
+        text = server_text(server)
+        until = asyncio.get_running_loop().time() + seconds
+        try:
+            reply = await self._socket(server).ask(question, until)
+            if reply.truncated:
+                async with asyncio.timeout_at(until):
+                    reply = await _tcp(question, server)
+        except (OSError, NetworkFailure) as error:
+            kind = (error if isinstance(error, NetworkFailure) else failure_of(error)).failure
+            status = AnswerStatus.REFUSED if kind is Failure.REFUSED else AnswerStatus.TIMEOUT
+            offline = kind is Failure.OFFLINE
+            return Answer(question.name, question.type, status, server=text, offline=offline)
+        except WireError:
+            return Answer(question.name, question.type, AnswerStatus.SERVFAIL, server=text)
+        return answer_of(reply, question, text)
+
+    def _socket(self, server: Server) -> _Socket:
+        """The one in use, or a new one where that is used up."""
+        socket = self._sockets.get(server)
+        if socket is None or not socket.usable:
+            socket = self._sockets[server] = _Socket(server)
+        return socket
+
+
+class _Flight(NamedTuple):
+    """A question on the way."""
+
+    question: Question
+    reply: asyncio.Future[Reply]
+
+    def fail(self, error: Exception) -> None:
+        """Give it up, unless the reply has come."""
+        if not self.reply.done():
+            self.reply.set_exception(error)
+
+
+class _Socket(asyncio.DatagramProtocol):
+    """One connected socket and the questions it has on the way; it closes after the last."""
+
+    def __init__(self, server: Server) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._flights: dict[bytes, _Flight] = {}
+        self._transport: asyncio.DatagramTransport | None = None
+        self._asked = 0
+        self._closed = False
+        self._opening = self._loop.create_task(self._open(server))
+
+    @property
+    def usable(self) -> bool:
+        """Whether one more question may be asked here, in the running event loop."""
+        fresh = self._asked < QUESTIONS_LIMIT and not self._closed
+        return fresh and self._loop is asyncio.get_running_loop()
+
+    async def ask(self, question: Question, until: float) -> Reply:
+        """The reply to one question. Raises OSError (at ``until``: TimeoutError), WireError."""
+        self._asked += 1
+        id_ = secrets.token_bytes(2)
+        while id_ in self._flights:
+            id_ = secrets.token_bytes(2)
+        flight = self._flights[id_] = _Flight(question, self._loop.create_future())
+        # Some thousand questions a second: a timer alone is cheaper than asyncio.timeout.
+        alarm = self._loop.call_at(until, flight.fail, TimeoutError())
+        try:
+            if self._transport is not None:
+                self._transport.sendto(question.message(id_))
+            return await flight.reply
+        finally:
+            alarm.cancel()
+            del self._flights[id_]
+            if not self._flights:
+                self._close()
+
+    async def _open(self, server: Server) -> None:
+        try:
+            await self._loop.create_datagram_endpoint(lambda: self, remote_addr=server)
+        except OSError as error:
+            self.error_received(error)
+
+    def _close(self) -> None:
+        self._closed = True
+        if self._transport is not None:
+            self._transport.close()
+
+    # Called by asyncio
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.DatagramTransport, transport)
+        if self._closed:  # whoever asked has given up already
+            transport.close()
+        for id_, flight in self._flights.items():
+            self._transport.sendto(flight.question.message(id_))
 
     def datagram_received(self, data: bytes, addr: object) -> None:
-        self.queue.put_nowait(data)
+        flight = self._flights.get(data[:2])
+        if flight is None or flight.reply.done():
+            return  # late, or forged
+        try:
+            reply = read(flight.question, data)
+        except WireError as error:
+            flight.fail(error)  # ours, and malformed: do not wait for more
+            return
+        if reply is not None:
+            flight.reply.set_result(reply)
 
     def error_received(self, error: Exception) -> None:
-        self.queue.put_nowait(error)
+        """What the system knows of the server holds for all that was sent to it."""
+        self._closed = True
+        for flight in self._flights.values():
+            flight.fail(error)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.error_received(error or ConnectionAbortedError())
 
 
-async def _udp(message: dns.message.Message, server: Server) -> dns.message.Message:
-    loop = asyncio.get_running_loop()
-    transport, protocol = await loop.create_datagram_endpoint(_Datagrams, remote_addr=server)
-    try:
-        transport.sendto(message.to_wire())
-        while True:
-            data = await protocol.queue.get()
-            if isinstance(data, Exception):
-                raise data
-            response = _parsed(message, data)
-            if response is not None:
-                return response
-    finally:
-        transport.close()
-
-
-def _parsed(message: dns.message.Message, data: bytes) -> dns.message.Message | None:
-    """The response in a datagram; None for one that may be forged (RFC 5452 section 9.1)."""
-    try:
-        response = dns.message.from_wire(data, ignore_trailing=True)
-    except dns.message.Truncated as error:
-        return cast(dns.message.Message, error.message())  # type: ignore[no-untyped-call]
-    except (dns.exception.DNSException, ValueError):
-        if data[:2] == message.id.to_bytes(2, "big"):
-            raise dns.exception.FormError from None  # ours, and malformed: do not wait for more
-        return None
-    return response if message.is_response(response) else None
-
-
-async def _tcp(message: dns.message.Message, server: Server) -> dns.message.Message:
+async def _tcp(question: Question, server: Server) -> Reply:
     """RFC 7766 section 8: two octets of length, then the message."""
     stream = await TcpStream.connect(*server)
     try:
-        return await _ask(stream, message)
+        return await ask_stream(stream, question, secrets.token_bytes(2))
     finally:
         stream.abort()  # nothing is left to say, and TIME_WAIT costs a port
 
 
-async def _ask(stream: Stream, message: dns.message.Message) -> dns.message.Message:
-    wire = message.to_wire()
-    await stream.write(len(wire).to_bytes(2, "big") + wire)
+async def ask_stream(stream: Stream, question: Question, id_: bytes) -> Reply:
+    """Ask over a stream that nobody else uses. Raises NetworkFailure, WireError."""
+    query = question.message(id_)
+    await stream.write(len(query).to_bytes(2, "big") + query)
     data = b""
     while len(data) < 2 or len(data) < 2 + int.from_bytes(data[:2], "big"):
         more = await stream.read()
         if not more:
-            raise dns.exception.FormError
+            raise WireError("short")
         data += more
-    try:
-        response = dns.message.from_wire(data[2 : 2 + int.from_bytes(data[:2], "big")])
-    except ValueError:  # dnspython's readers of single records raise it
-        raise dns.exception.FormError from None
-    if not message.is_response(response):
-        raise dns.exception.FormError
-    return response
+    wire = data[2 : 2 + int.from_bytes(data[:2], "big")]
+    reply = read(question, wire, whole=True) if wire[:2] == id_ else None
+    if reply is None:
+        raise WireError("another question")
+    return reply
 
 
-def _answer(response: dns.message.Message, name: str, type_: str, server: str) -> Answer:
-    rcode = response.rcode()
-    if rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-        status = _RCODES.get(rcode, AnswerStatus.SERVFAIL)
-        return Answer(name, type_, status, server=server)
-    try:
-        chain = cast(dns.message.QueryMessage, response).resolve_chaining()
-    except (dns.exception.DNSException, AttributeError):
-        return Answer(name, type_, AnswerStatus.SERVFAIL, server=server)
-    records = _records(chain.answer) if chain.answer is not None else ()
-    status = AnswerStatus.OK if records else AnswerStatus.NODATA
+def answer_of(reply: Reply, question: Question, server: str) -> Answer:
+    """The reply in the words of the rest of Posthouse."""
+    if reply.rcode not in (0, NXDOMAIN):
+        status = _FAILED.get(reply.rcode, AnswerStatus.SERVFAIL)
+        return Answer(question.name, question.type, status, server=server)
+    status = AnswerStatus.OK if reply.records else AnswerStatus.NODATA
     return Answer(
-        name,
-        type_,
-        _RCODES.get(rcode, status),
-        records,
-        chain.minimum_ttl,
-        bool(response.flags & dns.flags.AD),
+        question.name,
+        question.type,
+        AnswerStatus.NXDOMAIN if reply.rcode == NXDOMAIN else status,
+        reply.records,
+        reply.ttl,
+        reply.authenticated,
         server,
-        canonical=chain.canonical_name.to_text(omit_final_dot=True).lower(),
+        reply.canonical,
     )
-
-
-def _records(rrset: dns.rrset.RRset) -> tuple[str, ...]:
-    rows = []
-    for rdata in list(rrset)[:RECORDS_LIMIT]:
-        if isinstance(rdata, dns.rdtypes.txtbase.TXTBase):
-            rows.append(_text(b"".join(rdata.strings)))
-        else:
-            rows.append(rdata.to_text())
-    return tuple(rows)
-
-
-def _text(data: bytes) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")

@@ -11,12 +11,15 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
-from typing import Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from posthouse.net import hosts
 from posthouse.net.clock import Clock, SystemClock
 from posthouse.net.tls import a_label
 from posthouse.protocol.dns import Answer, AnswerStatus, Query
+
+if TYPE_CHECKING:
+    from posthouse.net.dnswire import Client
 
 __all__ = [
     "Answer",
@@ -73,14 +76,6 @@ def resolver_address(text: str) -> tuple[str, int]:
     return str(ip_address(host)), int(port)
 
 
-@dataclass(slots=True)
-class _Flight:
-    """One question on the way, and how many wait for it."""
-
-    task: asyncio.Task[Answer]
-    waiting: int = 0
-
-
 class DnsResolver:
     """Real DNS. ``server`` None: the system's resolvers and hosts file."""
 
@@ -96,9 +91,10 @@ class DnsResolver:
         self._timeout = timeout
         self._total = total
         self._clock = clock or SystemClock()
-        self._servers: Sequence[tuple[str, int]] | None = None
+        self._servers: Sequence[tuple[str, int]] = ()
+        self._client: Client | None = None
         self._cache: dict[tuple[str, str], tuple[float, Answer]] = {}
-        self._flights: dict[tuple[str, str], _Flight] = {}
+        self._flights: dict[tuple[str, str], asyncio.Future[Answer | None]] = {}
         self._slots = asyncio.Semaphore(PARALLEL)
 
     async def ask(self, name: str, type: str) -> Answer:
@@ -109,32 +105,28 @@ class DnsResolver:
         kept = self._cache.get(key)
         if kept is not None and kept[0] > self._clock.monotonic():
             return kept[1]
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = _Flight(asyncio.create_task(self._fetch(*key)))
-            self._flights[key] = flight
-        return await self._join(key, flight)
-
-    async def _join(self, key: tuple[str, str], flight: _Flight) -> Answer:
-        """Wait with others for one answer; the last to give up ends the question."""
-        flight.waiting += 1
-        try:
-            return await asyncio.shield(flight.task)
-        finally:
-            flight.waiting -= 1
-            if flight.task.done() or flight.waiting == 0:
-                flight.task.cancel()
-                if self._flights.get(key) is flight:
-                    del self._flights[key]
-
-    async def _fetch(self, name: str, type_: str) -> Answer:
         trying = _Trying()
         try:
-            async with self._slots, asyncio.timeout(self._total):
-                answer = await self._resolve(name, type_, trying)
+            async with asyncio.timeout(self._total):
+                return await self._shared(key, trying)
         except TimeoutError:
-            answer = Answer(name, type_, AnswerStatus.TIMEOUT, server=trying.server)
-        if answer.status in (AnswerStatus.OK, AnswerStatus.NODATA, AnswerStatus.NXDOMAIN):
+            return Answer(*key, AnswerStatus.TIMEOUT, server=trying.server)
+
+    async def _shared(self, key: tuple[str, str], trying: _Trying) -> Answer:
+        """One question for all who ask it at once. Who gives up does not spoil it for the rest."""
+        while (flight := self._flights.get(key)) is not None:
+            theirs = await asyncio.shield(flight)
+            if theirs is not None:
+                return theirs
+        flight = self._flights[key] = asyncio.get_running_loop().create_future()
+        answer = None
+        try:
+            async with self._slots:
+                answer = await self._resolve(*key, trying)
+        finally:
+            del self._flights[key]
+            flight.set_result(answer)  # None: given up; one of those who wait asks anew
+        if not answer.failed:
             self._keep(answer)
         return answer
 
@@ -155,33 +147,34 @@ class DnsResolver:
                 target = answer.canonical
                 continue
             canonical = answer.canonical or target
-            return replace(
-                answer,
-                name=name,
-                ttl=ttl,
-                authenticated=authenticated,
-                canonical=canonical if canonical != name else "",
+            return Answer(
+                name,
+                type_,
+                answer.status,
+                answer.records,
+                ttl,
+                authenticated,
+                answer.server,
+                canonical if canonical != name else "",
+                answer.offline,
             )
         return Answer(name, type_, AnswerStatus.SERVFAIL, server=trying.server)
 
     async def _ask_servers(self, name: str, type_: str, trying: _Trying) -> Answer:
-        from posthouse.net import dnswire
+        from posthouse.net import dnswire  # here: it takes time to load, and not all runs ask
 
-        if self._servers is None:
+        if self._client is None:
+            self._client = dnswire.Client()
             self._servers = [self._given] if self._given else dnswire.system_servers()
-        query = dnswire.query(name, type_)
-        if query is None:
+        question = dnswire.question(name, type_)
+        if question is None:
             return Answer(name, type_, AnswerStatus.NXDOMAIN)
         worst = Answer(name, type_, AnswerStatus.SERVFAIL)
         unreachable = 0
         for server in [*self._servers] * ROUNDS:
             trying.server = dnswire.server_text(server)
-            try:
-                async with asyncio.timeout(self._timeout):
-                    answer = await dnswire.exchange(query, name, type_, server)
-            except TimeoutError:
-                answer = Answer(name, type_, AnswerStatus.TIMEOUT, server=trying.server)
-            if answer.status in (AnswerStatus.OK, AnswerStatus.NODATA, AnswerStatus.NXDOMAIN):
+            answer = await self._client.exchange(question, server, self._timeout)
+            if not answer.failed:
                 return answer
             worst = answer
             unreachable += answer.offline

@@ -304,6 +304,9 @@ class Carrier(asyncio.Protocol):
 
     def _reset(self, work: _Work) -> None:
         """Nothing will be sent: the server forgets the transaction, and so do we."""
+        if self._connection.state is State.CLOSED:  # 421 was said
+            self._broken(NetworkFailure(Failure.CLOSED, Stage.ANY))
+            return
         work.owed += 1
         self._write(self._connection.send(c.Rset()))
 

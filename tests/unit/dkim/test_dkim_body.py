@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from posthouse.protocol.dkim import Canon, hash_body, parse_header, split
 from posthouse.protocol.dkim.body import BodyHasher, canonical_body
 from posthouse.protocol.dkim.canon import relaxed_field
+from posthouse.protocol.dkim.fields import crlf
 
 # body -> simple, relaxed. RFC 6376 sections 3.4.3 to 3.4.5.
 BODIES = [
@@ -53,8 +54,8 @@ def test_body(body: bytes, simple: bytes, relaxed: bytes) -> None:
         len(simple),
         len(relaxed),
     )
-    assert canonical_body(body, Canon.SIMPLE) == simple
-    assert canonical_body(body, Canon.RELAXED) == relaxed
+    assert canonical_body(crlf(body), Canon.SIMPLE) == simple
+    assert canonical_body(crlf(body), Canon.RELAXED) == relaxed
 
 
 PIECES = st.lists(
@@ -67,7 +68,7 @@ PIECES = st.lists(
 def test_chunks_cut_anywhere_give_the_same(pieces: list[bytes]) -> None:
     body = b"".join(pieces)
     for canon in Canon:
-        whole = canonical_body(body, canon)
+        whole = canonical_body(crlf(body), canon)
         hashed = hash_body(iter(pieces), [(canon, None), (canon, 5)])
         assert hashed.digest(canon) == hashlib.sha256(whole).digest()
         assert hashed.digest(canon, 5) == hashlib.sha256(whole[:5]).digest()

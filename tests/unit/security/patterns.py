@@ -68,6 +68,10 @@ CAPS = {
     "protocol/taglist": 65_536,  # TEXT_LIMIT
     "protocol/tlsrpt/read": 4_096,  # VALUE
     "protocol/tlsrpt/record": 65_536,  # taglist's TEXT_LIMIT
+    "send/deliver/keys": 4_000,  # FROM_LIMIT
+    "send/deliver/prepare": 262_144,  # headers of whole messages
+    "send/deliver/waits": 1_000,  # TEXT_LIMIT
+    "send/submit/header": 262_144,
     "setup": 4_096,
     "setup/probe/letter": 262_144,
 }
@@ -152,7 +156,11 @@ def _text(node: ast.AST, values: dict[str, Any]) -> Any:
             part.value if isinstance(part, ast.Constant) else _text(part.value, values)
             for part in node.values
         ]
-        return None if None in parts else "".join(parts)
+        texts = [part for part in parts if isinstance(part, str)]
+        return "".join(texts) if len(texts) == len(parts) else None
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        left, right = _text(node.left, values), _text(node.right, values)
+        return left + right if type(left) is type(right) and left is not None else None
     return None
 
 

@@ -151,6 +151,18 @@ async def test_a_store_that_cannot_write_says_so_and_keeps_nothing(
     await lane.close()
 
 
+async def test_a_store_that_cannot_be_opened_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Path) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(lanes, "connect", full)
+    with pytest.raises(StoreError, match="full"):
+        async with asyncio.timeout(5):
+            await opened(tmp_path)
+
+
 async def test_many_at_once_share_commits(tmp_path: Path) -> None:
     lane = await opened(tmp_path)
     many = [letter(n) for n in range(1, 301)]

@@ -255,6 +255,21 @@ async def test_no_binary_message_is_sent_where_nobody_takes_it() -> None:
     assert desk.messages == [MESSAGE]
 
 
+@pytest.mark.parametrize("verb", ["MAIL", "bob@e.example", "DATA", "."])
+@pytest.mark.parametrize("extensions", [("PIPELINING",), ()])
+async def test_a_farewell_at_each_stage_is_an_answer_and_an_end(
+    verb: str, extensions: tuple[str, ...]
+) -> None:
+    desk = Desk(extensions=extensions, replies={verb: Reply.make(421, "Shutting down", "4.3.2")})
+    problems: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+    async with carrying(desk) as carrier:
+        done = await carry(carrier)
+        assert codes(done)["bob@e.example"][1] == 421 or done.failure is not None
+        assert carrier.failure is not None
+    assert problems == []
+
+
 async def test_a_farewell_on_the_heels_of_the_greeting() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 hi\r\n421 4.3.2 shutting down\r\n")

@@ -133,13 +133,17 @@ class BodyHasher:
         return self._lines[canon].length
 
 
-def canonical_body(body: bytes, canon: Canon) -> bytes:
-    """A whole body as it is hashed: for small ones, where ``BodyHasher``'s care would cost more."""
-    data = crlf(body)
+def canonical_body(data: bytes, canon: Canon) -> bytes:
+    """A whole body as it is hashed: for small ones, where ``BodyHasher``'s care would cost more.
+
+    ``data`` has CRLF line ends.
+    """
     if canon is Canon.RELAXED:
         data = relaxed_text(data)
         if data.endswith(b" "):
             data = data[:-1]
+    if data.endswith(CRLF) and data[-3:-2] not in CRLF:
+        return data  # something, and one line end: nearly all bodies
     content, _ = _parted(data)
     return content + CRLF if content or canon is Canon.SIMPLE else b""
 

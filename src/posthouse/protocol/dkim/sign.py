@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from posthouse.protocol.dkim.body import BodyHasher, canonical_body, hash_body
 from posthouse.protocol.dkim.canon import CRLF, Canon, relaxed_field
-from posthouse.protocol.dkim.fields import Header, split
+from posthouse.protocol.dkim.fields import Header, crlf, split
 from posthouse.protocol.dkim.fold import fold_base64, fold_tags
 from posthouse.protocol.dkim.key import (
     PrivateKey,
@@ -146,6 +146,7 @@ class Signer:
 
         ``at`` in seconds since 1970. The message is to be sent with CRLF line ends.
         """
+        message = crlf(message)
         header, start = split(message)
         body = canonical_body(message[start:], self._body_canon)
         return self._signed(header, hashlib.sha256(body).digest(), len(body), at)

@@ -29,6 +29,7 @@ from posthouse.letter import (
     StoreError,
 )
 from posthouse.net.smtp_carry import Carried, Carrier
+from posthouse.send.deliver.pace import Turns
 from posthouse.send.deliver.pool import Connector, Pool, Prepare, Task, Way, as_it_is
 from posthouse.send.hop import Action, Choice, Hop
 
@@ -102,6 +103,7 @@ class Dispatcher:
         now: Callable[[], float],
         monotonic: Callable[[], float],
         prepare: Prepare = as_it_is,
+        turns: Turns | None = None,
         watch: Callable[[Event], None] = lambda _event: None,
         alarm: Callable[[Outcome], None] = lambda _outcome: None,
     ) -> None:
@@ -115,6 +117,7 @@ class Dispatcher:
         self._now = now
         self._monotonic = monotonic
         self._prepare = prepare
+        self._turns = turns or Turns()
         self._watch = watch
         self._alarm = alarm
         self.pools: dict[Way, Pool] = {}
@@ -181,7 +184,12 @@ class Dispatcher:
         pool = self.pools.get(way)
         if pool is None:
             pool = self.pools[way] = Pool(
-                way, self._connect, self._back, now=self._monotonic, prepare=self._prepare
+                way,
+                self._connect,
+                self._back,
+                now=self._monotonic,
+                prepare=self._prepare,
+                turns=self._turns,
             )
         pool.add(Task(letter, items))
 

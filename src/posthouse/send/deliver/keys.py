@@ -23,7 +23,8 @@ from posthouse.send.settings import Table
 
 FROM_LIMIT: Final = 4_000  # octets of a From field that are read
 _KEYS: Final = ("domain", "selector", "key")
-_QUOTED: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
+# To the end where it is never closed: no second look at the same octets.
+_QUOTED: Final = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?')
 _COMMENT: Final = re.compile(rb"\([^()]*\)")
 _DOMAIN: Final = re.compile(rb"@[ \t]*([^\s<>@,;:\"()\[\]]{1,255})[ \t]*")
 

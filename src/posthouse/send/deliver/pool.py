@@ -1,9 +1,10 @@
 """The connections one way: opened as needed, used again, never more than allowed.
 
 Enters: tasks (a letter and those of its recipients that go this way). Leaves: each task with its
-``Carried``, by ``report``. The owner of the way's connections, its waiting tasks and its speed:
-slow start, one connection more for each success, half of them after a sign of overload (421, a
-connection refused or broken), one message each ``interval`` where pacing is asked for.
+``Carried``, by ``report``. The owner of the way's connections and its waiting tasks. ``speed``
+says how many go at once: fewer after a sign of overload (421, a connection refused or broken); one
+message each ``interval`` where pacing is asked for. A message given to a connection that the server
+had closed meanwhile goes by another: that was no try.
 
 Called by ``dispatch``. Nothing raises; where nobody can be reached, or the login is refused, what
 waits fails at once, and so does what comes within ``SORE`` seconds: the queue's own schedule
@@ -22,7 +23,10 @@ from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.letter import Item, Letter
 from posthouse.net.smtp_carry import Carried, Carrier, Refused
 from posthouse.protocol.smtp import command as c
-from posthouse.send.hop import START, Hop
+from posthouse.send.deliver.pace import Turns
+from posthouse.send.deliver.shares import Shares
+from posthouse.send.deliver.speed import Speed
+from posthouse.send.hop import Hop, Target
 
 SWEEP: Final = 1.0  # seconds between looks for connections that are over their time
 SORE: Final = 15.0  # seconds nothing is tried after nobody could be reached
@@ -105,6 +109,7 @@ class Pool:
         now: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         prepare: Prepare = as_it_is,
+        turns: Turns | None = None,
     ) -> None:
         self.way = way
         self.hop = way.hop
@@ -118,9 +123,13 @@ class Pool:
         self._waiting: deque[Task] = deque()
         self._idle: list[Carrier] = []
         self._busy: dict[Carrier, Task] = {}
-        self._opening: set[asyncio.Task[None]] = set()
-        self._allowed = float(min(START, way.hop.pool))
+        self._opening: dict[asyncio.Task[None], Target | None] = {}  # and where to
+        self._speed = Speed(way.hop.pool, now)
+        self._shares = Shares(way.hop, now)
+        self._turns = turns or Turns()
         self._next = float("-inf")  # when pacing lets the next message go
+        if way.hop.interval:
+            self._next = now() + self._turns.left(way.hop, way.domain, now())
         self._pacing: asyncio.Task[None] | None = None
         self._sweeper = asyncio.create_task(self._sweep())
         self.opened = 0
@@ -163,6 +172,7 @@ class Pool:
     async def close(self) -> None:
         """Let go of all connections. Tasks that wait stay in the queue, on the disk."""
         self._waiting.clear()
+        self._paused = True
         self._sweeper.cancel()
         for opening in list(self._opening):
             opening.cancel()
@@ -176,35 +186,61 @@ class Pool:
         """Give waiting tasks to idle connections, and open more where that is not enough."""
         if self._paused or (self.hop.interval and not self._may_go()):
             return
-        while self._waiting and self._idle:
-            self._start(self._idle.pop(), self._waiting.popleft())
-            if self.hop.interval:
+        while self._waiting and len(self._busy) < self._speed.allowed:
+            carrier = self._free()
+            if carrier is None:
+                break
+            self._start(carrier, self._waiting.popleft())
+            if self.hop.interval and not self._may_go():
                 return
-        wanted = min(len(self._waiting), int(self._allowed) - self.open)
+        wanted = min(len(self._waiting) - len(self._opening), self._speed.allowed - self.open)
         if self.hop.interval:
             wanted = min(wanted, 1 - self.open)
+        elif self._shares.any and wanted <= 0 and self.open < self._speed.allowed:
+            wanted = int(self._shares.lacking(self._ends()))
         for _ in range(wanted):
-            opening = asyncio.create_task(self._open())
-            self._opening.add(opening)
+            target = self._shares.next(self._ends())
+            self._opening[asyncio.create_task(self._open(target))] = target
+
+    def _ends(self) -> list[Target | None]:
+        """Where our connections lead, and those being opened."""
+        there = [self._shares.target_of(carrier) for carrier in (*self._idle, *self._busy)]
+        return [*there, *self._opening.values()]
+
+    def _free(self) -> Carrier | None:
+        """An idle connection that still stands; the others are let go."""
+        while self._idle:
+            carrier = self._shares.pick(self._idle)
+            if carrier.failure is None:
+                return carrier
+            carrier.quit()
+        return None
 
     def _start(self, carrier: Carrier, task: Task) -> None:
-        self._next = self._now() + self.hop.interval
         try:
             ready = self._prepare(task, carrier.extensions, binary=self.hop.binary)
         except Refused as error:
             self._idle.append(carrier)
             self._report(task, _failed(task, error), carrier)
             return
+        if self.hop.interval and not self._is_our_turn():
+            self._idle.append(carrier)
+            self._waiting.appendleft(task)
+            return
         self._busy[carrier] = task
+        self._shares.given(carrier)
         done = carrier.carry(ready.mail, ready.recipients, ready.content)
         done.add_done_callback(lambda future: self._done(carrier, task, future.result()))
 
     def _done(self, carrier: Carrier, task: Task, carried: Carried) -> None:
         self._busy.pop(carrier, None)
-        slower = carried.failure is not None or any(
-            reply.code == 421 for _, reply in carried.replies.values()
-        )
-        self._adapt(slower=slower)
+        if _was_gone(carrier, carried):
+            carrier.quit()
+            self._waiting.appendleft(task)
+            self._fill()
+            return
+        slower = any(reply.code == 421 for _, reply in carried.replies.values())
+        self._speed.went(well=carried.failure is None and not slower)
         if carried.failure is None and self._keep(carrier):
             self._idle.append(carrier)
         else:
@@ -216,20 +252,15 @@ class Pool:
         fresh = self._now() - carrier.opened < self.hop.lifetime
         return carrier.failure is None and carrier.carried < self.hop.reuse and fresh
 
-    def _adapt(self, *, slower: bool) -> None:
-        if slower:
-            self._allowed = max(1.0, self._allowed / 2)
-        elif self._allowed < self.hop.pool:
-            self._allowed = min(float(self.hop.pool), self._allowed + 1)
-
-    async def _open(self) -> None:
+    async def _open(self, target: Target | None) -> None:
         """One more connection; where it fails, the tasks that wait fail with it."""
         me = asyncio.current_task()
         try:
-            carrier = await self._connect(self.hop, self.way.domain)
+            carrier = await self._connect(self._shares.toward(target), self.way.domain)
         except (NetworkFailure, Refused) as error:
             self._forget(me)
-            self._adapt(slower=True)
+            self._shares.reached(target, None)
+            self._speed.went(well=False)
             if self.open == 0:
                 login = isinstance(error, Refused) and error.stage is Stage.AUTH
                 self._sore = (self._now() + (LOGIN_SORE if login else SORE), error)
@@ -246,13 +277,14 @@ class Pool:
                 self._fail(NetworkFailure(Failure.BAD_REPLY, Stage.ANY))
             return
         self._forget(me)
+        self._shares.reached(target, carrier)
         self.opened += 1
         self._idle.append(carrier)
         self._fill()
 
     def _forget(self, opening: asyncio.Task[None] | None) -> None:
         if opening is not None:
-            self._opening.discard(opening)
+            self._opening.pop(opening, None)
 
     def _fail(self, error: NetworkFailure | Refused) -> None:
         """Nobody can be reached: everything that waits goes back to the queue's schedule."""
@@ -261,6 +293,13 @@ class Pool:
             self._report(task, _failed(task, error), None)
 
     # -- pacing and time
+
+    def _is_our_turn(self) -> bool:
+        """Take the turn, unless another process was before us."""
+        now = self._now()
+        wait = self._turns.take(self.hop, self.way.domain, now)
+        self._next = now + (wait or self.hop.interval)
+        return wait == 0.0
 
     def _may_go(self) -> bool:
         wait = self._next - self._now()
@@ -288,6 +327,17 @@ class Pool:
 
     def _stale(self, carrier: Carrier, now: float) -> bool:
         return carrier.failure is not None or now - carrier.used > self.hop.idle
+
+
+def _was_gone(carrier: Carrier, carried: Carried) -> bool:
+    """Whether the server had closed a connection that carried others before it heard of this one.
+
+    On a fresh one it is a failure, so that nothing goes round for ever.
+    """
+    failure = carried.failure
+    silent = failure is not None and not carried.replies and not carried.unsure
+    closed = failure is not None and failure.failure in (Failure.CLOSED, Failure.RESET)
+    return silent and closed and carrier.carried > 1
 
 
 def _failed(task: Task, error: NetworkFailure | Refused) -> Carried:

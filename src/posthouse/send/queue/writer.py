@@ -12,6 +12,7 @@ StoreError: nothing of it was written, and nothing of it may be acknowledged.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 from collections import deque
@@ -73,7 +74,7 @@ class Writer(Generic[J]):
     def _run(self) -> None:
         try:
             connection = self._connect()
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:  # whatever it is, whoever starts us must not wait for ever
             self._ready.set_exception(StoreError(str(error)))
             return
         self._ready.set_result(None)
@@ -106,8 +107,8 @@ class Writer(Generic[J]):
             self.commits += 1
             self.jobs += len(batch)
         except Exception as error:  # whatever it is, nothing was kept: whoever waits must know
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            with contextlib.suppress(sqlite3.Error):  # a full disk ends the transaction by itself
+                connection.rollback()
             failure = StoreError(str(error))
         futures = [future for _, future in batch]
         self._loop.call_soon_threadsafe(_resolve, futures, results, failure)

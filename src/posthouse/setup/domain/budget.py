@@ -42,7 +42,9 @@ class Budget:
 
     async def ask(self, name: str, type: str) -> Answer:
         """The answer; REFUSED by "budget" where the budget is used up, TIMEOUT after the end."""
-        return (await self.ask_all([(name, type)]))[0]
+        key = _key(name, type)
+        begun = self._start(key)
+        return begun if isinstance(begun, Answer) else await self._wait(key, begun)
 
     async def ask_all(self, questions: Iterable[tuple[str, str]]) -> list[Answer]:
         """Many questions at once; the answers in their order."""
@@ -147,7 +149,7 @@ class Shared:
         task = self._tasks.get(key)
         if task is None:
             task = self._tasks[key] = asyncio.create_task(call())
-        made: T = await asyncio.shield(task)
+        made: T = task.result() if task.done() else await asyncio.shield(task)
         return made
 
     async def close(self) -> None:

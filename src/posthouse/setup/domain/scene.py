@@ -29,6 +29,8 @@ WARM_DEPTH: Final = 8  # includes in includes asked for ahead; the survey goes o
 WARM_NAMES: Final = 40  # records asked for ahead
 URIS: Final = 10  # report addresses looked at ahead
 
+_ASKING: Final = frozenset({"include", "redirect", "a", "mx"})  # terms of SPF that ask
+
 MailServers = tuple[mx.Exchanges, tuple[mx.Exchange, ...]]
 
 
@@ -126,10 +128,8 @@ class Scene:
             record = spf.parse(texts[0]) if len(texts) == 1 else None
         except spf.RecordError:
             return
-        if record is not None:
-            await asyncio.gather(
-                *(self._warm_term(term, domain, seen, depth) for term in record.terms)
-            )
+        terms = [term for term in record.terms if term.name in _ASKING] if record else ()
+        await asyncio.gather(*(self._warm_term(term, domain, seen, depth) for term in terms))
 
     async def _warm_term(
         self, term: spf.Mechanism | spf.Modifier, domain: str, seen: set[str], depth: int

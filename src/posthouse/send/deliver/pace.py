@@ -1,0 +1,94 @@
+"""Whose turn it is on a paced way: one message each interval, whichever process sends it.
+
+Enters: a hop with an ``interval``, the domain where its MX decides, monotonic seconds. Leaves: how
+long to wait; 0.0 where the turn is ours, and then it is taken. Called by ``pool``. The owner of
+when the last message went: a file a hop, since workers, lanes and the process after a restart send
+to the same server. Monotonic time is the same to all processes until the machine starts anew;
+what is later than now is from before that, and counts as just now.
+
+Nothing raises: where the file can't be used, what this process knows holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from posthouse.send.hop import Hop
+
+# A domain is there for one interval, so this many would be as many messages within it.
+SIZE_LIMIT: Final = 4 * 1024 * 1024  # octets read of a file
+
+
+class Turns:
+    """See the module. Without a ``folder`` it holds for this process alone."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._known: dict[str, dict[str, float]] = {}  # hop -> domain -> when the last one went
+
+    def take(self, hop: Hop, domain: str, now: float) -> float:
+        """0.0: the turn is ours. Else seconds to wait, before asking again."""
+        return self._ask(hop, domain, now, take=True)
+
+    def left(self, hop: Hop, domain: str, now: float) -> float:
+        """Seconds until it may be somebody's turn; nothing is taken."""
+        return self._ask(hop, domain, now, take=False)
+
+    def _ask(self, hop: Hop, domain: str, now: float, *, take: bool) -> float:
+        with contextlib.ExitStack() as stack:
+            file = _locked(self._folder, hop.name)
+            if file is not None:
+                stack.enter_context(file)
+                self._known[hop.name] = _read(file)
+            # Later than now is from before the machine was started anew.
+            lasts = {name: min(at, now) for name, at in self._known.get(hop.name, {}).items()}
+            lasts = {name: at for name, at in lasts.items() if at + hop.interval > now}
+            wait = lasts[domain] + hop.interval - now if domain in lasts else 0.0
+            if take and wait == 0.0:
+                lasts[domain] = now
+            self._known[hop.name] = lasts
+            if file is not None:
+                _write(file, lasts)
+            return wait
+
+
+def _locked(folder: Path | None, name: str) -> BinaryIO | None:
+    """The hop's file, ours alone until it is closed; None where there is none to be had."""
+    if folder is None:
+        return None
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = os.fdopen(os.open(folder / f"{name}.json", os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+    except OSError:
+        return None
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX)  # held for microseconds
+    except ImportError:  # Windows, where there is one worker
+        pass
+    except OSError:
+        file.close()
+        return None
+    return file
+
+
+def _read(file: BinaryIO) -> dict[str, float]:
+    """What the file says; nothing, where somebody has damaged it."""
+    try:
+        table: Any = json.loads(file.read(SIZE_LIMIT) or b"{}")
+        return {name: float(at) for name, at in table.items() if isinstance(at, int | float)}
+    except (OSError, ValueError, OverflowError, RecursionError, AttributeError):
+        return {}
+
+
+def _write(file: BinaryIO, lasts: dict[str, float]) -> None:
+    with contextlib.suppress(OSError):  # the disk is full: what we know ourselves still holds
+        file.seek(0)
+        file.truncate()
+        file.write(json.dumps(lasts).encode())
+        file.flush()

@@ -1,0 +1,100 @@
+"""Which of several equal servers of a hop gets the next message, and the next connection.
+
+Enters: a hop, and what became of each connection. Leaves: the idle connection to use, the server to
+connect to. The owner of the counts of one pool; called by it alone. Nothing fails.
+
+Chance for each connection, as RFC 2782 has it, shares badly where one connection carries a thousand
+messages: so messages are counted, and who is furthest behind its weight is next. Only servers of
+the first priority share. One that could not be reached is left out for ``OUT`` seconds, and begins
+anew: it need not catch up with what it missed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
+from typing import Final
+
+from posthouse.net.smtp_carry import Carrier
+from posthouse.send.deliver.connect import Line
+from posthouse.send.hop import Hop, Target
+
+OUT: Final = 60.0  # seconds, as the connector's own memory of who failed
+FAINT: Final = 0.01  # what a weight of 0 is worth: a small chance beside others (RFC 2782)
+
+
+class Shares:
+    """See the module. ``now`` gives monotonic seconds."""
+
+    def __init__(self, hop: Hop, now: Callable[[], float]) -> None:
+        first = min((target.priority for target in hop.targets), default=0)
+        equal = [target for target in hop.targets if target.priority == first]
+        self._equal = equal if len(equal) > 1 else []
+        self.any = bool(self._equal)  # whether there is anything to share
+        self._hop = hop
+        self._now = now
+        self._given: Counter[Target] = Counter()
+        self._out: dict[Target, float] = {}  # until then
+
+    def pick(self, idle: list[Carrier]) -> Carrier:
+        """Take the best of some idle connections: the last used, where nothing is to be shared."""
+        if not self._equal:
+            return idle.pop()
+        behind = [self._behind(self.target_of(carrier)) for carrier in reversed(idle)]
+        return idle.pop(len(idle) - 1 - behind.index(min(behind)))
+
+    def given(self, carrier: Carrier) -> None:
+        """A message goes over this one."""
+        target = self.target_of(carrier) if self._equal else None
+        if target is not None:
+            self._given[target] += 1
+
+    def lacking(self, there: Collection[Target | None]) -> bool:
+        """Whether the one that is next has no connection among ``there``, while others have."""
+        up = self._up()
+        return len(up) > 1 and len(there) > 0 and min(up, key=self._behind) not in there
+
+    def next(self, there: Iterable[Target | None]) -> Target | None:
+        """Whom to connect to, given the connections there are; None: whoever the hop says."""
+        counts = Counter(there)
+        up = self._up()
+        if len(up) < 2:
+            return None
+        return min(up, key=lambda one: (counts[one] / _weight(one), self._behind(one)))
+
+    def toward(self, target: Target | None) -> Hop:
+        """The hop, with this one before all others."""
+        if target is None:
+            return self._hop
+        first = replace(target, priority=target.priority - 1)
+        others = (one for one in self._hop.targets if one != target)
+        return replace(self._hop, targets=(first, *others))
+
+    def reached(self, target: Target | None, carrier: Carrier | None) -> None:
+        """What came of it."""
+        if target is not None and (carrier is None or self.target_of(carrier) != target):
+            self._out[target] = self._now() + OUT
+            self._given.clear()
+
+    def target_of(self, carrier: Carrier) -> Target | None:
+        """Where a connection leads, if it is one of the equal."""
+        if not isinstance(carrier, Line):
+            return None
+        place = carrier.place
+        return next((t for t in self._equal if (t.host, t.port) == (place.host, place.port)), None)
+
+    def _up(self) -> list[Target]:
+        back = [target for target, until in self._out.items() if until <= self._now()]
+        for target in back:
+            del self._out[target]
+            self._given.clear()
+        return [target for target in self._equal if target not in self._out]
+
+    def _behind(self, target: Target | None) -> float:
+        """Messages by weight: the lowest is next; a server that only stands in comes last."""
+        return float("inf") if target is None else self._given[target] / _weight(target)
+
+
+def _weight(target: Target) -> float:
+    return target.weight or FAINT
