@@ -160,7 +160,7 @@ def _server(raw: object, folder: Path) -> Server:
     if size is not None and size < LEAST_SIZE:
         raise table.wrong("range", "size", least="64K", most="1T")
     return Server(
-        table.text("name", socket.getfqdn()),
+        table.text("name") or socket.getfqdn(),  # which asks DNS, and may take its time
         folder / data,
         table.whole("workers", default_workers(), least=1, most=MOST_WORKERS),
         SIZE if size is None else size,

@@ -205,6 +205,9 @@ class Supervisor:
         """Take the new configuration if it is good, else go on with the old one."""
         try:
             fresh = self.read_again()
+            if fresh.server.data != self.config.server.data:  # the lock is on the old one
+                error = "another data folder needs a restart"
+                raise StartError("data", data=str(fresh.server.data), error=error)
             sockets = self._sockets_of(fresh)
         except (ConfigError, StartError) as error:
             self.say("reload_failed", error=str(error))
@@ -214,12 +217,13 @@ class Supervisor:
             if sock not in sockets:
                 sock.close()
         self.config, self._sockets = fresh, sockets
-        for worker in list(self._workers):
+        # Those that go, first: their lanes fall to the others, and two must not empty one lane.
+        gone = [worker for worker in self._workers if worker.number >= fresh.server.workers]
+        self._end(gone)
+        self._workers = [worker for worker in self._workers if worker not in gone]
+        for worker in self._workers:
             self._end([worker])
-            if worker.number < fresh.server.workers:
-                self._start(worker)
-            else:
-                self._workers.remove(worker)
+            self._start(worker)
         known = {worker.number for worker in self._workers}
         self._workers += [_Worker(n) for n in range(fresh.server.workers) if n not in known]
         notify("READY=1")
