@@ -50,6 +50,12 @@ def find_leaks(text: str | bytes) -> list[str]:
     )
 
 
+def forms_in(text: bytes, value: str) -> list[str]:
+    """In which forms another secret, one that was made in a test, is in ``text``."""
+    shown = text.decode("utf-8", "surrogateescape")
+    return sorted({form for form, needle in _forms(value) if needle in shown})
+
+
 @cache
 def _needles() -> tuple[tuple[str, str, str], ...]:
     return tuple((name, *form) for name, value in SECRETS.items() for form in _forms(value))

@@ -19,6 +19,7 @@ NAMES = (
     "dovecot",
     "exim",
     "git-email",
+    "haraka",
     "javamail",
     "msmtp",
     "mutt",

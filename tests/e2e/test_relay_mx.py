@@ -1,0 +1,148 @@
+"""``posthouse serve`` with ``mx = true``: the recipient's domain decides, asked of real DNS.
+
+unbound and NSD answer; the mail servers are our own recording ones on port 25. Where a domain takes
+no mail, the report to the sender has to be there at once, not after days.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from fakes.background import running as in_background
+from fakes.behaviour import Behaviour
+from fakes.certs import Authority, Kind
+from fakes.letter import hard, unchanged
+from fakes.smtp import FakeSmtpServer
+from peers import process, relay, unbound
+from posthouse.explain.bounce import read_bounce
+from posthouse.net.smtp_server import Message
+
+pytestmark = [pytest.mark.netns, pytest.mark.peer("nsd", "unbound")]
+
+ONE, TWO = "192.0.2.31", "192.0.2.32"  # for an MX, 127.0.0.0/8 is ourselves
+ALICE = "alice@home.test"
+ZONES = {
+    "home.test": ["@ MX 10 mx", f"mx A {TWO}"],
+    "both.test": [
+        "@ MX 10 one", "@ MX 20 two", f"one A {ONE}", f"two A {TWO}",
+        "www CNAME both.test.",
+    ],
+    "implicit.test": [f"@ A {TWO}"],
+    "null.test": ["@ MX 0 ."],
+    "text.test": ['@ TXT "no address at all"'],
+    "aliased.test": ["@ MX 10 mail", "mail CNAME two.both.test."],
+    "us.test": ["@ MX 10 mx", f"mx A {relay.HOST}"],
+}  # fmt: skip
+MX = '[[hop]]\nname = "direct"\nmx = true\n[[route]]\nhop = "direct"\n'
+
+
+@pytest.fixture(scope="module")
+def ours() -> Iterator[relay.Relay]:
+    for address in (ONE, TWO):
+        subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
+    with unbound.with_nsd(ZONES), relay.running(relay.text(MX)) as running:
+        yield running
+    for address in (ONE, TWO):
+        subprocess.run(["ip", "address", "del", f"{address}/32", "dev", "lo"], check=True)
+
+
+@contextmanager
+def there(*hosts: str, behaviour: Behaviour | None = None) -> Iterator[list[FakeSmtpServer]]:
+    """Mail servers on these addresses; nobody is on the others."""
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(
+                in_background(FakeSmtpServer(behaviour or Behaviour(), host=host, port=25))
+            )
+            for host in hosts
+        ]
+
+
+def one_of(server: FakeSmtpServer) -> Message:
+    process.wait_until("a message", lambda: server.messages)
+    (message,) = server.messages
+    return message
+
+
+def test_the_mx_of_the_lowest_preference_is_taken(ours: relay.Relay) -> None:
+    sent = hard("to the first")
+    with there(ONE, TWO) as (one, two):
+        ours.send(sent, ALICE, "bob@both.test")
+        assert unchanged(one_of(one).content, sent)
+        assert not two.seen
+    assert ours.log("delivered")[-1]["host"].startswith("one.both.test")
+
+
+def test_the_next_one_is_taken_where_the_first_is_down(ours: relay.Relay) -> None:
+    sent = hard("to the second")
+    with there(TWO) as (two,):
+        ours.send(sent, ALICE, "bob@both.test")
+        assert unchanged(one_of(two).content, sent)
+
+
+def test_the_next_one_is_taken_where_the_first_turns_us_away(ours: relay.Relay) -> None:
+    """RFC 5321 section 5.1: a server that is not up for now is not the end of the list."""
+    sent = hard("to the second again")
+    with there(ONE, behaviour=Behaviour(first="421 4.3.2 Not now")), there(TWO) as (two,):
+        ours.send(sent, ALICE, "bob@both.test")
+        assert unchanged(one_of(two).content, sent)
+
+
+@pytest.mark.parametrize("domain", ["implicit.test", "aliased.test", "www.both.test"])
+def test_without_mx_and_by_alias(ours: relay.Relay, domain: str) -> None:
+    sent = hard(f"to {domain}")
+    with there(TWO) as (two,):
+        ours.send(sent, ALICE, f"bob@{domain}")
+        message = one_of(two)
+    assert unchanged(message.content, sent)
+    assert [r.recipient for r in message.recipients] == [f"bob@{domain}"]
+
+
+@pytest.mark.parametrize(
+    ("domain", "status", "cause"),
+    [
+        pytest.param("null.test", "5.1.10", "rcpt.domain", id="null-MX"),
+        pytest.param("gone.test", "5.1.2", "rcpt.domain", id="no-such-domain"),
+        pytest.param("text.test", "5.1.2", "rcpt.domain", id="no-server"),
+        pytest.param("us.test", "5.4.6", "route.loop", id="ourselves"),
+    ],
+)
+def test_a_domain_that_takes_no_mail_is_told_at_once(
+    ours: relay.Relay, domain: str, status: str, cause: str
+) -> None:
+    with there(TWO) as (home,):
+        ours.send(hard(f"to {domain}"), ALICE, f"bob@{domain}")
+        report = one_of(home)
+    assert report.mail.sender == ""
+    assert [r.recipient for r in report.recipients] == [ALICE]
+    (failed,) = read_bounce(report.content).recipients
+    assert (failed.recipient, failed.status) == (f"bob@{domain}", status)
+    assert ours.log("refused")[-1]["cause"] == cause
+
+
+@pytest.mark.parametrize("kind", [Kind.GOOD, Kind.SELF_SIGNED, Kind.EXPIRED, None])
+def test_tls_is_taken_where_it_is_offered_whoever_signed_it(
+    ours: relay.Relay, kind: Kind | None
+) -> None:
+    """RFC 7435: opportunistic; no certificate is good enough to be worse than none."""
+    context = Authority(process.new_folder("ca")).context(kind) if kind else None
+    behaviour = Behaviour(tls=context) if context else Behaviour()
+    sent = hard(f"with certificate {kind}")
+    with there(ONE, behaviour=behaviour) as (one,):
+        ours.send(sent, ALICE, "bob@both.test")
+        assert unchanged(one_of(one).content, sent)
+        seen = next(s for s in one.seen if s.messages)
+    assert seen.tls == (kind is not None)
+
+
+def test_what_is_broken_about_tls_does_not_stop_mail(ours: relay.Relay) -> None:
+    """STARTTLS that ends in no handshake: the next try is in the clear, as for any MX."""
+    sent = hard("behind a broken STARTTLS")
+    broken = Behaviour(ehlo="250-mx.test\n250-8BITMIME\n250 STARTTLS", starttls="454 4.7.0 Not now")
+    with there(ONE, behaviour=broken) as (one,):
+        ours.send(sent, ALICE, "bob@both.test")
+        assert unchanged(one_of(one).content, sent)
