@@ -6,10 +6,7 @@ STARTTLS, or behind the server's 220 to it. Both must vanish, be counted, and ch
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
-from types import TracebackType
 
 import pytest
 
@@ -18,6 +15,7 @@ from fakes.background import running as in_background
 from fakes.behaviour import Behaviour
 from fakes.certs import Authority
 from fakes.letter import hard, unchanged
+from fakes.middle import Middle
 from fakes.smtp import FakeSmtpServer
 from peers import dovecot, exim, msmtp, opensmtpd, postfix, process, swaks
 from posthouse.flow import Endpoint, Secret, Security, Status
@@ -38,64 +36,6 @@ ALICE, BOB = "alice@example.test", "bob@example.test"
 USERS = {ALICE: PASSWORD, BOB: PASSWORD}
 LIES = b"250-mail.test\r\n250 AUTH EXTERNAL\r\n235 2.7.0 welcome\r\n"
 COMMANDS = b"EHLO evil.test\r\nMAIL FROM:<evil@example.test>\r\nRCPT TO:<victim@example.test>\r\n"
-
-
-@dataclass
-class Middle:
-    """Stands at MIDDLE:587 before FAR:587."""
-
-    behind_starttls: bytes = b""
-    behind_220: bytes = b""
-    _server: asyncio.Server | None = None
-
-    async def __aenter__(self) -> Middle:
-        self._server = await asyncio.start_server(self._pass_on, MIDDLE, 587)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        assert self._server is not None
-        self._server.close()
-
-    async def _pass_on(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
-        far, forth = await asyncio.open_connection(FAR, 587)
-        asked = asyncio.Event()
-        try:
-            await asyncio.gather(
-                self._commands(near, forth, asked), self._replies(far, back, asked)
-            )
-        except OSError:
-            pass  # somebody hung up
-        finally:
-            forth.close()
-            back.close()
-
-    async def _commands(
-        self, near: asyncio.StreamReader, forth: asyncio.StreamWriter, asked: asyncio.Event
-    ) -> None:
-        while data := await near.read(65_536):
-            if not asked.is_set() and data.upper().endswith(b"STARTTLS\r\n"):
-                asked.set()
-                data += self.behind_starttls
-            forth.write(data)
-            await forth.drain()
-        forth.write_eof()
-
-    async def _replies(
-        self, far: asyncio.StreamReader, back: asyncio.StreamWriter, asked: asyncio.Event
-    ) -> None:
-        done = False
-        while data := await far.read(65_536):
-            if asked.is_set() and not done:
-                done = True
-                data += self.behind_220
-            back.write(data)
-            await back.drain()
-        back.write_eof()
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +71,7 @@ async def test_lies_before_the_handshake_do_not_reach_our_client(
     server: str, authority: Authority
 ) -> None:
     patience = Timeouts(greeting=20, command=20, data=20, block=20, end=20)
-    async with Middle(behind_220=LIES):
+    async with Middle(MIDDLE, FAR, behind_220=LIES):
         client = SmtpClient(await TcpStream.connect(MIDDLE, 587), timeouts=patience)
         assert (await client.greeting()).code == 220
         assert (await client.ehlo("client.test")).code == 250
@@ -154,7 +94,7 @@ async def test_a_probe_tells_of_the_injection(authority: Authority) -> None:
     options = Options(ca_file=str(authority.ca_file))
     certificate = authority.issue(hosts=("mail.test", MIDDLE, FAR))
     with exim.running(FAR, USERS, certificate):
-        async with Middle(behind_220=LIES):
+        async with Middle(MIDDLE, FAR, behind_220=LIES):
             result = await probe(
                 Endpoint(MIDDLE, 587, Security.STARTTLS),
                 net,
@@ -182,7 +122,7 @@ def test_commands_before_the_handshake_do_not_reach_our_server(
     who = {"sender": ALICE, "recipient": BOB, "user": ALICE, "password": PASSWORD}
     with (
         in_background(FakeSmtpServer(behaviour, host=FAR, port=587)) as ours,
-        in_background(Middle(behind_starttls=COMMANDS)),
+        in_background(Middle(MIDDLE, FAR, behind_starttls=COMMANDS)),
     ):
         if program == "swaks":
             ran = swaks.send(MIDDLE, 587, ca_file=authority.ca_file, **who)

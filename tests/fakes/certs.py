@@ -71,7 +71,7 @@ class Authority:
         self._intermediate = self._signer("Posthouse Test Intermediate", self._root)
         self._stranger = self._signer("Some Private Root", None)
         self._scanner = self._signer("Avast Web/Mail Shield Root", None, organization="Avast")
-        self._contexts: dict[tuple[Kind, tuple[str, ...]], Issued] = {}
+        self._contexts: dict[tuple[Kind, tuple[str, ...], bool], Issued] = {}
         self.ca_file = folder / "root.pem"
         self.ca_file.write_bytes(_pem(self._root.certificate))
         self.intermediate_file = folder / "intermediate.pem"
@@ -79,12 +79,18 @@ class Authority:
         self.scanner_file = folder / "scanner.pem"
         self.scanner_file.write_bytes(_pem(self._scanner.certificate))
 
-    def issue(self, kind: Kind = Kind.GOOD, hosts: Sequence[str] = DEFAULT_HOSTS) -> Issued:
-        """A certificate of that kind for ``hosts`` (DNS names and IP addresses), kept as files."""
-        known = self._contexts.get((kind, tuple(hosts)))
+    def issue(
+        self, kind: Kind = Kind.GOOD, hosts: Sequence[str] = DEFAULT_HOSTS, *, rsa: bool = False
+    ) -> Issued:
+        """A certificate of that kind for ``hosts`` (DNS names and IP addresses), kept as files.
+
+        Its key is of an elliptic curve, or ``rsa``.
+        """
+        name = (kind, tuple(hosts), rsa)
+        known = self._contexts.get(name)
         if known is not None:
             return known
-        key: PrivateKey = _ec_key()
+        key: PrivateKey = _rsa_key(2048) if rsa else _ec_key()
         if kind is Kind.WEAK_KEY:
             key = _rsa_key(1024)
         signer, extra = self._signed_by(kind)
@@ -94,7 +100,7 @@ class Authority:
         issued = Issued(kind, leaf, self._folder / f"{stem}.pem", self._folder / f"{stem}.key")
         issued.cert_file.write_bytes(_pem(leaf) + b"".join(_pem(c) for c in extra))
         issued.key_file.write_bytes(_key_pem(key))
-        self._contexts[kind, tuple(hosts)] = issued
+        self._contexts[name] = issued
         return issued
 
     def context(
