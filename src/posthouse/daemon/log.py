@@ -57,7 +57,7 @@ class EventLog:
         facts = {"at": at, "kind": event.kind, "worker": self._worker, "letter": event.letter}
         if event.recipient:
             facts["recipient"] = event.recipient
-        line = _encode({**facts, **event.data})
+        line = _encode(facts | dict(event.data) | facts)  # whatever the data call their own
         if not self._lines:
             asyncio.get_running_loop().call_soon(self._write)
         self._lines.append(line)

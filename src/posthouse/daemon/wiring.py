@@ -6,6 +6,7 @@ Enters: a ``Config``. Leaves: one worker's relay: its listeners, lanes and dispa
 
 from __future__ import annotations
 
+import asyncio
 import random
 import secrets
 import socket
@@ -178,8 +179,7 @@ class Relay:
         """Take no more, finish what is being handed in, then stop delivery."""
         for listener in self._listeners:
             await listener.close(patience=patience)
-        for one in self._lanes:
-            await one.dispatcher.close()
+        await asyncio.gather(*(one.dispatcher.close() for one in self._lanes))
         if self._gate is not None:
             await self._gate.close()
         if self._accounts is not None:
@@ -222,6 +222,9 @@ class Relay:
     def counters(self) -> Iterator[tuple[str, str, int]]:
         """What only grows."""
         yield "saved_octets", "", self.saved
+        if isinstance(self._resolver, DnsResolver):
+            yield "dns_questions", "hit", self._resolver.hits
+            yield "dns_questions", "miss", self._resolver.misses
         yield "commits", "", sum(one.lane.commits[0] for one in self._lanes)
 
     def gauges(self) -> dict[tuple[str, str], float]:

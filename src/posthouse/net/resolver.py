@@ -37,7 +37,9 @@ QUERY_SECONDS: Final = 2.0  # one server, one question: a far resolver needs 300
 TOTAL_SECONDS: Final = 5.0  # find promises an answer within 5 s, so no question may take longer
 ROUNDS: Final = 2  # each server is asked this often; UDP loses packets
 CNAME_LIMIT: Final = 8  # aliases followed; longer chains are loops or mistakes
-CACHE_LIMIT: Final = 2_000  # answers kept; one run asks some dozens
+# Answers kept, half a kilobyte each: one run of a command asks some dozens, a relay three or four
+# for each domain it delivers to.
+CACHE_LIMIT: Final = 10_000
 CACHE_SECONDS: Final = 3_600  # no answer is believed longer, whatever its TTL says
 PARALLEL: Final = 50  # questions on the way at once; home routers choke on more
 
@@ -96,6 +98,8 @@ class DnsResolver:
         self._cache: dict[tuple[str, str], tuple[float, Answer]] = {}
         self._flights: dict[tuple[str, str], asyncio.Future[Answer | None]] = {}
         self._slots = asyncio.Semaphore(PARALLEL)
+        self.hits = 0  # answered by what is known, or being asked already
+        self.misses = 0  # put to a server
 
     async def ask(self, name: str, type: str) -> Answer:
         key = (_plain(name), type.upper())
@@ -104,6 +108,7 @@ class DnsResolver:
             return Answer(*key, AnswerStatus.OK, tuple(local), server="hosts")
         kept = self._cache.get(key)
         if kept is not None and kept[0] > self._clock.monotonic():
+            self.hits += 1
             return kept[1]
         trying = _Trying()
         try:
@@ -117,8 +122,10 @@ class DnsResolver:
         while (flight := self._flights.get(key)) is not None:
             theirs = await asyncio.shield(flight)
             if theirs is not None:
+                self.hits += 1
                 return theirs
         flight = self._flights[key] = asyncio.get_running_loop().create_future()
+        self.misses += 1
         answer = None
         try:
             async with self._slots:
@@ -131,10 +138,11 @@ class DnsResolver:
         return answer
 
     def _keep(self, answer: Answer) -> None:
+        key = (answer.name, answer.type)
+        self._cache.pop(key, None)
         if len(self._cache) >= CACHE_LIMIT:
-            self._cache.clear()
-        until = self._clock.monotonic() + min(answer.ttl, CACHE_SECONDS)
-        self._cache[answer.name, answer.type] = (until, answer)
+            del self._cache[next(iter(self._cache))]  # the oldest
+        self._cache[key] = (self._clock.monotonic() + min(answer.ttl, CACHE_SECONDS), answer)
 
     async def _resolve(self, name: str, type_: str, trying: _Trying) -> Answer:
         """Follow aliases that the server did not follow itself."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 import time
 
@@ -10,6 +11,7 @@ import pytest
 
 from fakes.dns import DnsReply, FakeDns
 from posthouse.net import hosts
+from posthouse.net import resolver as module
 from posthouse.net.clock import FakeClock
 from posthouse.net.resolver import (
     Answer,
@@ -175,6 +177,29 @@ async def test_answers_are_kept_for_their_ttl() -> None:
         clock.advance(301)
         await resolver.ask("mail.test", "A")
         assert server.asked("mail.test", "A") == 2
+
+
+@pytest.mark.parametrize("at_once", [1, 50])
+async def test_who_asks_often_is_answered_from_what_is_known(at_once: int) -> None:
+    """1,000 questions about 100 names, in any order: a server hears each once."""
+    names = [f"n{n % 100}.test" for n in range(1_000)]
+    random.Random(5).shuffle(names)
+    async with FakeDns({(name, "A"): ["127.0.0.1"] for name in names}) as server:
+        resolver = quick(server)
+        for begin in range(0, len(names), at_once):
+            asked = (resolver.ask(name, "A") for name in names[begin : begin + at_once])
+            assert {answer.status for answer in await asyncio.gather(*asked)} == {S.OK}
+        assert len(server.queries) == resolver.misses == 100
+        assert resolver.hits == 900
+
+
+async def test_when_the_cache_is_full_only_the_oldest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CACHE_LIMIT", 3)
+    async with FakeDns({(f"n{n}.test", "A"): ["127.0.0.1"] for n in range(4)}) as server:
+        resolver = quick(server)
+        for name in ("n0", "n1", "n2", "n3", "n1", "n2", "n3", "n0"):
+            await resolver.ask(f"{name}.test", "A")
+        assert (resolver.misses, resolver.hits) == (5, 3)
 
 
 async def test_failures_are_not_kept() -> None:

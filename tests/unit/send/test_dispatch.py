@@ -18,6 +18,7 @@ from posthouse.letter import Item, Letter, Outcome, Recipient, Result, State, St
 from posthouse.net.smtp_carry import Carried, Carrier, Refused
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.deliver import dispatch as module
+from posthouse.send.deliver import pool as pools
 from posthouse.send.deliver.dispatch import Dispatcher
 from posthouse.send.deliver.pool import Task
 from posthouse.send.hop import Action, Choice, Hop, Target
@@ -45,6 +46,7 @@ class FakeCarrier:
     ) -> asyncio.Future[Carried]:
         done: asyncio.Future[Carried] = asyncio.get_running_loop().create_future()
         names = [one.recipient for one in recipients]
+        self.world.begun += 1
         replies = {name: (Stage.RCPT, self.world.reply(name)) for name in names}
         self.world.sent += [name for name in names if replies[name][1].is_success]
         self.carried += 1
@@ -69,6 +71,7 @@ class World:
     sent: list[str] = field(default_factory=list)
     bounced: list[tuple[str, str, list[str]]] = field(default_factory=list)
     opened: int = 0
+    begun: int = 0
 
     def reply(self, name: str) -> Reply:
         codes = self.replies.get(name, [250])
@@ -252,15 +255,13 @@ async def test_a_store_that_fails_stops_delivery_and_nothing_is_sent_twice(
         monkeypatch.setattr(rows, "_settle", settle)
         await keep(*(letter(n) for n in range(5)))
         broken[0] = True
-        await keep(*(letter(n) for n in range(5, 9)))
-        await until(lambda: dispatcher.stopped)
-        for number in range(9, 20):
-            while (
-                True
-            ):  # refused where it met a failing record in one batch: the client comes again
+        for number in range(5, 20):
+            kept = False
+            while not kept:  # refused where it met a failing record in one batch: it comes again
                 with contextlib.suppress(StoreError):
                     await keep(letter(number))
-                    break
+                    kept = True
+        await until(lambda: dispatcher.stopped)
         await asyncio.sleep(0.1)
         sent = len(world.sent)
         await asyncio.sleep(0.1)
@@ -325,3 +326,27 @@ async def test_a_hop_that_refuses_the_login_is_left_alone_for_a_while(tmp_path: 
         dispatcher.look()
         await until(lambda: dispatcher.waiting == 29)
         assert world.opened <= 5
+
+
+async def test_what_is_under_way_at_the_end_is_waited_for_and_recorded(tmp_path: Path) -> None:
+    world = World(delay=0.2, replies={"c@e.example": [550]})
+    async with working(tmp_path, world) as (_, _, keep):
+        await keep(letter(1, "a@e.example", "b@e.example"), letter(2, "c@e.example"))
+        await until(lambda: world.begun == 2)
+    lane = Lane(tmp_path / "lane.sqlite", spare=0)
+    await lane.open()
+    # Nothing that arrived is sent again; the report waits for the next start.
+    assert [item.recipient.address for item in await lane.waiting()] == ["alice@d.example"]
+    await lane.close()
+
+
+async def test_the_end_does_not_wait_for_ever(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(pools, "ENDING", 0.1)
+    world = World(delay=60.0)
+    async with working(tmp_path, world) as (_, _, keep):
+        await keep(letter(1))
+        await until(lambda: bool(world.sent))
+    lane = Lane(tmp_path / "lane.sqlite", spare=0)
+    await lane.open()
+    assert len(await lane.waiting()) == 1
+    await lane.close()

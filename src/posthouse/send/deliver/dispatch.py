@@ -11,10 +11,9 @@ not recorded would be delivered again; what waits to be recorded is tried again 
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from posthouse.letter import (
@@ -29,8 +28,10 @@ from posthouse.letter import (
     StoreError,
 )
 from posthouse.net.smtp_carry import Carried, Carrier
+from posthouse.send.deliver.agenda import Agenda
 from posthouse.send.deliver.pace import Turns
 from posthouse.send.deliver.pool import Connector, Pool, Prepare, Task, Way, as_it_is
+from posthouse.send.deliver.steady import Steady
 from posthouse.send.hop import Action, Choice, Hop
 
 # Letters whose content is in memory at once; the others stay in the queue until there is room.
@@ -85,6 +86,7 @@ class _Record:
     events: list[Event] = field(default_factory=list)
     bounces: list[Letter] = field(default_factory=list)
     letters: list[str] = field(default_factory=list)  # out of our hands when it is written
+    due: dict[tuple[str, int], float] = field(default_factory=dict)  # (letter, item) -> steady
 
 
 class Dispatcher:
@@ -121,7 +123,8 @@ class Dispatcher:
         self._watch = watch
         self._alarm = alarm
         self.pools: dict[Way, Pool] = {}
-        self._due: list[tuple[float, str, int, Item]] = []  # a heap
+        self._steady = Steady(now, monotonic)
+        self._agenda = Agenda(self._steady)
         self._ready: deque[tuple[str, tuple[Item, ...]]] = deque()  # due, and still on the disk
         self._hands: set[tuple[str, int]] = set()  # (letter, item) on their way
         self._sizes: dict[str, list[int]] = {}  # letter -> [its size, its tasks under way]
@@ -131,6 +134,7 @@ class Dispatcher:
         self._loading: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         self._stopped = False  # the store fails
+        self._closing = False
 
     async def start(self) -> None:
         """Take up what the queue holds."""
@@ -139,17 +143,19 @@ class Dispatcher:
 
     async def close(self) -> None:
         """Stop; what is under way and comes back in time is recorded."""
+        self._closing = True
         if self._looking is not None:
             self._looking.cancel()
-        for pool in self.pools.values():
-            await pool.close()
-        if self._recording is not None:
-            await asyncio.wait([self._recording], timeout=LOOK)
+        await asyncio.gather(*(pool.close() for pool in self.pools.values()))
+        while self._recording is not None and not self._stopped:  # and what came back meanwhile
+            done, _ = await asyncio.wait([self._recording], timeout=LOOK)
+            if not done:
+                break
 
     @property
     def waiting(self) -> int:
         """Recipients that wait for their time."""
-        return len(self._due)
+        return len(self._agenda)
 
     @property
     def stopped(self) -> bool:
@@ -160,6 +166,12 @@ class Dispatcher:
 
     def take(self, letter: Letter, items: Sequence[Item]) -> None:
         """Deliver a letter that the queue has just kept."""
+        self._steady.arrived(letter)
+        self._take(letter, items)
+
+    def _take(self, letter: Letter, items: Sequence[Item]) -> None:
+        if self._closing:  # it stays in the queue
+            return
         if self._stopped or self._octets > IN_HAND:
             self._ready.append((letter.id, tuple(items)))
             return
@@ -208,7 +220,8 @@ class Dispatcher:
 
     def _back(self, task: Task, carried: Carried, carrier: Carrier | None) -> None:
         """What became of a task."""
-        now, letter = self._now(), task.letter
+        letter = task.letter
+        now, accepted = self._steady(), self._steady.accepted(letter)
         failed: list[tuple[Item, Outcome]] = []
         delayed: list[tuple[Item, Outcome]] = []
         done: list[tuple[Item, Outcome]] = []
@@ -221,18 +234,18 @@ class Dispatcher:
             self._alarm(outcome)
             due = None
             if outcome.result is Result.DEFERRED:
-                due = self._schedule.next_try(item, outcome, letter.accepted, now)
+                due = self._schedule.next_try(item, outcome, accepted, now)
             if due is None:
                 kind = "refused" if outcome.result is Result.REFUSED else "expired"
                 self._settle(item, outcome, kind)
                 failed.append((item, outcome))
                 continue
-            warned = item.warned or self._schedule.warn_due(item, letter.accepted, now)
+            warned = item.warned or self._schedule.warn_due(item, accepted, now)
             if warned and not item.warned:
                 delayed.append((item, outcome))
             self._settle(item, outcome, "deferred", due=due, warned=warned)
         for kind, told in (("failed", failed), ("delayed", delayed), ("delivered", done)):
-            self._report(letter, told, kind, now)
+            self._report(letter, told, kind, accepted)
         self._record.letters.append(letter.id)
         self._write_soon()
 
@@ -245,6 +258,9 @@ class Dispatcher:
         due: float | None = None,
         warned: bool = False,
     ) -> None:
+        if due is not None:
+            self._record.due[item.letter, item.key] = due
+            due = self._steady.wall(due)
         self._record.settled.append(Settled(item, outcome, due, warned))
         data: dict[str, object] = {"host": outcome.host}
         if outcome.code:
@@ -261,15 +277,18 @@ class Dispatcher:
         self._record.events.append(Event(self._now(), kind, letter, item.recipient.address, data))
 
     def _report(
-        self, letter: Letter, told: Sequence[tuple[Item, Outcome]], kind: str, now: float
+        self, letter: Letter, told: Sequence[tuple[Item, Outcome]], kind: str, accepted: float
     ) -> None:
         if not told:
             return
+        now, accepted = self._now(), self._steady.wall(accepted)
+        if accepted != letter.accepted:
+            letter = replace(letter, accepted=accepted)  # as the clock has it that dates the report
         bounce = self._bounce(letter, told, kind, now)
         if bounce is not None:
             self._record.bounces.append(bounce)
             to = bounce.recipients[0].address
-            data = {"kind": kind, "of": letter.id}
+            data = {"report": kind, "of": letter.id}
             self._record.events.append(Event(now, "bounced", bounce.id, to, data))
 
     def _write_soon(self) -> None:
@@ -294,7 +313,7 @@ class Dispatcher:
         for one in record.settled:
             self._hands.discard((one.item.letter, one.item.key))
             if one.due is not None and not one.held:
-                self._wait_for(one)
+                self._wait_for(one, record.due[one.item.letter, one.item.key])
         for letter in record.letters:
             self._let_go(letter)
         by_letter: dict[str, list[Item]] = {}
@@ -306,8 +325,8 @@ class Dispatcher:
             self._watch(event)
         self._load_soon()
 
-    def _wait_for(self, one: Settled) -> None:
-        item, due = one.item, one.due or 0.0
+    def _wait_for(self, one: Settled, due: float) -> None:
+        item = one.item
         last = f"{one.outcome.code or ''} {one.outcome.enhanced} {one.outcome.text}"
         later = Item(
             item.key,
@@ -315,12 +334,12 @@ class Dispatcher:
             item.recipient,
             State.DEFERRED,
             item.attempts + 1,
-            due,
+            one.due or 0.0,
             " ".join(last.split()),
             one.outcome.cause,
             one.warned,
         )
-        heapq.heappush(self._due, (due, item.letter, item.key, later))
+        self._agenda.add(later, due)
 
     def _let_go(self, letter: str) -> None:
         size = self._sizes.get(letter)
@@ -338,6 +357,7 @@ class Dispatcher:
         record.events += newer.events
         record.bounces += newer.bounces
         record.letters += newer.letters
+        record.due |= newer.due
         self._stopped = True
         for pool in self.pools.values():
             pool.pause()
@@ -369,37 +389,34 @@ class Dispatcher:
 
     def look(self) -> None:
         """Put what is due among the ready."""
-        now = self._now()
-        ready: dict[str, list[Item]] = {}
-        while self._due and self._due[0][0] <= now:
-            item = heapq.heappop(self._due)[3]
-            ready.setdefault(item.letter, []).append(item)
+        ready = self._agenda.take()
         self._ready.extend((letter, tuple(items)) for letter, items in ready.items())
         self._load_soon()
 
     async def _reload(self) -> None:
         """The queue as it is now, but for what is on its way."""
         items = await self._queue.waiting()
+        ready = [item for _, its in self._ready for item in its]
         self._ready.clear()
-        self._due = [
-            (item.due, item.letter, item.key, item)
+        waiting = (
+            item
             for item in items
             if item.state is not State.HELD and (item.letter, item.key) not in self._hands
-        ]
-        heapq.heapify(self._due)
+        )
+        self._agenda.renew(waiting, ready)
 
     def _load_soon(self) -> None:
-        if self._ready and self._loading is None and not self._stopped:
+        if self._ready and self._loading is None and not (self._stopped or self._closing):
             self._loading = asyncio.create_task(self._load())
 
     async def _load(self) -> None:
         """Bring letters from the queue while there is room for them."""
         try:
-            while self._ready and not self._stopped and self._octets <= IN_HAND:
+            while self._ready and self._octets <= IN_HAND and not (self._stopped or self._closing):
                 name, items = self._ready.popleft()
                 letter = await self._queue.load(name)
                 if letter is not None:
-                    self.take(letter, self._still_due(letter, items))
+                    self._take(letter, self._still_due(letter, items))
         except StoreError:
             self._ready.appendleft((name, items))
         finally:

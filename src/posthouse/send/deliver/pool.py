@@ -31,6 +31,7 @@ from posthouse.send.hop import Hop, Target
 SWEEP: Final = 1.0  # seconds between looks for connections that are over their time
 SORE: Final = 15.0  # seconds nothing is tried after nobody could be reached
 LOGIN_SORE: Final = 300.0  # the same after a refused login, lest the account be locked
+ENDING: Final = 5.0  # seconds for what is under way when we end: cut off, it may arrive twice
 OVERLOAD: Final = frozenset({421, 450, 451, 452, 454})  # greetings and replies that mean "slower"
 
 
@@ -140,6 +141,11 @@ class Pool:
         return len(self._idle) + len(self._busy) + len(self._opening)
 
     @property
+    def busy(self) -> int:
+        """Messages under way."""
+        return len(self._busy)
+
+    @property
     def waiting(self) -> int:
         """Tasks without a connection yet."""
         return len(self._waiting)
@@ -176,6 +182,10 @@ class Pool:
         self._sweeper.cancel()
         for opening in list(self._opening):
             opening.cancel()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + ENDING
+        while self._busy and loop.time() < until:  # noqa: ASYNC110  many to wait for
+            await asyncio.sleep(0.02)
         for carrier in [*self._idle, *self._busy]:
             carrier.quit()
         self._idle.clear()

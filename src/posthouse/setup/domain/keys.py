@@ -12,7 +12,7 @@
     plan(replace(inventory, selectors=(*inventory.selectors, *publishable(store, domain))), now)
 
 Enters: a folder, domains, the time, answers of DNS. Leaves: key files (0600, in folders 0700), the
-index ``keys.toml`` that the relay reads (``records.key_store`` has its form), findings. Fails with
+index ``keys.toml`` (``records.key_store`` has its form), findings. Fails with
 KeyStoreError alone: its ``reason`` has words at "records.key_error.<reason>", to be filled with
 ``detail`` and ``fix``; ``fix`` is the command that mends it.
 """

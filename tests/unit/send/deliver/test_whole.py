@@ -30,13 +30,14 @@ from posthouse.send.queue.lane import Lane
 
 MESSAGE = b"From: alice@d.example\r\nMessage-ID: <1@d.example>\r\nSubject: x\r\n\r\nhi\r\n"
 DAY = 86_400.0
+START = 1_760_000_000.0
 
 
 class World:
     """A relay that delivers directly; ``d.example`` is where its senders read their mail."""
 
     def __init__(self, lane: Lane, port: int) -> None:
-        self.now = 1_760_000_000.0
+        self.now = START
         self.events: list[Event] = []
         self.lane = lane
         loop = asyncio.get_running_loop()
@@ -64,7 +65,7 @@ class World:
             schedule=Schedule(Retry(), rng),
             bounce=Bounces("relay.d.example", lambda: str(next(ids))),
             now=lambda: self.now,
-            monotonic=loop.time,
+            monotonic=lambda: loop.time() + self.now - START,  # both clocks go on together
             prepare=Prepare(Keys(()), lambda: self.now),
             watch=self.events.append,
         )

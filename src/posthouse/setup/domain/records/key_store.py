@@ -1,8 +1,9 @@
 """Signing keys on disk: made, rotated, looked after. RFC 6376 section 3.6, RFC 8301, RFC 8463.
 
 Enters: a folder, domains, the time. Leaves: key files, the index, ``Key``s, findings. Called by
-``posthouse domain keys``; the relay reads the same index. Fails with KeyStoreError alone. A private
-key is written once, never overwritten, never printed; ``load`` refuses one that others can read.
+``posthouse domain keys``; the relay's ``[[dkim]]`` tables name the key files themselves. Fails with
+KeyStoreError alone. A private key is written once, never overwritten, never printed; ``load``
+refuses one that others can read.
 
 The folder, mode 0700, holds a folder for each domain with a PEM file (PKCS#8) for each selector,
 mode 0600, and ``keys.toml``, one table a key, times in UTC:

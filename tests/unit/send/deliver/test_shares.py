@@ -1,0 +1,79 @@
+"""Who of equal servers is next, as a table of what was given to whom."""
+
+from __future__ import annotations
+
+from posthouse.flow import Trace
+from posthouse.send.deliver.connect import Line
+from posthouse.send.deliver.places import Place
+from posthouse.send.deliver.shares import OUT, Shares
+from posthouse.send.hop import Hop, Target
+
+ONE, TWO = Target("one.test", 25, 1, 1), Target("two.test", 25, 1, 3)
+SPARE = Target("spare.test", 25, 2, 1)
+HOP = Hop("x", (ONE, TWO, SPARE))
+
+
+class Course:
+    """Shares, their clock, and lines to each server."""
+
+    def __init__(self, hop: Hop = HOP) -> None:
+        self.now = 0.0
+        self.shares = Shares(hop, lambda: self.now)
+
+    def line(self, target: Target) -> Line:
+        return Line(HOP, Place(target.host, target.port), Trace(lambda: 0.0))
+
+    def give(self, target: Target, times: int) -> None:
+        for _ in range(times):
+            self.shares.given(self.line(target))
+
+
+async def test_the_one_furthest_behind_its_weight_is_picked() -> None:
+    course = Course()
+    course.give(ONE, 1)
+    course.give(TWO, 2)  # 1 of 1, 2 of 3
+    idle = [course.line(ONE), course.line(SPARE), course.line(TWO), course.line(ONE)]
+    picked = course.shares.pick(list(idle))  # type: ignore[arg-type]
+    assert picked is idle[2]
+
+
+async def test_connections_are_shared_by_weight_too() -> None:
+    course = Course()
+    there: list[Target | None] = []
+    for _ in range(8):
+        there.append(course.shares.next(there))
+    assert (there.count(ONE), there.count(TWO)) == (2, 6)
+
+
+async def test_one_without_a_connection_is_lacking_when_it_is_next() -> None:
+    course = Course()
+    course.give(ONE, 1)
+    assert course.shares.lacking([ONE])
+    assert not course.shares.lacking([ONE, TWO])
+    assert not course.shares.lacking([])
+    assert not course.shares.lacking([TWO])  # ONE is not next
+
+
+async def test_the_wanted_one_stands_before_all_others() -> None:
+    hop = Course().shares.toward(TWO)
+    assert min(hop.targets, key=lambda target: target.priority).host == TWO.host
+    assert {target.host for target in hop.targets} == {t.host for t in HOP.targets}
+
+
+async def test_who_is_not_reached_is_left_out_and_begins_anew() -> None:
+    course = Course()
+    course.give(ONE, 50)
+    course.shares.reached(TWO, course.line(ONE))  # TWO was wanted, ONE is what came
+    assert course.shares.next([]) is None  # whoever the hop says
+    assert not course.shares.lacking([ONE])
+    course.now = OUT
+    assert course.shares.next([]) == ONE  # nobody has anything to make up for
+
+
+async def test_a_hop_of_unequal_servers_shares_nothing() -> None:
+    course = Course(Hop("x", (ONE, SPARE)))
+    assert not course.shares.any
+    assert course.shares.next([]) is None
+    idle = [course.line(ONE), course.line(SPARE)]
+    last = idle[-1]
+    assert course.shares.pick(idle) is last  # type: ignore[arg-type]
