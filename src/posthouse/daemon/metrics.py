@@ -11,11 +11,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from socketserver import TCPServer
 from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -25,6 +27,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from posthouse.letter import Event
 
 FRESH: Final = 5.0  # seconds after which a worker that has written nothing is not ready
+PATIENCE: Final = 2.0  # seconds for a question to come
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 # name -> (help, label); what a worker counts up, and what it has at this moment
@@ -120,8 +123,25 @@ class Reader:
 
 
 class _Quiet(WSGIRequestHandler):
+    timeout = PATIENCE  # one is answered after the other: who says nothing must not stop the rest
+
     def log_message(self, format: str, *args: Any) -> None:
         """Who asks for metrics every few seconds is no news."""
+
+
+class _Server(WSGIServer):
+    def server_bind(self) -> None:
+        """Without the look-up of our own name in DNS that comes with it otherwise."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+        self.setup_environ()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Who hangs up or says nothing is no news either, and standard error is the log."""
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
 
 
 def serve(address: str, port: int, reader: Reader) -> WSGIServer:
@@ -141,6 +161,7 @@ def serve(address: str, port: int, reader: Reader) -> WSGIServer:
         start("404 Not Found", [("Content-Type", TEXT)])
         return [b"/metrics or /ready\n"]
 
-    server = make_server(address, port, answer, handler_class=_Quiet)
+    family = _Server6 if ":" in address else _Server
+    server = make_server(address, port, answer, server_class=family, handler_class=_Quiet)
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server

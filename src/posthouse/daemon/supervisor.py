@@ -31,6 +31,8 @@ PATIENCE: Final = 20.0  # seconds a worker may take to end before it is killed
 CALM: Final = 30.0  # seconds after which a worker counts as healthy
 LONGEST: Final = 30.0  # seconds at most between two starts of a worker that dies at once
 WAKE: Final = 1.0  # seconds between looks, where no signal comes
+READY: Final = 20.0  # seconds a worker may take to open a long queue before the next is replaced
+HEARD: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,12 @@ class _Worker:
     ready: bool = False
     pipe: int = -1  # it writes one octet when it is ready
 
+    def deafen(self) -> None:
+        """Nothing is expected from it any more."""
+        if self.pipe >= 0:
+            os.close(self.pipe)
+            self.pipe = -1
+
 
 @dataclass(slots=True)
 class Supervisor:
@@ -89,17 +97,21 @@ class Supervisor:
         self._sockets = [bound(one.address, one.port) for one in self.config.listen]
         self._workers = [_Worker(n) for n in range(self.config.server.workers)]
         with self._heard():
-            while not self._signals & {signal.SIGTERM, signal.SIGINT}:
+            while not self._told_to_end:
                 if signal.SIGHUP in self._signals:
                     self._signals.discard(signal.SIGHUP)
                     self._reload()
                 self._start_missing()
                 self._wait()
+            notify("STOPPING=1")
+            for sock in self._sockets:  # who comes now must not wait in a queue for nobody
+                sock.close()
             self._end(self._workers)
-        for sock in self._sockets:
-            sock.close()
-        notify("STOPPING=1")
         return 0
+
+    @property
+    def _told_to_end(self) -> bool:
+        return bool(self._signals & {signal.SIGTERM, signal.SIGINT})
 
     # -- workers
 
@@ -110,26 +122,42 @@ class Supervisor:
                 self._start(worker)
 
     def _start(self, worker: _Worker) -> None:
+        try:
+            self._fork(worker)
+        except OSError as error:  # no process or pipe to be had now: the others go on
+            self.say("worker_failed", worker=worker.number, error=str(error))
+            self._died(worker, 1)
+
+    def _fork(self, worker: _Worker) -> None:
         receive, send = os.pipe()
         supervisor = os.getpid()
         sys.stdout.flush()
         sys.stderr.flush()
-        pid = os.fork()
-        if pid == 0:
-            os.close(receive)
-            self._be_worker(worker, send, supervisor)
-        os.close(send)
-        worker.pid, worker.started, worker.ready = pid, time.monotonic(), False
-        worker.pipe = receive
+        # A signal meant for the child must not meet our handlers there and be lost.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
+        try:
+            worker.pid, worker.pipe = os.fork(), receive
+            if worker.pid == 0:
+                os.close(receive)
+                self._be_worker(worker, send, supervisor, mask)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            os.close(send)
+            if worker.pipe < 0:
+                os.close(receive)
+        worker.started, worker.ready = time.monotonic(), False
 
-    def _be_worker(self, worker: _Worker, pipe: int, supervisor: int) -> None:
+    def _be_worker(self, worker: _Worker, pipe: int, supervisor: int, mask: set[Any]) -> None:
         """In the child; never returns."""
         code = 1
         try:
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                signal.signal(number, signal.SIG_DFL)
             signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to answer
+            for number in (signal.SIGTERM, signal.SIGCHLD):
+                signal.signal(number, signal.SIG_DFL)
+            # Ctrl-C, and HUP to the whole group, are the supervisor's to answer.
+            for number in (signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
             def ready() -> None:
                 os.write(pipe, b"1")
@@ -158,8 +186,7 @@ class Supervisor:
 
     def _hear(self, worker: _Worker) -> None:
         worker.ready = os.read(worker.pipe, 1) == b"1"
-        os.close(worker.pipe)
-        worker.pipe = -1
+        worker.deafen()
         if not self._told_ready and all(one.ready for one in self._workers):
             self._told_ready = True
             notify("READY=1")
@@ -179,9 +206,8 @@ class Supervisor:
 
     def _died(self, worker: _Worker, code: int) -> None:
         now = time.monotonic()
-        if worker.pipe >= 0:
-            os.close(worker.pipe)
-        worker.pid, worker.pipe = 0, -1
+        worker.pid = 0
+        worker.deafen()
         worker.deaths = 0 if now - worker.started > CALM else worker.deaths + 1
         pause = 0.0 if worker.deaths <= 1 else min(LONGEST, 2.0 ** (worker.deaths - 2))
         worker.again = now + pause
@@ -198,6 +224,16 @@ class Supervisor:
                     _kill(worker.pid, signal.SIGKILL)
                 time.sleep(0.02)
             worker.pid = 0
+            worker.deafen()
+
+    def _gets_ready(self, worker: _Worker) -> bool:
+        """Wait for one that was just started."""
+        until = time.monotonic() + READY
+        while worker.pid and not worker.ready and not self._told_to_end:
+            if time.monotonic() > until:
+                return False
+            self._wait()
+        return worker.ready or self._told_to_end
 
     # -- a new configuration
 
@@ -216,18 +252,36 @@ class Supervisor:
         for sock in self._sockets:
             if sock not in sockets:
                 sock.close()
+        moved = fresh.server.workers != self.config.server.workers
         self.config, self._sockets = fresh, sockets
-        # Those that go, first: their lanes fall to the others, and two must not empty one lane.
-        gone = [worker for worker in self._workers if worker.number >= fresh.server.workers]
-        self._end(gone)
-        self._workers = [worker for worker in self._workers if worker not in gone]
+        good = self._replace_all() if moved else self._replace_each()
+        notify("READY=1")
+        if good:
+            self.say("reloaded", workers=fresh.server.workers)
+        else:
+            self.say(
+                "reload_failed", error="a worker does not get ready with the new configuration"
+            )
+
+    def _replace_each(self) -> bool:
+        """One after the other, each only when the last one works: the rest go on as they are."""
         for worker in self._workers:
+            if self._told_to_end:
+                break
             self._end([worker])
             self._start(worker)
-        known = {worker.number for worker in self._workers}
-        self._workers += [_Worker(n) for n in range(fresh.server.workers) if n not in known]
-        notify("READY=1")
-        self.say("reloaded", workers=fresh.server.workers)
+            if not self._gets_ready(worker):
+                return False
+        return True
+
+    def _replace_all(self) -> bool:
+        """For another number: lanes change hands, and two must never empty one lane."""
+        self._end(self._workers)
+        self._workers = [_Worker(n) for n in range(self.config.server.workers)]
+        for worker in self._workers:
+            self._start(worker)
+        ready = [self._gets_ready(worker) for worker in self._workers]
+        return all(ready)
 
     def _sockets_of(self, fresh: Config) -> list[socket.socket]:
         kept = {
@@ -246,9 +300,8 @@ class Supervisor:
         """Signals wake the ``select``."""
         self._wakeup, write = os.pipe()
         os.set_blocking(write, False)
-        before = signal.set_wakeup_fd(write)
-        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
-        handlers = {number: signal.signal(number, self._signalled) for number in numbers}
+        before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)  # a full pipe wakes too
+        handlers = {number: signal.signal(number, self._signalled) for number in HEARD}
         try:
             yield
         finally:

@@ -177,8 +177,7 @@ class Relay:
 
     async def close(self, patience: float) -> None:
         """Take no more, finish what is being handed in, then stop delivery."""
-        for listener in self._listeners:
-            await listener.close(patience=patience)
+        await asyncio.gather(*(one.close(patience=patience) for one in self._listeners))
         await asyncio.gather(*(one.dispatcher.close() for one in self._lanes))
         if self._gate is not None:
             await self._gate.close()

@@ -14,6 +14,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+from wsgiref.simple_server import WSGIServer
 
 from posthouse.config import Config
 from posthouse.daemon import metrics
@@ -66,9 +67,7 @@ class Worker:
         served = None
         try:
             await relay.listen(self._post.sockets)
-            if self.config.metrics and self.number == 0:
-                reader = metrics.Reader(self.config.server.data, self.config.server.workers)
-                served = metrics.serve(*self.config.metrics, reader)
+            served = self._serve_metrics()
             self._write_metrics(relay)
             self._post.ready()
             await self._until_stop(relay)
@@ -76,6 +75,17 @@ class Worker:
             await relay.close(PATIENCE)
             if served is not None:
                 served.shutdown()
+
+    def _serve_metrics(self) -> WSGIServer | None:
+        """By the first worker alone. Mail goes on without, where somebody else has the port."""
+        if self.config.metrics is None or self.number != 0:
+            return None
+        reader = metrics.Reader(self.config.server.data, self.config.server.workers)
+        try:
+            return metrics.serve(*self.config.metrics, reader)
+        except OSError as error:
+            self._say("metrics_failed", listen=self.config.metrics, error=str(error))
+            return None
 
     async def _until_stop(self, relay: Relay) -> None:
         while not self.stop.is_set():

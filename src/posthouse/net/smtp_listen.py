@@ -28,6 +28,8 @@ from posthouse.protocol.smtp.state import State
 
 ERRORS: Final = 20  # refused commands before the session ends, as in Postfix
 WAIT: Final = 300.0  # seconds for the next command or data (RFC 5321 section 4.5.3.2.7)
+CLOSING: Final = 0.05  # seconds between looks for sessions that have come to their end
+GRACE: Final = 1.0  # seconds of silence after which one without a message is not about to send it
 SWEEP: Final = 1.0  # seconds between looks for sessions that are over their time
 WHOLE: Final = 3600.0  # seconds one session may last; who sends for longer connects again
 AHEAD: Final = 16_384  # octets read and not looked at while an answer waits: a pipelined group
@@ -123,10 +125,12 @@ class Listener:
             server.close()
         loop = asyncio.get_running_loop()
         until = loop.time() + patience
-        for session in list(self.sessions):
-            session.shut()
-        while self.sessions and loop.time() < until:  # noqa: ASYNC110  many to wait for
-            await asyncio.sleep(0.05)
+        while True:
+            await asyncio.sleep(CLOSING)  # whom the loop had accepted already is among them then
+            for session in list(self.sessions):
+                session.shut()
+            if not self.sessions or loop.time() >= until:
+                break
         for session in list(self.sessions):
             session.end(_SHUT, "shutdown")
         if self._sweeper is not None:
@@ -152,6 +156,7 @@ class _Protocol(asyncio.Protocol):
         "_early",
         "_errors",
         "_events",
+        "_handed_in",
         "_heard",
         "_listener",
         "_loop",
@@ -175,6 +180,7 @@ class _Protocol(asyncio.Protocol):
         self._busy: asyncio.Task[None] | None = None  # an answer that waits
         self._errors = 0
         self._shutting = False
+        self._handed_in = False  # a message, at least one
         self._paused = False
         self._securing = False  # the plain stream is in the hands of TLS
         self._early = b""
@@ -230,10 +236,16 @@ class _Protocol(asyncio.Protocol):
         return now - self._heard > self._listener.wait or now - self._begun > self._listener.whole
 
     def shut(self) -> None:
-        """End as soon as no message is under way."""
+        """End as soon as no message is under way, nor about to come from one who just came."""
         self._shutting = True
-        if self._busy is None and self._connection.state not in (State.DATA, State.BDAT):
+        waits = self._loop.time() - self._heard < GRACE and not self._handed_in
+        if self._busy is None and self._between and not waits:
             self.end(_SHUT, "shutdown")
+
+    @property
+    def _between(self) -> bool:
+        """Whether no transaction is open."""
+        return self._connection.state not in (State.MAIL, State.RCPT, State.DATA, State.BDAT)
 
     def end(self, reply: Reply, reason: str) -> None:
         """Say 421 and hang up."""
@@ -262,6 +274,7 @@ class _Protocol(asyncio.Protocol):
             self._session.body(event.data)
         elif isinstance(event, BodyEnd):
             facts = event.facts
+            self._handed_in |= event.last
             if event.last and not event.chunked and (facts.bare_lf or facts.bare_cr):
                 self._said(_BARE)
                 self._hang_up()
@@ -310,7 +323,7 @@ class _Protocol(asyncio.Protocol):
             if self._errors >= self._listener.errors:
                 self.end(_ENOUGH, "errors")
                 return
-        if self._shutting and state not in (State.DATA, State.BDAT):
+        if self._shutting and self._handed_in and self._between:
             self.end(_SHUT, "shutdown")
             return
         self._events += connection.receive(b"")

@@ -23,6 +23,9 @@ def done(monkeypatch) -> list[str]:
     monkeypatch.setattr(
         Supervisor, "_start", lambda _self, one: found.append(f"start {one.number}")
     )
+    monkeypatch.setattr(
+        Supervisor, "_gets_ready", lambda _self, one: not found.append(f"ready {one.number}")
+    )
     return found
 
 
@@ -47,19 +50,29 @@ def workers(one: Config, number: int) -> Config:
     return replace(one, server=replace(one.server, workers=number))
 
 
-def test_workers_that_go_have_ended_before_others_take_their_lanes(tmp_path, done) -> None:
-    at = config(tmp_path)
-    one, said = reloaded(workers(at, 3), workers(at, 1))
-    assert done == ["end 1", "end 2", "end 0", "start 0"]
-    assert [worker.number for worker in one._workers] == [0]
+def test_one_after_the_other_so_that_somebody_is_always_there(tmp_path, done) -> None:
+    at = workers(config(tmp_path), 2)
+    _, said = reloaded(at, at)
+    assert done == ["end 0", "start 0", "ready 0", "end 1", "start 1", "ready 1"]
     assert said == ["reloaded"]
 
 
-def test_more_workers_start_after_those_that_had_their_lanes(tmp_path, done) -> None:
+def test_one_that_does_not_get_ready_leaves_the_others_alone(tmp_path, done, monkeypatch) -> None:
+    at = workers(config(tmp_path), 2)
+    monkeypatch.setattr(Supervisor, "_gets_ready", lambda _self, one: False)
+    _, said = reloaded(at, at)
+    assert (done, said) == (["end 0", "start 0"], ["reload_failed"])
+
+
+@pytest.mark.parametrize(("before", "after"), [(3, 1), (1, 3), (2, 3)])
+def test_all_have_ended_before_lanes_change_hands(tmp_path, done, before: int, after: int) -> None:
+    """Lane 3, left over, is worker 1's of two and worker 0's of three."""
     at = config(tmp_path)
-    one, _ = reloaded(workers(at, 1), workers(at, 3))
-    assert done == ["end 0", "start 0"]
-    assert [worker.number for worker in one._workers] == [0, 1, 2]
+    one, said = reloaded(workers(at, before), workers(at, after))
+    assert done[:before] == [f"end {n}" for n in range(before)]
+    assert done[before : before + after] == [f"start {n}" for n in range(after)]
+    assert [worker.number for worker in one._workers] == list(range(after))
+    assert said == ["reloaded"]
 
 
 def test_the_data_folder_does_not_change_under_a_relay(tmp_path, done) -> None:
