@@ -425,6 +425,50 @@ async def test_who_hangs_up_early_does_not_stop_what_was_begun() -> None:
     await listener.close(patience=0.2)
 
 
+GROUP = b"MAIL FROM:<a@d.example>\r\nRCPT TO:<bob@e.example>\r\nDATA\r\n"
+
+
+@pytest.mark.parametrize("moment", ["connected", "greeted", "in the envelope", "in the message"])
+async def test_who_is_about_to_hand_in_does_so_before_the_listener_ends(moment: str) -> None:
+    desk = Desk()
+    listener = Listener(desk.session)
+    server = await listener.listen(host="127.0.0.1", port=0)
+    port = server.sockets[0].getsockname()[1]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    rest = [b"EHLO x.test\r\n", GROUP[:26], GROUP[26:], MESSAGE + b".\r\n"]
+    before = ["connected", "greeted", "in the envelope", "in the message"].index(moment)
+    if before:
+        await reader.readuntil(b"220 mx.e.example ESMTP\r\n")
+    for piece in rest[:before]:
+        writer.write(piece)
+        await reader.read(1_000)
+    ending = asyncio.create_task(listener.close(patience=5))
+    await asyncio.sleep(0.2)
+    for piece in rest[before:]:
+        writer.write(piece)
+    words = await reader.read()
+    await ending
+    assert b"250 2.0.0 Queued\r\n421 4.3.2 " in words
+    assert desk.messages == [MESSAGE]
+    writer.close()
+
+
+async def test_who_has_handed_in_and_waits_is_sent_away_at_once() -> None:
+    desk = Desk()
+    listener = Listener(desk.session)
+    server = await listener.listen(host="127.0.0.1", port=0)
+    port = server.sockets[0].getsockname()[1]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"EHLO x.test\r\n" + GROUP + MESSAGE + b".\r\n")
+    await reader.readuntil(b"250 2.0.0 Queued\r\n")
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await listener.close(patience=60)
+    assert loop.time() - began < 30
+    assert (await reader.read()).startswith(b"421 4.3.2 ")
+    writer.close()
+
+
 async def test_too_many_errors_end_the_session() -> None:
     desk = Desk()
     async with serving(desk, errors=5) as port:
@@ -528,6 +572,35 @@ async def test_a_hop_that_is_down_fails_what_waits() -> None:
         pool.add(task(number))
     await until(lambda: len(done) == 3)
     assert all(one.failure and one.failure.failure is Failure.REFUSED for one in done)
+    await pool.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "tries"),
+    [
+        pytest.param(NetworkFailure(Failure.REFUSED, Stage.CONNECT), 2, id="nobody-there"),
+        pytest.param(Refused(Stage.AUTH, Reply.make(535, "No", "5.7.8")), 1, id="refused-login"),
+    ],
+)
+async def test_who_asks_for_a_try_gets_one_but_no_login_is_tried_again(
+    error: NetworkFailure | Refused, tries: int
+) -> None:
+    tried: list[str] = []
+
+    async def connect(hop: Hop, __: str) -> Carrier:
+        tried.append(hop.name)
+        raise error
+
+    done: list[Carried] = []
+    loop = asyncio.get_running_loop()
+    pool = Pool(Way(Hop("x")), connect, lambda _t, carried, _c: done.append(carried), now=loop.time)
+    for number in range(3):
+        pool.add(task(number))
+        await until(lambda number=number: len(done) == number + 1)  # type: ignore[misc]
+        if number == 1:  # the second found it sore, and was not tried
+            assert len(tried) == 1
+            pool.forgive()
+    assert len(tried) == tries
     await pool.close()
 
 

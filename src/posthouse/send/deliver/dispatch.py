@@ -376,6 +376,8 @@ class Dispatcher:
                     self._go_on()
                 continue
             if self._queue.changed():
+                for pool in self.pools.values():
+                    pool.forgive()  # who asks for a try now means it
                 await self._reload()
             self.look()
             if looks % QUIET == 0:

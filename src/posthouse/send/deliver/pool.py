@@ -172,6 +172,14 @@ class Pool:
         self._paused = False
         self._fill()
 
+    def forgive(self) -> None:
+        """Somebody asks for a try: nobody could be reached a moment ago, but may be now.
+
+        Not after a refused login: one try for each message is what locks an account.
+        """
+        if self._sore is not None and not _is_login(self._sore[1]):
+            self._sore = None
+
     def _is_sore(self) -> bool:
         return self._sore is not None and self._now() < self._sore[0]
 
@@ -272,8 +280,7 @@ class Pool:
             self._shares.reached(target, None)
             self._speed.went(well=False)
             if self.open == 0:
-                login = isinstance(error, Refused) and error.stage is Stage.AUTH
-                self._sore = (self._now() + (LOGIN_SORE if login else SORE), error)
+                self._sore = (self._now() + (LOGIN_SORE if _is_login(error) else SORE), error)
                 self._fail(error)
             return
         except asyncio.CancelledError:
@@ -348,6 +355,10 @@ def _was_gone(carrier: Carrier, carried: Carried) -> bool:
     silent = failure is not None and not carried.replies and not carried.unsure
     closed = failure is not None and failure.failure in (Failure.CLOSED, Failure.RESET)
     return silent and closed and carrier.carried > 1
+
+
+def _is_login(error: NetworkFailure | Refused) -> bool:
+    return isinstance(error, Refused) and error.stage is Stage.AUTH
 
 
 def _failed(task: Task, error: NetworkFailure | Refused) -> Carried:
