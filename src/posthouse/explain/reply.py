@@ -84,13 +84,11 @@ def _provider_of(host: str) -> str | None:
 
 def _variant(cause_id: str, stage: Stage, facts: Mapping[str, Any]) -> str | None:
     """The kind of the cause that shows in what is known beside the reply."""
-    for row in _kinds().get(cause_id, ()):
-        if all(
-            (stage.value if name == "stage" else facts.get(name)) == value
-            for name, value in row["when"].items()
-        ):
-            return str(row["variant"])
-    return None
+    rows = _kinds().get(cause_id)
+    if rows is None:
+        return None
+    known = {**facts, "stage": stage.value}.items()
+    return next((str(row["variant"]) for row in rows if row["when"].items() <= known), None)
 
 
 @cache

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -165,7 +165,7 @@ def _recast(found: Explanation) -> Explanation:
     other = forms().recast.get(found.cause.id)
     if other is None:
         return found
-    return replace(found, cause=cause(other), stage=cause(other).stage, variant=None)
+    return found._replace(cause=cause(other), stage=cause(other).stage, variant=None)
 
 
 def _status(told: str, words: str) -> str:

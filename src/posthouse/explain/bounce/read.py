@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Final
 
 from posthouse.explain.bounce.forms import ADDRESS, forms
@@ -119,7 +118,7 @@ def _as_told(one: RecipientStatus, found: Explanation) -> Explanation:
         known = cause(told)
     except KeyError:
         return found
-    return replace(found, cause=known, stage=known.stage, variant=None, rule="told", confidence=1.0)
+    return found._replace(cause=known, stage=known.stage, variant=None, rule="told", confidence=1.0)
 
 
 def _named(one: RecipientStatus) -> str:
