@@ -138,10 +138,11 @@ def _listen(index: Index, said: Words) -> tuple[int, set[int], list[Term]]:
             continue
         own, pairs = entry
         groups, rules, proved, possible = pairs.get(follower, own)
-        found |= groups
-        heard += proved
-        if rules:
-            started.update(rules)
+        if groups:
+            found |= groups
+            heard += proved
+            if rules:
+                started.update(rules)
         for term in possible:
             if term[0] in text:
                 heard.append(term)

@@ -47,6 +47,8 @@ _LOG_FIELDS: Final = re.compile(
 )
 # What introduces another server's reply, in words of its own ("recipient domain", "unexpected").
 _QUOTES: Final = ("returned was:", 'with message "', "stat=Service unavailable:")
+# What every IPv4 address has, found the faster for its beginning with one character.
+_DOTTED: Final = re.compile(r"\.\d{1,3}\.\d{1,3}\.\d")
 _IPV4: Final = re.compile(r"\d(?<![\d.]\d)\d{0,2}(?:\.\d{1,3}){3}(?![\d.])")
 
 # GB 2312 puts its 3,755 common characters under lead bytes B0-D7, punctuation under A1-A3.
@@ -91,9 +93,15 @@ def read(line: str | bytes) -> Reading:
         judged = _LOG_FIELDS.sub(" ", judged)
     if "@" in judged:
         judged = _ADDRESS.sub(" mailaddr ", judged)
-    if judged.count(".") >= 3:
+    if _DOTTED.search(judged):
         judged = _IPV4.sub("ipaddr", judged)  # "[192.0.2.1] blocked": the word rules can name
     return Reading(text, judged, code, enhanced)
+
+
+def ipv4(text: str) -> str | None:
+    """The first IPv4 address that a text names."""
+    found = _IPV4.search(text) if _DOTTED.search(text) else None
+    return found[0] if found else None
 
 
 def _quoted(text: str, quote: str) -> str:

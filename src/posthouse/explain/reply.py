@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from posthouse.protocol.smtp import Reply
 
 _TEXT: Final = (str, bytes)  # a union, written in place, would be made for every line
-_IPV4: Final = re.compile(r"(\d(?<![\d.]\d)\d{0,2}(?:\.\d{1,3}){3})(?![\d.])")
-_IPV6: Final = re.compile(r"(?<![\w:])((?=[0-9a-f]*:[0-9a-f]*:)[0-9a-f:]{4,39})(?![\w:.])", re.I)
+_IPV6: Final = re.compile(r"(?<![\w:])(?=[0-9a-f]*:[0-9a-f]*:)[0-9a-f:]{4,39}(?![\w:.])", re.I)
 IPV6_COLONS: Final = 7  # that an address without "::" has; most lines need not be searched
 _URL: Final = re.compile(r"https?://[^\s<>\"'(){}\[\]]{3,300}")
 _STAGES: Final = {stage.value: stage for stage in Stage}
@@ -104,10 +103,13 @@ def _params(text: str, cause_id: str) -> dict[str, Any]:
     params: dict[str, Any] = {}
     if "://" in text and (url := _URL.search(text)):
         params["url"] = url[0].rstrip(_TRAILING)
-    if cause_id.startswith("sender.") and (ip := _IPV4.search(text) or _ipv6(text)):
-        params["ip"] = ip[1]
+    if cause_id.startswith("sender.") and (ip := reading.ipv4(text) or _ipv6(text)):
+        params["ip"] = ip
     return params
 
 
-def _ipv6(text: str) -> re.Match[str] | None:
-    return _IPV6.search(text) if "::" in text or text.count(":") >= IPV6_COLONS else None
+def _ipv6(text: str) -> str | None:
+    if "::" not in text and text.count(":") < IPV6_COLONS:
+        return None
+    found = _IPV6.search(text)
+    return found[0] if found else None

@@ -24,6 +24,7 @@ from posthouse.explain.words import KEY_LENGTH, Words
 
 SEEN: Final = 1_000  # an occurrence in a line outweighs any number of terms
 VOCABULARY: Final = 20_000  # words kept open: more than servers use; what is no word makes it more
+CODE: Final = 3  # characters of a code and its parts, which do
 CONDITIONS: Final = frozenset({"code", "stage", "provider", "variant"})
 
 
@@ -91,7 +92,7 @@ class _Opened(dict[str, Entry | None]):
     def __missing__(self, word: str) -> Entry | None:
         stem = word[:KEY_LENGTH]
         if word not in self._terms and stem not in self._terms:
-            if word.isalpha():  # ids and numbers do not come again
+            if word.isalpha() or len(word) <= CODE:  # ids and long numbers do not come again
                 self._keep(word, None)
             return None
         own: list[Term] = []

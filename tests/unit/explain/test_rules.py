@@ -151,8 +151,10 @@ def test_the_words_kept_are_bounded() -> None:
     index = rules.build({}, {}, {"a.b": {"c": "9 : word"}}, {})
     letters = "abcdefghijklmnopqrstuvwxyz"
     for number in range(rules.VOCABULARY + 10):
-        assert index.opened[f"x{number}"] is None  # ids are not kept at all
+        assert index.opened[f"x{number:05}"] is None  # ids are not kept at all
     assert len(index.opened) == 0
+    assert index.opened["550"] is None  # codes are
+    assert len(index.opened) == 1
     for a, b, c, d in itertools.islice(itertools.product(letters, repeat=4), rules.VOCABULARY + 10):
         assert index.opened[f"z{a}{b}{c}{d}"] is None
     assert 0 < len(index.opened) <= rules.VOCABULARY
