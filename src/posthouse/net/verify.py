@@ -43,6 +43,7 @@ MIN_RSA_BITS: Final = 2048  # CA/Browser Forum BR 6.1.5, and what OpenSSL's leve
 MIN_EC_BITS: Final = 224
 WEAK_HASHES: Final = frozenset(("md5", "md4", "md2", "sha1"))
 NAMES_SHOWN: Final = 20  # of a certificate with hundreds of names
+UNREADABLE: Final = "a certificate cannot be read"
 INTERCEPTION_FILE: Final = Path(__file__).with_name("interception.toml")
 
 # x509_vfy.h of OpenSSL; the numbers are ABI and do not change.
@@ -66,7 +67,7 @@ def judged(
     chain = tuple(info for der in ders if (info := certs.describe(der)) is not None)
     readable = len(chain) == len(ders)
     if not chain or not readable:
-        reason = "no certificate was sent" if not ders else "a certificate cannot be read"
+        reason = "no certificate was sent" if not ders else UNREADABLE
         problem = CertificateProblem(Problem.INVALID, {"reason": reason})
         return replace(session, chain=chain, problems=(problem,), trusted=False)
     problems = problems_of(chain, session.server_name, ca_file=ca_file, at=at)
@@ -144,7 +145,10 @@ def _path_error(
         store.set_flags(_NO_CHECK_TIME)
     else:
         store.set_time(at.astimezone(UTC))
-    leaf, *others = (crypto.X509.from_cryptography(c) for c in chain)
+    try:
+        leaf, *others = (crypto.X509.from_cryptography(c) for c in chain)
+    except crypto.Error:  # OpenSSL reads some octets more strictly than ``cryptography``
+        return 0, UNREADABLE, chain[0]
     try:
         crypto.X509StoreContext(store, leaf, others).verify_certificate()
     except crypto.X509StoreContextError as error:

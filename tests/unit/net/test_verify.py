@@ -303,6 +303,13 @@ def test_what_is_no_certificate_is_not_trusted(ders: list[bytes]) -> None:
 GOOD_DER = make("A", aia("http://x.example/"), policy("2.23.140.1.2.1"))
 
 
+def test_a_certificate_that_only_one_library_reads_is_not_trusted() -> None:
+    """OpenSSL reads some octets more strictly than ``cryptography``, which reads them first."""
+    for at in range(len(GOOD_DER)):
+        mangled = GOOD_DER[:at] + b"\x00\x01" + GOOD_DER[at + 2 :]
+        assert not verify.judged(SESSION, [mangled]).trusted
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, len(GOOD_DER) - 1), st.binary(min_size=1, max_size=4))
 def test_a_mangled_certificate_never_raises_and_is_never_trusted(at: int, bad: bytes) -> None:
