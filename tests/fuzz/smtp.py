@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 
 from fuzz.mutate import cuts
 from posthouse.protocol.smtp import command as c
-from posthouse.protocol.smtp.connection import Connection, MessageData, Role
+from posthouse.protocol.smtp.connection import Connection, Role
 from posthouse.protocol.smtp.data import (
     END,
     BodyFacts,
@@ -26,6 +26,7 @@ from posthouse.protocol.smtp.events import (
     BodyEnd,
     CommandReceived,
     Event,
+    MessageData,
     Refused,
     RemoteError,
     ReplyReceived,

@@ -23,8 +23,8 @@ from posthouse.net.tls import TlsOptions, TlsSession
 from posthouse.protocol.first_bytes import protocol_of
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp import sasl
-from posthouse.protocol.smtp.connection import MessageData
 from posthouse.protocol.smtp.data import check_lines
+from posthouse.protocol.smtp.events import MessageData
 from posthouse.protocol.smtp.extensions import auth_mechanisms, erased
 from posthouse.protocol.smtp.limits import COMMAND_LINE
 from posthouse.protocol.smtp.reply import Reply

@@ -24,9 +24,9 @@ from typing import Any, Final, cast
 
 from posthouse.flow import Failure, NetworkFailure, Security, Stage
 from posthouse.protocol.smtp import command as c
-from posthouse.protocol.smtp.connection import Connection, MessageData, Role
+from posthouse.protocol.smtp.connection import Connection, Role
 from posthouse.protocol.smtp.errors import LocalProtocolError
-from posthouse.protocol.smtp.events import RemoteError, ReplyReceived
+from posthouse.protocol.smtp.events import MessageData, RemoteError, ReplyReceived
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.protocol.smtp.state import State
 
@@ -254,7 +254,7 @@ class Carrier(asyncio.Protocol):
         elif isinstance(command, c.Data):
             self._data(work, reply)
             return
-        elif isinstance(command, c.MessageEnd | c.Bdat):
+        elif isinstance(command, (c.MessageEnd, c.Bdat)):
             work.ended(command, reply, lmtp=self._connection.lmtp)
             if work.owed == 0:
                 if reply.code == 421:  # taken or not, it was the last (RFC 5321 section 3.8)

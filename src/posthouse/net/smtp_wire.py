@@ -15,8 +15,8 @@ from posthouse.flow import Failure, Mark, NetworkFailure, Stage, Trace
 from posthouse.net.stream import Stream
 from posthouse.protocol.first_bytes import protocol_of
 from posthouse.protocol.smtp.command import Command
-from posthouse.protocol.smtp.connection import Connection, MessageData, Role
-from posthouse.protocol.smtp.events import RemoteError, ReplyReceived
+from posthouse.protocol.smtp.connection import Connection, Role
+from posthouse.protocol.smtp.events import MessageData, RemoteError, ReplyReceived
 from posthouse.protocol.smtp.limits import Limits
 from posthouse.protocol.smtp.masking import Masker
 from posthouse.protocol.smtp.reply import Reply, decode

@@ -40,7 +40,8 @@ from posthouse.protocol.smtp import (
     size_limit,
 )
 from posthouse.protocol.smtp.extensions import parse_ehlo
-from posthouse.protocol.smtp.parse import CommandError, parse_command, parse_response
+from posthouse.protocol.smtp.limits import PATH
+from posthouse.protocol.smtp.parse import CommandError, parse_command, parse_response, usual
 from posthouse.protocol.smtp.write import write_command
 
 OFFERED = """
@@ -399,3 +400,75 @@ def test_what_is_written_is_what_is_parsed(text: str) -> None:
         assert line.count(b"\n") == line.count(b"\r\n") == 1
         again = parse_command(line[:-2], extensions=ALL)
         assert again == command or isinstance(command, Noop | Vrfy)
+
+
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            *(
+                "MAIL FROM",
+                "mail from",
+                "RCPT TO",
+                "MAIL TO",
+                ":",
+                ": ",
+                "<",
+                ">",
+                "@",
+                ".",
+                "-",
+                "+",
+            ),
+            *("alice", "bob.b", "a" * 64, "example.com", "x.test", "b" * 63, "1", "[192.0.2.1]"),
+            *(
+                " SIZE=",
+                "5",
+                "9" * 20,
+                " BODY=8BITMIME",
+                " body=7bit",
+                " BODY=BINARYMIME",
+                " RET=FULL",
+            ),
+            *("DATA", "RSET", "QUIT", "data", " ", "\t", "\r\n", "\n", "\0", "\u00e9", "@r.test:"),
+        ]
+    ),
+    max_size=14,
+).map("".join)
+USUAL = st.from_regex(
+    r"\A(MAIL FROM|RCPT TO|mail from):<[a-z.+]{1,9}@[a-z0-9.-]{1,12}>( SIZE=[0-9]{1,21})?"
+    r"( BODY=(7BIT|8bitmime|BINARYMIME))?\Z"
+)
+
+
+@given(st.one_of(PIECES, USUAL), st.sampled_from([ALL, {}, {"SIZE": ""}]))
+def test_the_usual_lines_are_read_as_the_parsers_read_them(
+    line: str, extensions: dict[str, str]
+) -> None:
+    octets = line.encode()
+    command = usual(octets + b"\r\n", extensions)
+    if command is not None:
+        assert command == parse_command(octets, extensions=extensions)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"MAIL FROM:<a@b.test>",
+        b"mail from:<a+b.c@b-d.e.test> SIZE=4711 BODY=8BITMIME",
+        b"RCPT TO:<c@d.test>",
+        b"DATA",
+        b"RSET",
+        b"QUIT",
+    ],
+)
+def test_usual_lines_are_known_at_once(line: bytes) -> None:
+    assert usual(line + b"\r\n", ALL) == parse_command(line, extensions=ALL)
+    assert usual(line, ALL) is None
+    assert usual(line + b"\n", ALL) is None
+
+
+def test_a_usual_line_is_no_longer_than_a_path_may_be() -> None:
+    domain = ".".join(["d" * 60] * 3) + ".test"
+    local = "l" * (PATH - len("<@>") - len(domain))
+    assert usual(f"RCPT TO:<{local}@{domain}>\r\n".encode(), ALL) is not None
+    assert usual(f"RCPT TO:<{local}l@{domain}>\r\n".encode(), ALL) is None

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         Vrfy,
         Xclient,
     )
-    from posthouse.protocol.smtp.connection import Connection, MessageData, Role, Sendable
+    from posthouse.protocol.smtp.connection import Connection, Role
     from posthouse.protocol.smtp.data import BodyFacts, normalize, stuff, unstuff
     from posthouse.protocol.smtp.errors import (
         LocalProtocolError,
@@ -49,9 +49,11 @@ if TYPE_CHECKING:
         BodyEnd,
         CommandReceived,
         Event,
+        MessageData,
         Refused,
         RemoteError,
         ReplyReceived,
+        Sendable,
     )
     from posthouse.protocol.smtp.extensions import (
         SessionLimits,
@@ -152,9 +154,7 @@ _HOMES: Final = {
     ),
     "connection": (
         "Connection",
-        "MessageData",
         "Role",
-        "Sendable",
     ),
     "data": (
         "BodyFacts",
@@ -172,9 +172,11 @@ _HOMES: Final = {
         "BodyEnd",
         "CommandReceived",
         "Event",
+        "MessageData",
         "Refused",
         "RemoteError",
         "ReplyReceived",
+        "Sendable",
     ),
     "extensions": (
         "SessionLimits",

@@ -15,11 +15,11 @@ from collections import deque
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.data import Stuffer
 from posthouse.protocol.smtp.errors import LocalProtocolError, RemoteProtocolError
-from posthouse.protocol.smtp.events import Event, RemoteError, ReplyReceived
+from posthouse.protocol.smtp.events import Event, MessageData, RemoteError, ReplyReceived, Sendable
 from posthouse.protocol.smtp.extensions import auth_mechanisms, parse_ehlo
 from posthouse.protocol.smtp.limits import Limits
 from posthouse.protocol.smtp.reply import Reply, ReplyReader, common
-from posthouse.protocol.smtp.session import GREETING, Awaited, Session, row_name
+from posthouse.protocol.smtp.session import GREETING, Awaited, Session
 from posthouse.protocol.smtp.state import State, hoped, permitted
 from posthouse.protocol.smtp.write import write_command
 
@@ -43,18 +43,22 @@ class ClientSide:
 
     # Writing
 
-    def send_command(self, item: c.Command) -> bytes:
-        """A command as octets, if it may be sent now."""
+    def send(self, item: Sendable) -> bytes:
+        """The octets of a command or of a piece of the message, if it may be sent now."""
+        if isinstance(item, MessageData):
+            return self._data(item.data, wire=item.wire)
+        if isinstance(item, Reply):
+            raise LocalProtocolError("a client sends commands")
         if self._chunk:
             raise LocalProtocolError("a BDAT chunk is not complete")
-        name = row_name(item)
+        name = item.row
         self._check_group(item)
         state = self._hoped_state()
         if not permitted(state, name):
             raise LocalProtocolError(f"{name} may not be sent in state {state}")
         if isinstance(item, c.MessageEnd):
             return self._end_message(item)
-        if not isinstance(item, c.Mail | c.Rcpt):
+        if not isinstance(item, c.PATHS):
             self._check_terms(item)
         utf8 = self._mail is not None and "SMTPUTF8" in self._mail.params
         line = write_command(item, extensions=self.session.extensions, utf8=utf8)
@@ -86,14 +90,14 @@ class ClientSide:
         if not self.awaited:
             return
         last = self.awaited[-1].command
-        if last is None or isinstance(last, c.ENDS_GROUP):
+        if last is None or type(last) in c.ENDS_GROUP:
             raise LocalProtocolError(f"{item.verb} must wait for the reply before it")
         if "PIPELINING" not in self.session.extensions:
             raise LocalProtocolError("the server does not offer PIPELINING")
 
     def _check_terms(self, item: c.Command) -> None:
         session = self.session
-        if isinstance(item, c.Lhlo) != session.lmtp and isinstance(item, c.Ehlo | c.Helo | c.Lhlo):
+        if isinstance(item, c.HELLOS) and isinstance(item, c.Lhlo) != session.lmtp:
             raise LocalProtocolError("LHLO is for LMTP, and LMTP has nothing else")
         if isinstance(item, c.StartTls) and session.tls:
             raise LocalProtocolError("TLS is there already")
@@ -108,7 +112,7 @@ class ClientSide:
         if isinstance(item, c.Data) and binary:  # RFC 3030 section 3
             raise LocalProtocolError("BINARYMIME needs BDAT")
 
-    def send_data(self, data: bytes, *, wire: bool) -> bytes:
+    def _data(self, data: bytes, *, wire: bool) -> bytes:
         """Octets of the message, for the chunk that BDAT announced or after 354."""
         if self._chunk or (self.awaited and isinstance(self.awaited[-1].command, c.Bdat)):
             if len(data) > self._chunk:
@@ -189,7 +193,7 @@ class ClientSide:
     def _unasked(self, reply: Reply) -> ReplyReceived:
         if self._last is not None and self._last[1] == reply.code != 421:
             command = self._last[0].command
-            if isinstance(command, c.Ehlo | c.Lhlo) and reply.is_success:
+            if isinstance(command, c.TELLING_HELLOS) and reply.is_success:
                 self.session.extensions.update(parse_ehlo(reply.lines))
             return ReplyReceived(reply, command, continued=True)
         if reply.code == 421:  # RFC 5321 section 3.8

@@ -3,6 +3,7 @@
 Enters: one command line without its line end (server), or a command (client). Leaves: a frozen
 command, or bytes with CRLF. ``Connection`` calls both; CommandError carries the reply that the
 server owes, LocalProtocolError says that we were about to write nonsense. RFC 5321 section 4.1.
+``row`` is what the state table calls a command.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ class Ehlo:
     """The client's name, and a wish to be told the extensions."""
 
     verb: ClassVar[str] = "EHLO"
+    row: ClassVar[str] = verb
     name: str
 
 
@@ -27,6 +29,7 @@ class Helo:
     """The same of 1982: no extensions."""
 
     verb: ClassVar[str] = "HELO"
+    row: ClassVar[str] = "EHLO"
     name: str
 
 
@@ -35,6 +38,7 @@ class Lhlo:
     """EHLO of LMTP (RFC 2033 section 4.1)."""
 
     verb: ClassVar[str] = "LHLO"
+    row: ClassVar[str] = "EHLO"
     name: str
 
 
@@ -43,6 +47,7 @@ class StartTls:
     """RFC 3207."""
 
     verb: ClassVar[str] = "STARTTLS"
+    row: ClassVar[str] = verb
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class Auth:
     """RFC 4954 section 4. ``initial`` is the decoded initial response, None where there is none."""
 
     verb: ClassVar[str] = "AUTH"
+    row: ClassVar[str] = verb
     mechanism: str
     initial: bytes | None = field(default=None, repr=False)
 
@@ -59,6 +65,7 @@ class AuthResponse:
     """The line after a 334, decoded; None is the cancelling "*"."""
 
     verb: ClassVar[str] = "RESPONSE"
+    row: ClassVar[str] = verb
     data: bytes | None = field(repr=False)
 
 
@@ -67,6 +74,7 @@ class Mail:
     """Begin a transaction. ``sender`` is "" for the null path."""
 
     verb: ClassVar[str] = "MAIL"
+    row: ClassVar[str] = verb
     sender: str
     params: Parameters = field(default_factory=dict, hash=False)
 
@@ -76,6 +84,7 @@ class Rcpt:
     """One recipient."""
 
     verb: ClassVar[str] = "RCPT"
+    row: ClassVar[str] = verb
     recipient: str
     params: Parameters = field(default_factory=dict, hash=False)
 
@@ -85,6 +94,7 @@ class Data:
     """May the message come?"""
 
     verb: ClassVar[str] = "DATA"
+    row: ClassVar[str] = verb
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +105,11 @@ class Bdat:
     size: int
     last: bool = False
 
+    @property
+    def row(self) -> str:
+        """Its row in the state table."""
+        return "BDAT LAST" if self.last else self.verb
+
 
 @dataclass(frozen=True, slots=True)
 class MessageEnd:
@@ -104,6 +119,7 @@ class MessageEnd:
     """
 
     verb: ClassVar[str] = "MESSAGE"
+    row: ClassVar[str] = verb
     recipient: str | None = None
 
 
@@ -112,6 +128,7 @@ class Rset:
     """Forget the transaction."""
 
     verb: ClassVar[str] = "RSET"
+    row: ClassVar[str] = verb
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +136,7 @@ class Noop:
     """Nothing."""
 
     verb: ClassVar[str] = "NOOP"
+    row: ClassVar[str] = verb
     text: str = ""
 
 
@@ -127,6 +145,7 @@ class Vrfy:
     """Is there such a user?"""
 
     verb: ClassVar[str] = "VRFY"
+    row: ClassVar[str] = verb
     text: str
 
 
@@ -135,6 +154,7 @@ class Expn:
     """Who is on the list?"""
 
     verb: ClassVar[str] = "EXPN"
+    row: ClassVar[str] = verb
     text: str
 
 
@@ -143,6 +163,7 @@ class Help:
     """For people at a terminal."""
 
     verb: ClassVar[str] = "HELP"
+    row: ClassVar[str] = verb
     text: str = ""
 
 
@@ -151,6 +172,7 @@ class Quit:
     """Good-bye."""
 
     verb: ClassVar[str] = "QUIT"
+    row: ClassVar[str] = verb
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +180,7 @@ class Xclient:
     """Postfix XCLIENT: a trusted proxy tells who the client is; values are decoded xtext."""
 
     verb: ClassVar[str] = "XCLIENT"
+    row: ClassVar[str] = verb
     attributes: Mapping[str, str] = field(hash=False, repr=False)
 
 
@@ -166,6 +189,7 @@ class Unknown:
     """A verb that is no SMTP command. It may be a credential sent at the wrong moment."""
 
     verb: ClassVar[str] = "UNKNOWN"
+    row: ClassVar[str] = verb
     line: str = field(repr=False)
 
 
@@ -191,8 +215,13 @@ Command: TypeAlias = (
     | Unknown
 )
 
+# Sets for ``isinstance``; a union written in place would be made anew for each command.
+HELLOS: Final = (Ehlo, Helo, Lhlo)
+TELLING_HELLOS: Final = (Ehlo, Lhlo)  # whose replies list extensions
+PATHS: Final = (Mail, Rcpt)
+
 # May only be the last of a group of pipelined commands (RFC 2920 section 3.1).
-ENDS_GROUP: Final = (
+ENDS_GROUP: Final[frozenset[type]] = frozenset({
     Ehlo, Helo, Lhlo, StartTls, Auth, AuthResponse, Data, Noop, Vrfy, Expn, Help, Quit, Xclient,
     Unknown,
-)  # fmt: skip
+})  # fmt: skip

@@ -14,18 +14,15 @@ However the octets are cut, the events are the same (but for where a BodyChunk b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TypeAlias
 
 from posthouse.protocol.smtp.client import ClientSide
 from posthouse.protocol.smtp.command import Command
 from posthouse.protocol.smtp.errors import LocalProtocolError
-from posthouse.protocol.smtp.events import Event
+from posthouse.protocol.smtp.events import Event, Sendable
 from posthouse.protocol.smtp.limits import Limits
-from posthouse.protocol.smtp.reply import Reply
 from posthouse.protocol.smtp.server import ServerSide
 from posthouse.protocol.smtp.session import Session
 from posthouse.protocol.smtp.state import State
@@ -36,21 +33,6 @@ class Role(StrEnum):
 
     CLIENT = "client"
     SERVER = "server"
-
-
-@dataclass(frozen=True, slots=True)
-class MessageData:
-    """Client: the next octets of the message. ``wire``: they are dot-stuffed already.
-
-    Lines end in CRLF; after DATA a bare CR or LF is a LocalProtocolError (see ``data``). After
-    ``Bdat`` they are written as they are, and have to be as many as announced.
-    """
-
-    data: bytes = field(repr=False)
-    wire: bool = False
-
-
-Sendable: TypeAlias = Command | MessageData | Reply
 
 
 class Connection:
@@ -69,6 +51,11 @@ class Connection:
         self._side: ClientSide | ServerSide = (
             ClientSide(self._session, limits) if role is Role.CLIENT else ServerSide(self._session)
         )
+        # Not methods that pass on to the side: a relay calls them a dozen times for each message.
+        # The octets to write for an item; LocalProtocolError where it may not be sent now.
+        self.send: Callable[[Sendable], bytes] = self._side.send
+        # The events that octets complete; see the module for when to call it with b"".
+        self.receive: Callable[[bytes], list[Event]] = self._side.receive
 
     @property
     def state(self) -> State:
@@ -119,22 +106,6 @@ class Connection:
     def pending(self) -> int:
         """How many octets are received and not understood yet."""
         return len(self._side.buffer)
-
-    def send(self, item: Sendable) -> bytes:
-        """The octets to write for ``item``. LocalProtocolError where it may not be sent now."""
-        if isinstance(self._side, ServerSide):
-            if not isinstance(item, Reply):
-                raise LocalProtocolError("a server sends replies")
-            return self._side.send_reply(item)
-        if isinstance(item, Reply):
-            raise LocalProtocolError("a client sends commands")
-        if isinstance(item, MessageData):
-            return self._side.send_data(item.data, wire=item.wire)
-        return self._side.send_command(item)
-
-    def receive(self, data: bytes) -> list[Event]:
-        """The events that ``data`` completes; see the module for when to call it with b""."""
-        return self._side.receive(data)
 
     def tls_started(self) -> int:
         """The stream has been upgraded: EHLO, login and buffer are forgotten (RFC 3207).

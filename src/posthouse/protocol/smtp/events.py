@@ -1,4 +1,7 @@
-"""What ``Connection.receive`` gives back. Bytes in, these out; none of them is an exception."""
+"""What ``Connection.receive`` gives back, and what its ``send`` takes.
+
+Bytes in, events out; none of them is an exception.
+"""
 
 from __future__ import annotations
 
@@ -79,4 +82,17 @@ class BodyEnd:
     chunked: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class MessageData:
+    """Client: the next octets of the message. ``wire``: they are dot-stuffed already.
+
+    Lines end in CRLF; after DATA a bare CR or LF is a LocalProtocolError (see ``data``). After
+    ``Bdat`` they are written as they are, and have to be as many as announced.
+    """
+
+    data: bytes = field(repr=False)
+    wire: bool = False
+
+
+Sendable: TypeAlias = Command | MessageData | Reply
 Event: TypeAlias = ReplyReceived | RemoteError | CommandReceived | Refused | BodyChunk | BodyEnd

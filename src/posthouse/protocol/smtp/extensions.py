@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 _XTEXT: Final = re.compile(r"(?:[\x21-\x2a\x2c-\x3c\x3e-\x7e]|\+[0-9A-F]{2})*")
@@ -55,6 +56,11 @@ def parse_ehlo(lines: Iterable[str]) -> dict[str, str]:
 
     Read leniently: "8 BITMIME" is 8BITMIME, "AUTH=LOGIN" is AUTH, and two AUTH lines are one.
     """
+    return dict(_parsed(tuple(lines)))
+
+
+@lru_cache(maxsize=32)  # one server tells everybody the same
+def _parsed(lines: tuple[str, ...]) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for line in lines:
         text = line.strip()

@@ -22,7 +22,8 @@ from posthouse.protocol.smtp.extensions import (
     decode_xtext,
     parameter_problem,
 )
-from posthouse.protocol.smtp.path import PathError, parse_path
+from posthouse.protocol.smtp.limits import PATH
+from posthouse.protocol.smtp.path import USUAL, PathError, parse_path
 from posthouse.protocol.smtp.reply import Reply
 
 _MECHANISM: Final = re.compile(r"[A-Z0-9_-]{1,20}")  # RFC 4422 section 3.1
@@ -30,6 +31,17 @@ _PARAMETER: Final = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9-]*)(?:=(?P<value>[\x21-\x3c\x3e-\x7e\u0080-\U0010ffff]+))?"
 )
 _BDAT: Final = re.compile(r"([0-9]{1,18})(?:[ ]+(LAST))?", re.IGNORECASE)
+# The lines that a relay hears all day, at one go. What is odd in the least is left to the parsers.
+_USUAL: Final = re.compile(
+    rb"(?:(MAIL FROM)|RCPT TO):<(%b)>"
+    rb"(?(1)(?: SIZE=([0-9]{1,20}))?(?: BODY=(7BIT|8BITMIME))?)\r\n" % USUAL.encode(),
+    re.IGNORECASE,
+)
+_USUAL_WORDS: Final[Mapping[bytes, c.Command]] = {
+    b"DATA\r\n": c.Data(),
+    b"RSET\r\n": c.Rset(),
+    b"QUIT\r\n": c.Quit(),
+}
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -44,6 +56,27 @@ class CommandError(ProtocolError):
 
 def _syntax(text: str, reason: str = "syntax") -> CommandError:
     return CommandError(Reply.make(501, text, "5.5.4"), reason)
+
+
+def usual(line: bytes, extensions: Mapping[str, str]) -> c.Command | None:
+    """The command of a line, with its CRLF, that is as most are; None: ``parse_command`` knows."""
+    match = _USUAL.fullmatch(line)
+    if match is None:
+        return _USUAL_WORDS.get(line)
+    mail, path, size, body = match.groups()
+    if len(path) + len("<>") > PATH:
+        return None
+    address = path.decode("ascii")
+    if mail is None:
+        return c.Rcpt(address, {})
+    params: dict[str, str | None] = {}
+    if size is not None:
+        params["SIZE"] = size.decode("ascii")
+    if body is not None:
+        params["BODY"] = body.decode("ascii")
+    if any(MAIL_PARAMETERS[name].needs not in extensions for name in params):
+        return None
+    return c.Mail(address, params)
 
 
 def parse_command(line: bytes, *, extensions: Mapping[str, str], utf8: bool = False) -> c.Command:

@@ -29,11 +29,13 @@ _ROUTE = rf"@(?:{_NAME}|{_LITERAL})(?:,@(?:{_NAME}|{_LITERAL}))*:"
 _PATH: Final = re.compile(
     rf"<(?:(?:{_ROUTE})?(?P<local>{_LOCAL})(?:@(?P<domain>{_NAME}|{_LITERAL}))?)?>"
 )
-# What nearly all paths look like. It takes no more than the rules above, and a relay reads many.
-_COMMON: Final = re.compile(
-    r"<(?P<address>[A-Za-z0-9]+(?:[.+=_-][A-Za-z0-9]+)*"
-    r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63})>"
+# What nearly all addresses are. It takes no more than the rules above, and a relay reads many.
+USUAL: Final = (
+    r"[A-Za-z0-9]+(?:[.+=_-][A-Za-z0-9]+)*"
+    r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
 )
+_USUAL_ADDRESS: Final = re.compile(USUAL)
+_USUAL_PATH: Final = re.compile(rf"<(?P<address>{USUAL})>")
 # Underscores are no host names, but stand in real mail domains; refusing them helps nobody.
 _LABEL: Final = re.compile(r"(?!-)[^\x00-\x2c./:-@\[-^`{-\x9f]+(?<!-)")
 _TAG: Final = re.compile(r"([A-Za-z0-9-]*[A-Za-z0-9]):([\x21-\x5a\x5e-\x7e]+)")
@@ -53,9 +55,9 @@ def parse_path(text: str, *, utf8: bool = False, null: bool = False) -> tuple[st
     ``null`` allows "<>" (a sender); without it "<Postmaster>" is allowed (a recipient). ``utf8``
     allows characters beyond ASCII (RFC 6531). PathError where it is none of these.
     """
-    common = _COMMON.match(text)
-    if common is not None and common.end() <= PATH:
-        return common["address"], text[common.end() :]
+    usual = _USUAL_PATH.match(text)
+    if usual is not None and usual.end() <= PATH:
+        return usual["address"], text[usual.end() :]
     match = _PATH.match(text)
     if match is None:
         raise PathError("syntax")
@@ -80,6 +82,8 @@ def parse_path(text: str, *, utf8: bool = False, null: bool = False) -> tuple[st
 
 def check_address(address: str, *, utf8: bool = False, null: bool = False) -> None:
     """PathError unless ``<address>`` is one whole path without a source route."""
+    if len(address) + len("<>") <= PATH and _USUAL_ADDRESS.fullmatch(address) is not None:
+        return
     path, rest = parse_path(f"<{address}>", utf8=utf8, null=null)
     if rest or path != address:
         raise PathError("syntax")

@@ -13,16 +13,24 @@ from typing import Final
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.data import DataReader, Meter
 from posthouse.protocol.smtp.errors import LocalProtocolError
-from posthouse.protocol.smtp.events import BodyChunk, BodyEnd, CommandReceived, Event, Refused
+from posthouse.protocol.smtp.events import (
+    BodyChunk,
+    BodyEnd,
+    CommandReceived,
+    Event,
+    Refused,
+    Sendable,
+)
 from posthouse.protocol.smtp.limits import AUTH_LINE, command_limit
 from posthouse.protocol.smtp.parse import (
     CommandError,
     parse_arguments,
     parse_response,
     split_command,
+    usual,
 )
 from posthouse.protocol.smtp.reply import Reply
-from posthouse.protocol.smtp.session import GREETING, Awaited, Session, row_name
+from posthouse.protocol.smtp.session import GREETING, Awaited, Session
 from posthouse.protocol.smtp.state import GO_ON, TABLE, State, permitted
 
 # RFC 4954 section 6: a login would be taken, but not in the clear.
@@ -47,43 +55,53 @@ class ServerSide:
 
     # Writing
 
-    def send_reply(self, reply: Reply) -> bytes:
+    def send(self, reply: Sendable) -> bytes:
         """A reply as octets, if one is owed; 421 may always be said (RFC 5321 section 3.8)."""
+        if not isinstance(reply, Reply):
+            raise LocalProtocolError("a server sends replies")
         utf8 = self.session.utf8
         if not self.awaited:
             if reply.code != 421:
                 raise LocalProtocolError("no command waits for a reply")
             self.session.state = State.CLOSED
             return reply.wire(utf8=utf8)
-        awaited = self.awaited[0]
-        self._check_class(awaited, reply)
+        session, awaited = self.session, self.awaited[0]
+        if reply.code < 400 and self._wrong_class(awaited, reply):
+            raise LocalProtocolError(f"{reply.code} is no answer to {awaited.name}")
         wire = reply.wire(utf8=utf8)
         self.awaited.popleft()
-        self.session.answered(awaited, reply)
-        if self.session.state is State.CLOSED:
+        session.answered(awaited, reply)
+        if session.state is State.CLOSED:
             self.awaited.clear()
-        if self.session.state is State.DATA:
+        elif session.state is State.DATA:
             self._reader = DataReader()
         return wire
 
-    def _check_class(self, awaited: Awaited, reply: Reply) -> None:
-        if reply.is_intermediate:
-            wrong = (self.session.state, awaited.name, GO_ON) not in TABLE
-        else:
-            wrong = awaited.name == "DATA" and reply.is_success
-        if wrong:
-            raise LocalProtocolError(f"{reply.code} is no answer to {awaited.name}")
+    def _wrong_class(self, awaited: Awaited, reply: Reply) -> bool:
+        if reply.code >= 300:
+            return (self.session.state, awaited.name, GO_ON) not in TABLE
+        return awaited.name == "DATA"
 
     # Reading
 
     def receive(self, data: bytes) -> list[Event]:
         """Take octets; give what is complete, up to the next command that needs a reply."""
-        if not data and not self.buffer and self._chunk is None:
-            return []
-        self.buffer += data
         events: list[Event] = []
+        if not self.buffer and self._chunk is None:
+            if not data:
+                return events
+            if (
+                not self.awaited
+                and self._reader is None
+                and self._skipping is None
+                and self.session.state not in _DEAF
+                and data.find(b"\n") == len(data) - 1
+            ):
+                self._line(events, data)  # one whole command, as most clients send them
+                data = b""
+        self.buffer += data
         while not self.awaited and self.buffer:
-            if self.session.state in (State.TLS, State.CLOSED):
+            if self.session.state in _DEAF:
                 self.dropped += len(self.buffer)
                 self.buffer.clear()
             elif self._chunk is not None:
@@ -125,7 +143,7 @@ class ServerSide:
             self._refusal = None
             return
         events.append(BodyEnd(self._meter.facts(), chunk.last, chunked=True))
-        name = row_name(chunk)
+        name = chunk.row
         if chunk.last:
             self.awaited.extend(self.session.message_replies(name, chunk))
         else:
@@ -145,7 +163,18 @@ class ServerSide:
         start, self._skipping = self._skipping, None
         if start is not None:
             self._refuse(events, _too_long(), "line_too_long", fatal=_is_bdat(start))
-            return True
+        else:
+            self._line(events, line)
+        return True
+
+    def _line(self, events: list[Event], line: bytes) -> None:
+        """One line, with its end, to one event."""
+        session = self.session
+        command = usual(line, session.extensions)
+        if command is not None and (session.state, command.row) in _AT_ONCE and not session.binary:
+            events.append(CommandReceived(command))
+            self.awaited.append(Awaited(command.row, command))
+            return
         limit = AUTH_LINE if self.session.state is State.AUTH else command_limit(line)
         if len(line) > limit:
             self._refuse(events, _too_long(), "line_too_long", fatal=_is_bdat(line))
@@ -155,7 +184,6 @@ class ServerSide:
             self._refuse(events, reply, "bare_lf", fatal=_is_bdat(line))
         else:
             self._command(events, line[:-2])
-        return True
 
     def _command(self, events: list[Event], line: bytes) -> None:
         session = self.session
@@ -176,7 +204,7 @@ class ServerSide:
             self._begin_chunk(events, command)
             return
         events.append(CommandReceived(command))
-        self.awaited.append(Awaited(row_name(command), command))
+        self.awaited.append(Awaited(command.row, command))
 
     def _begin_chunk(self, events: list[Event], chunk: c.Bdat) -> None:
         self._chunk, self._left = chunk, chunk.size
@@ -225,6 +253,14 @@ class ServerSide:
         return dropped
 
 
+_DEAF: Final = (State.TLS, State.CLOSED)  # what comes now is thrown away
+# Where a usual command may come, whatever else was agreed; DATA not in a BINARYMIME transaction.
+_AT_ONCE: Final = frozenset(
+    (state, verb)
+    for state in State
+    for verb in ("MAIL", "RCPT", "DATA", "RSET", "QUIT")
+    if permitted(state, verb)
+)
 # A verb that exists only where its extension was told in the EHLO reply.
 _NEEDS: Final = {
     c.StartTls.verb: "STARTTLS",

@@ -17,15 +17,6 @@ from posthouse.protocol.smtp.state import State, after
 GREETING = "GREETING"
 
 
-def row_name(command: c.Command) -> str:
-    """What the state table calls a command."""
-    if isinstance(command, c.Helo | c.Lhlo):
-        return c.Ehlo.verb
-    if isinstance(command, c.Bdat) and command.last:
-        return "BDAT LAST"
-    return command.verb
-
-
 # Whose answer matters to more than the state; a relay answers many commands, so one look decides.
 _TELLING: Final = frozenset({"EHLO", "XCLIENT", "AUTH", "RESPONSE", "MAIL", "RCPT"})
 _ENDING: Final = frozenset({"RSET", "MESSAGE", "BDAT", "BDAT LAST"})
@@ -62,24 +53,26 @@ class Session:
             self._forget_transaction()
 
     def _agreed(self, command: c.Command | None, reply: Reply) -> None:
-        if isinstance(command, c.Ehlo | c.Lhlo):
+        if isinstance(command, c.Rcpt):
+            if self.state is State.RCPT:
+                self.recipients.append(command.recipient)
+        elif isinstance(command, c.Mail):
+            self._begin(command)
+        elif isinstance(command, c.TELLING_HELLOS):
             self._forget_transaction()
             # The first line is the server's name (RFC 5321 section 4.1.1.1).
             self.extensions = parse_ehlo(reply.lines[1:])
-        elif isinstance(command, c.Helo | c.Xclient):
+        elif isinstance(command, (c.Helo, c.Xclient)):
             self._forget_transaction()
             self.extensions = {}
-        elif isinstance(command, c.Auth | c.AuthResponse):
+        elif isinstance(command, (c.Auth, c.AuthResponse)):
             self.authenticated = True
-        elif isinstance(command, c.Mail):
-            self._begin(command)
-        elif isinstance(command, c.Rcpt) and self.state is State.RCPT:
-            self.recipients.append(command.recipient)
 
     def _begin(self, command: c.Mail) -> None:
         self._forget_transaction()
-        self.utf8 = "SMTPUTF8" in command.params
-        self.binary = (command.params.get("BODY") or "").upper() == "BINARYMIME"
+        if command.params:
+            self.utf8 = "SMTPUTF8" in command.params
+            self.binary = (command.params.get("BODY") or "").upper() == "BINARYMIME"
 
     def _forget_transaction(self) -> None:
         self.recipients = []

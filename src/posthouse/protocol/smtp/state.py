@@ -31,12 +31,15 @@ class State(StrEnum):
     TURNED_AWAY = "turned_away"  # greeted with 5xx; only QUIT is left (RFC 5321 section 3.1)
     CLOSED = "closed"
 
+    __hash__ = str.__hash__  # Enum's own is written in Python, and the table is asked all the time
+
 
 OK: Final = "2xx"
 GO_ON: Final = "3xx"
 NO: Final = "4xx 5xx"
 
 _S = State
+_CLOSED: Final = State.CLOSED
 
 # (states, command, class of reply, next state); None: the state stays. EHLO is also HELO and
 # LHLO, RESPONSE the line after a 334, MESSAGE the end of the message after 354.
@@ -97,20 +100,13 @@ def permitted(state: State, command: str) -> bool:
     return (state, command) in _PERMITTED
 
 
-def reply_class(code: int) -> str:
-    """The column of the table that a reply code belongs to."""
-    if code >= 400:
-        return NO
-    return GO_ON if code >= 300 else OK
-
-
 def after(state: State, command: str, code: int) -> State:
     """The state after a reply with ``code`` to ``command``."""
     if code == 421:
-        return State.CLOSED
-    column = reply_class(code)
-    found = TABLE.get((state, command, column)) or _ANYWHERE.get((command, column))
-    return found or state
+        return _CLOSED
+    column = OK if code < 300 else GO_ON if code < 400 else NO
+    found = TABLE.get((state, command, column))
+    return found or _ANYWHERE.get((command, column)) or state
 
 
 def hoped(state: State, command: str) -> State:

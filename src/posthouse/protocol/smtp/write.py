@@ -61,7 +61,7 @@ def _text(item: c.Noop | c.Vrfy | c.Expn | c.Help, _: Mapping[str, str], utf8: b
     if not item.text.isascii() and not utf8:
         raise LocalProtocolError(f"{item.verb} is not ASCII")
     text = item.text.strip(" ")
-    if not text and isinstance(item, c.Vrfy | c.Expn):
+    if not text and isinstance(item, (c.Vrfy, c.Expn)):
         raise LocalProtocolError(f"{item.verb} needs a name")
     return f"{item.verb} {text}".rstrip(" ")
 
