@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from posthouse.cli.command import Command, help_option
+from posthouse.cli.command import Command, Group
 from posthouse.cli.options import Session, common, session
 from posthouse.explain import Catalogue
 
@@ -29,41 +29,9 @@ CONFIG_LIMIT: Final = 1_048_576  # octets of a configuration file that are read
 _DAYS: Final = re.compile(r"([1-9][0-9]{0,4})d")
 
 
-class Users(click.Group):
-    """The group; each command is built when it is called."""
-
-    def __init__(self, words: Catalogue) -> None:
-        super().__init__(
-            "user", add_help_option=False, no_args_is_help=False, invoke_without_command=True
-        )
-        self.words = words
-        lang = click.Option(["--lang"], metavar="en|zh", help=words.text("cli.option.lang"))
-        self.params += [lang, help_option(words)]
-        self.callback = self._needed
-
-    def _needed(self, **_: Any) -> None:
-        if click.get_current_context().invoked_subcommand is None:
-            names = "|".join(COMMANDS)
-            raise click.UsageError(self.words.text("cli.error.missing", name=names))
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands, in the order one needs them."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Build one command."""
-        return _subcommand(self.words, cmd_name) if cmd_name in COMMANDS else None
-
-    def get_help(self, ctx: click.Context) -> str:
-        """The whole help text."""
-        from posthouse.cli.help import group_help
-
-        return group_help(self, ctx, self.words, "user", COMMANDS)
-
-
-def command(words: Catalogue) -> Users:
+def command(words: Catalogue) -> Group:
     """Build the group."""
-    return Users(words)
+    return Group("user", words, COMMANDS, lambda action: _subcommand(words, action))
 
 
 def _subcommand(words: Catalogue, action: str) -> Command:
