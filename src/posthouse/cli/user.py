@@ -10,7 +10,6 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     from posthouse.send.submit.accounts import Accounts, AppPassword, User
 
 COMMANDS: Final = ("add", "list", "password", "revoke", "disable", "enable", "delete")
-DATA: Final = "/var/lib/posthouse"  # where the relay keeps its things unless told otherwise
-CONFIG_LIMIT: Final = 1_048_576  # octets of a configuration file that are read
-
 _DAYS: Final = re.compile(r"([1-9][0-9]{0,4})d")
 
 
@@ -76,9 +72,10 @@ def _subcommand(words: Catalogue, action: str) -> Command:
 
 
 def _run(asked: Session, action: str, given: Mapping[str, Any]) -> int:
+    from posthouse.cli.config import data_folder
     from posthouse.send.submit.accounts import AccountError, Accounts, AccountsUnreadable
 
-    folder = _folder(asked.words, given)
+    folder = data_folder(asked.words, given)
     try:
         accounts = Accounts(folder, create=action == "add")
         try:
@@ -94,25 +91,6 @@ def _run(asked: Session, action: str, given: Mapping[str, Any]) -> int:
         raise click.ClickException(
             asked.words.text(f"submit.user.error.{key}", folder=str(folder), reason=str(error))
         ) from None
-
-
-def _folder(words: Catalogue, given: Mapping[str, Any]) -> Path:
-    """The data folder: given, or told by the configuration."""
-    if given["data"]:
-        return Path(given["data"])
-    if not given["config"]:
-        return Path(DATA)
-    import tomllib
-
-    try:
-        with open(given["config"], "rb") as file:
-            table = tomllib.loads(file.read(CONFIG_LIMIT).decode("utf-8"))
-        data = table["server"]["data"]
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError):
-        data = None
-    if not isinstance(data, str):
-        raise click.ClickException(words.text("submit.user.error.config", file=given["config"]))
-    return Path(given["config"]).parent / data  # as the relay itself reads it
 
 
 # -- the commands
