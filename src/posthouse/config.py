@@ -20,14 +20,19 @@ from posthouse.send.document import ConfigError, load
 from posthouse.send.hop import Hop
 from posthouse.send.route import Routes, read_hops, read_routes
 from posthouse.send.settings import SettingError, Table, tables
-from posthouse.send.submit.settings import Limits, Listening, read_limits, read_listen
+from posthouse.send.submit.settings import (
+    RECIPIENTS,
+    SIZE,
+    Limits,
+    Listening,
+    read_limits,
+    read_listen,
+)
 from posthouse.send.submit.tls import CertificateError, loaded
 
 __all__ = ["Config", "ConfigError", "Server", "default_workers", "of", "read"]
 
-SIZE: Final = 50 * 1024 * 1024  # octets of a message: what large providers take, and some room
 LEAST_SIZE: Final = 64 * 1024  # RFC 5321 section 4.5.3.1.7
-RECIPIENTS: Final = 100  # RFC 5321 section 4.5.3.1.8: at least as many must be taken
 MOST_RECIPIENTS: Final = 10_000
 # A message of 4 KiB costs about 1 KiB of memory while it waits, so this is some 100 MiB, and days
 # of mail of a company; what is above it is a loop or an attack.
