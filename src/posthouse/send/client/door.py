@@ -11,12 +11,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 import ssl
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from posthouse.flow import Failure, NetworkFailure, Secret, Security, Stage
-from posthouse.net.resolver import Answer, AnswerStatus, Resolver
+from posthouse.net.resolver import Resolver, unresolved
 from posthouse.net.smtp_carry import Carrier, Refused
 from posthouse.net.tls import MODERN_CIPHERS, a_label
 from posthouse.protocol.host import parse_ip
@@ -94,7 +93,8 @@ class Door:
         answers = await asyncio.gather(*(self._resolver.ask(name, t) for t in ("AAAA", "A")))
         found = [record for answer in answers for record in answer.records if parse_ip(record)]
         if not found:
-            raise self._failure(_unresolved(answers), Stage.DNS)
+            kind, _ = unresolved(answers)
+            raise self._failure(kind, Stage.DNS)
         return found
 
     async def _connect(self) -> Carrier:
@@ -212,14 +212,3 @@ class Door:
 
     def _failure(self, kind: Failure, stage: Stage, **more: object) -> NetworkFailure:
         return NetworkFailure(kind, stage, host=self.place.host, port=self.place.port, **more)
-
-
-def _unresolved(answers: Sequence[Answer]) -> Failure:
-    statuses = {answer.status for answer in answers}
-    if any(answer.offline for answer in answers):
-        return Failure.OFFLINE
-    if AnswerStatus.NXDOMAIN in statuses:
-        return Failure.NAME_NOT_FOUND
-    if AnswerStatus.TIMEOUT in statuses:
-        return Failure.DNS_TIMEOUT
-    return Failure.DNS_FAILED if any(a.failed for a in answers) else Failure.NO_ADDRESS
