@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +95,7 @@ def _try(asked: Session, data: str | None) -> int:
 
         return worker.main(post, watch=_shown(asked))
 
-    return _supervise(replace(config), main, lambda: config)
+    return _supervise(config, main, lambda: config)
 
 
 def _greet(asked: Session, config: Config, password: Secret) -> None:
