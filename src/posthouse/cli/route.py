@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 COMMANDS: Final = ("test",)
 SHOWN: Final = 4  # patterns or values of one condition that are shown; --json has all
 NULL: Final = "<>"  # how the null path is written
-MESSAGE_LIMIT: Final = 268_435_456  # octets of a message that are read: more is no mail
 
 
 def command(words: Catalogue) -> Group:
@@ -91,10 +90,11 @@ def _letter(
     words: Catalogue, path: str | None, given: Mapping[str, Any]
 ) -> tuple[Facts, tuple[str, ...]]:
     """What the rules are asked about; sender and recipients of the header where none are given."""
+    from posthouse.cli.file import read
     from posthouse.protocol.smtp.data import normalize, stuff
     from posthouse.send.route import Facts, read_header
 
-    raw = normalize(_read(words, path)) if path is not None else b""
+    raw = normalize(read(words, path)) if path is not None else b""
     header = read_header(raw)
     sender, recipients = given["sender"], tuple(given["recipients"])
     if sender is None:
@@ -108,14 +108,6 @@ def _letter(
     unique = dict.fromkeys(_address(words, one) for one in recipients)
     # As the relay counts: the message in wire form, dots stuffed.
     return Facts(sender, given["user"], len(stuff(raw)), lambda: header), tuple(unique)
-
-
-def _read(words: Catalogue, path: str) -> bytes:
-    try:
-        with click.open_file(path, "rb") as file:
-            return bytes(file.read(MESSAGE_LIMIT))
-    except OSError:
-        raise click.ClickException(words.text("cli.error.read_file", path=path)) from None
 
 
 def _addresses(header: Mapping[str, Sequence[str]], *names: str) -> tuple[str, ...]:
