@@ -39,7 +39,7 @@ from posthouse.net.clock import SystemClock  # noqa: E402
 from posthouse.net.dial import MemoryDialer  # noqa: E402
 from posthouse.net.http import FixtureHttp  # noqa: E402
 from posthouse.net.resolver import DnsResolver  # noqa: E402
-from posthouse.protocol import dkim  # noqa: E402
+from posthouse.protocol import dkim, txt  # noqa: E402
 from posthouse.setup.domain import Net, Options, audit  # noqa: E402
 
 # What checkdmarc looks at (its TLS test left out), by our names.
@@ -62,7 +62,7 @@ def table(domains: int) -> dict[tuple[str, str], list[str]]:
         ("spf.sender.example", "TXT"): ['"v=spf1 a:out.sender.example ~all"'],
         ("out.sender.example", "A"): ["203.0.113.9"],
     }
-    strings = " ".join(f'"{part}"' for part in dkim.txt_strings(key))
+    strings = txt.quoted(key)
     for n in range(domains):
         name, ip = f"d{n}.example", f"198.51.{100 + n // 250}.{n % 250 + 1}"
         backwards = ".".join(reversed(ip.split(".")))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import socket
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,16 +16,23 @@ from typing import Any, Final
 
 from posthouse.send.deliver.keys import Keys, read_dkim
 from posthouse.send.deliver.retry import Retry, read_retry
+from posthouse.send.document import ConfigError, load
 from posthouse.send.hop import Hop
 from posthouse.send.route import Routes, read_hops, read_routes
 from posthouse.send.settings import SettingError, Table, tables
-from posthouse.send.submit.settings import Limits, Listening, read_limits, read_listen
+from posthouse.send.submit.settings import (
+    RECIPIENTS,
+    SIZE,
+    Limits,
+    Listening,
+    read_limits,
+    read_listen,
+)
 from posthouse.send.submit.tls import CertificateError, loaded
 
-FILE_LIMIT: Final = 1_000_000  # octets; hundreds of rules have some 50,000
-SIZE: Final = 50 * 1024 * 1024  # octets of a message: what large providers take, and some room
+__all__ = ["Config", "ConfigError", "Server", "default_workers", "of", "read"]
+
 LEAST_SIZE: Final = 64 * 1024  # RFC 5321 section 4.5.3.1.7
-RECIPIENTS: Final = 100  # RFC 5321 section 4.5.3.1.8: at least as many must be taken
 MOST_RECIPIENTS: Final = 10_000
 # A message of 4 KiB costs about 1 KiB of memory while it waits, so this is some 100 MiB, and days
 # of mail of a company; what is above it is a loop or an attack.
@@ -35,15 +41,6 @@ MOST_WORKERS: Final = 64  # lanes that ids have room for
 TABLES: Final = (
     "server", "listen", "tls", "limits", "hop", "route", "dkim", "retry", "metrics",
 )  # fmt: skip
-
-
-class ConfigError(Exception):
-    """It can't be used. ``reason`` and ``params`` are for the catalogue (``serve.error``)."""
-
-    def __init__(self, reason: str, **params: Any) -> None:
-        super().__init__(" ".join([reason, *(f"{k}={v}" for k, v in params.items())]))
-        self.reason = reason
-        self.params = params
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,21 +79,6 @@ def read(path: Path) -> Config:
         return of(document, path.parent)
     except SettingError as error:
         raise ConfigError("setting", path=str(path), error=error) from None
-
-
-def load(path: Path) -> Mapping[str, Any]:
-    """The file as it stands, its settings not looked at. Raises ConfigError."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read(FILE_LIMIT + 1)
-    except OSError as error:
-        raise ConfigError("file", path=str(path), error=error.strerror or str(error)) from None
-    if len(raw) > FILE_LIMIT:
-        raise ConfigError("too_large", path=str(path))
-    try:
-        return tomllib.loads(raw.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError("toml", path=str(path), error=str(error)) from None
 
 
 def of(document: Mapping[str, Any], folder: Path) -> Config:

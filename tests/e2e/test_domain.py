@@ -35,7 +35,7 @@ from posthouse.net.clock import SystemClock
 from posthouse.net.dial import NetDialer
 from posthouse.net.http import NetHttp
 from posthouse.net.resolver import DnsResolver
-from posthouse.protocol import dkim
+from posthouse.protocol import dkim, txt
 from posthouse.protocol.dnsbl import Blocklist, Kind
 from posthouse.setup.domain import Audit, Net, Options, Verdict, audit, propagation
 from posthouse.setup.domain.render import to_dict
@@ -185,13 +185,12 @@ class World:
 
 def lines(issued: Issued, key: Any) -> list[str]:
     """What signed.test publishes."""
-    strings = " ".join(f'"{part}"' for part in dkim.txt_strings(dkim.record_text(key)))
     return [
         "@ MX 10 mx",
         f"mx A {MX}",
         '@ TXT "v=spf1 mx -all"',
         '_dmarc TXT "v=DMARC1; p=reject; rua=mailto:d@signed.test"',
-        f"s1._domainkey TXT {strings}",
+        f"s1._domainkey TXT {txt.quoted(dkim.record_text(key))}",
         '_mta-sts TXT "v=STSv1; id=1"',
         f"mta-sts A {WEB}",
         f"autoconfig A {WEB}",

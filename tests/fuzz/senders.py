@@ -12,7 +12,7 @@ from typing import Protocol
 from fuzz.smtp import text_of
 from fuzz.zone import Zone
 from posthouse.flow import Finding
-from posthouse.protocol import dmarc, spf
+from posthouse.protocol import dmarc, spf, txt
 from posthouse.protocol.dns import run
 from posthouse.protocol.psl import PublicSuffixList
 from posthouse.protocol.spf import edit
@@ -188,7 +188,7 @@ def spf_edit(data: bytes) -> None:
 def _strings(text: str) -> None:
     found = edit.strings(text)
     assert "".join(found) == text
-    assert all(len(one) <= edit.STRING for one in found)
+    assert all(len(one) <= txt.STRING for one in found)
     edit.quoted(text)
 
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from fuzz.mutate import cuts
 from fuzz.smtp import text_of
-from posthouse.protocol import arc, authres, dkim
+from posthouse.protocol import arc, authres, dkim, txt
 from posthouse.protocol.dkim.body import canonical_body
 from posthouse.protocol.dkim.canon import CRLF, relaxed_field
 from posthouse.protocol.dkim.fields import crlf
@@ -132,7 +132,7 @@ def key(data: bytes) -> None:
         return
     assert found.bits > 0
     written = dkim.record_text(found.key)
-    again = dkim.parse_key_record("".join(dkim.txt_strings(written)))
+    again = dkim.parse_key_record(b"".join(txt.strings(written)).decode())
     assert dkim.record_text(again.key) == written
     with suppress(dkim.PrivateKeyError):
         dkim.read_private_key(data)

@@ -1,12 +1,14 @@
 """click's Command and Group with help from the catalogues, laid out by display width.
 
 click wraps help by counting characters, which breaks lines of Chinese at twice the width; rich
-measures what the terminal shows. Both classes only replace how help is written.
+measures what the terminal shows. The classes replace how help is written, and build or import a
+command only when it is called.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import click
@@ -45,6 +47,51 @@ class Command(click.Command):
         from posthouse.cli.help import command_help
 
         return command_help(self, ctx, self.words, self.key)
+
+
+class Group(click.Group):
+    """A command whose first word names one of its own commands, which is built when it is called.
+
+    ``build`` makes the command of a name. The help's words are ``cli.<name>.help`` and
+    ``.example``, and ``cli.<name>_<command>.short`` of each command.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        words: Catalogue,
+        names: Sequence[str],
+        build: Callable[[str], click.Command],
+    ) -> None:
+        super().__init__(
+            name, add_help_option=False, no_args_is_help=False, invoke_without_command=True
+        )
+        self.words = words
+        self._names = names
+        self._build = build
+        lang = click.Option(["--lang"], metavar="en|zh", help=words.text("cli.option.lang"))
+        self.params += [lang, help_option(words)]
+        self.callback = self._needed
+
+    def _needed(self, **_: Any) -> None:
+        """click's own complaint of a missing command is in English, whatever the language."""
+        if click.get_current_context().invoked_subcommand is None:
+            names = "|".join(self._names)
+            raise click.UsageError(self.words.text("cli.error.missing", name=names))
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands, the usual one first."""
+        return list(self._names)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Build one command."""
+        return self._build(cmd_name) if cmd_name in self._names else None
+
+    def get_help(self, ctx: click.Context) -> str:
+        """The whole help text."""
+        from posthouse.cli.help import group_help
+
+        return group_help(self, ctx, self.words, self.name or "", self._names)
 
 
 class Root(click.Group):

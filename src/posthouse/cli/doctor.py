@@ -54,7 +54,6 @@ def _run(session: Session) -> int:
 def _run_relay(session: Session, path: Path) -> int:
     import asyncio
 
-    from posthouse.cli.serve import told
     from posthouse.config import ConfigError
     from posthouse.daemon.doctor.look import Installation, check
     from posthouse.flow import Finding, Status
@@ -67,7 +66,7 @@ def _run_relay(session: Session, path: Path) -> int:
     try:
         findings = asyncio.run(look(Installation.at(path)))
     except ConfigError as error:
-        params = {"path": str(path), "problem": told(error, session.words)}
+        params = {"path": str(path), "problem": error.told(session.words)}
         findings = [Finding("relay.config_bad", Status.FAIL, params=params)]
     return _show(session, findings, "relay.heading", "relay")
 

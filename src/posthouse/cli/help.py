@@ -24,13 +24,11 @@ def command_help(command: click.Command, ctx: click.Context, words: Catalogue, k
     ]
     usage = " ".join([ctx.command_path, *pieces, words.text("cli.help.options_slot")])
     with console.capture() as got:
-        console.print(f"{words.text('cli.help.usage')} {usage}\n", markup=False, highlight=False)
+        _usage(console, words, usage)
         _paragraph(console, words.text(f"{key}.help"))
         _heading(console, words.text("cli.help.options"))
         _rows(console, [_option_row(p, ctx) for p in command.params if isinstance(p, click.Option)])
-        _heading(console, words.text("cli.help.example"))
-        for line in words.text(f"{key}.example").splitlines():
-            console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+        _example(console, words, key)
     return got.get().rstrip()
 
 
@@ -41,15 +39,13 @@ def root_help(
     console = _console()
     with console.capture() as got:
         usage = f"posthouse {words.text('cli.help.command_slot')}"
-        console.print(f"{words.text('cli.help.usage')} {usage}\n", markup=False, highlight=False)
+        _usage(console, words, usage)
         _paragraph(console, words.text("cli.root.help"))
         _heading(console, words.text("cli.help.commands"))
         _rows(console, [(name, words.text(f"cli.{name}.short")) for name in names])
         _heading(console, words.text("cli.help.options"))
         _rows(console, [_option_row(p, ctx) for p in group.params if isinstance(p, click.Option)])
-        _heading(console, words.text("cli.help.example"))
-        for line in words.text("cli.root.example").splitlines():
-            console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+        _example(console, words, "cli.root")
     return got.get().rstrip()
 
 
@@ -61,19 +57,27 @@ def group_help(
     key = f"cli.{name}"
     with console.capture() as got:
         usage = f"{ctx.command_path} {words.text('cli.help.command_slot')}"
-        console.print(f"{words.text('cli.help.usage')} {usage}\n", markup=False, highlight=False)
+        _usage(console, words, usage)
         _paragraph(console, words.text(f"{key}.help"))
         _heading(console, words.text("cli.help.commands"))
         _rows(console, [(one, words.text(f"cli.{name}_{one}.short")) for one in names])
-        _heading(console, words.text("cli.help.example"))
-        for line in words.text(f"{key}.example").splitlines():
-            console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+        _example(console, words, key)
     return got.get().rstrip()
 
 
 def _console() -> Console:
     console = Console(color_system=None)
     return Console(color_system=None, width=min(console.width, WIDEST))
+
+
+def _usage(console: Console, words: Catalogue, usage: str) -> None:
+    console.print(f"{words.text('cli.help.usage')} {usage}\n", markup=False, highlight=False)
+
+
+def _example(console: Console, words: Catalogue, key: str) -> None:
+    _heading(console, words.text("cli.help.example"))
+    for line in words.text(f"{key}.example").splitlines():
+        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _paragraph(console: Console, text: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from posthouse.cli.command import Command, help_option
+from posthouse.cli.command import Command, Group
 from posthouse.cli.options import Session, common, session
 from posthouse.explain import Catalogue
 
@@ -23,44 +23,11 @@ if TYPE_CHECKING:
 COMMANDS: Final = ("test",)
 SHOWN: Final = 4  # patterns or values of one condition that are shown; --json has all
 NULL: Final = "<>"  # how the null path is written
-MESSAGE_LIMIT: Final = 268_435_456  # octets of a message that are read: more is no mail
 
 
-class Route(click.Group):
-    """The group."""
-
-    def __init__(self, words: Catalogue) -> None:
-        super().__init__("route", add_help_option=False, no_args_is_help=False)
-        self.words = words
-        lang = click.Option(["--lang"], metavar="en|zh", help=words.text("cli.option.lang"))
-        self.params += [lang, help_option(words)]
-        self.callback = lambda **_: None
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The one command so far."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Build it."""
-        return _test(self.words) if cmd_name in COMMANDS else None
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Without a command there is nothing to do."""
-        if not args:
-            missing = self.words.text("cli.error.missing", name="|".join(COMMANDS))
-            raise click.UsageError(missing, ctx)
-        return super().parse_args(ctx, args)
-
-    def get_help(self, ctx: click.Context) -> str:
-        """The whole help text."""
-        from posthouse.cli.help import group_help
-
-        return group_help(self, ctx, self.words, "route", COMMANDS)
-
-
-def command(words: Catalogue) -> Route:
-    """Build the group."""
-    return Route(words)
+def command(words: Catalogue) -> Group:
+    """Build the group; it has one command so far."""
+    return Group("route", words, COMMANDS, lambda _: _test(words))
 
 
 def _test(words: Catalogue) -> Command:
@@ -123,10 +90,11 @@ def _letter(
     words: Catalogue, path: str | None, given: Mapping[str, Any]
 ) -> tuple[Facts, tuple[str, ...]]:
     """What the rules are asked about; sender and recipients of the header where none are given."""
+    from posthouse.cli.file import read
     from posthouse.protocol.smtp.data import normalize, stuff
     from posthouse.send.route import Facts, read_header
 
-    raw = normalize(_read(words, path)) if path is not None else b""
+    raw = normalize(read(words, path)) if path is not None else b""
     header = read_header(raw)
     sender, recipients = given["sender"], tuple(given["recipients"])
     if sender is None:
@@ -140,14 +108,6 @@ def _letter(
     unique = dict.fromkeys(_address(words, one) for one in recipients)
     # As the relay counts: the message in wire form, dots stuffed.
     return Facts(sender, given["user"], len(stuff(raw)), lambda: header), tuple(unique)
-
-
-def _read(words: Catalogue, path: str) -> bytes:
-    try:
-        with click.open_file(path, "rb") as file:
-            return bytes(file.read(MESSAGE_LIMIT))
-    except OSError:
-        raise click.ClickException(words.text("cli.error.read_file", path=path)) from None
 
 
 def _addresses(header: Mapping[str, Sequence[str]], *names: str) -> tuple[str, ...]:

@@ -276,22 +276,18 @@ def _told(words: Catalogue, given: Mapping[str, Any]) -> Endpoint:
 
 def _relay(words: Catalogue, path: str) -> Endpoint:
     """The first of the relay's own ports: one that takes logins before one that takes networks."""
-    import tomllib
-
+    from posthouse.cli import config
     from posthouse.flow import Endpoint, Security
 
     modes = {"tls": Security.TLS, "starttls": Security.STARTTLS, "relay": Security.NONE}
+    table = config.load(words, path)
     try:
-        with open(path, "rb") as file:
-            table = tomllib.load(file)
         listens = sorted(table["listen"], key=lambda one: list(modes).index(one["mode"]))
         _, _, port = listens[0]["address"].rpartition(":")
         if listens[0]["mode"] == "relay":
             return Endpoint("127.0.0.1", int(port), Security.NONE)
         return Endpoint(table["server"]["name"], int(port), modes[listens[0]["mode"]])
-    except OSError:
-        raise click.ClickException(words.text("cli.error.read_file", path=path)) from None
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, IndexError, AttributeError):
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         raise click.UsageError(words.text("send.error.relay", path=path)) from None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,7 @@ from posthouse.cli import results
 from posthouse.cli.root import INTERRUPTED, OK, PROBLEM, SIGN_IN_REFUSED, UNDETERMINED
 from posthouse.cli.screen import Screen
 from posthouse.flow import NetworkFailure, Stage
+from posthouse.net import loop
 from posthouse.net.resolver import DnsResolver
 from posthouse.send import client
 
@@ -53,7 +54,7 @@ def run(screen: Screen, job: Job, terms: client.Terms) -> int:
         run = _Run(screen, job)
         began = time.monotonic()
         try:
-            end = _loop(run.go(book, terms))
+            end = loop.run(run.go(book, terms))
         finally:
             if isinstance(book, client.Journal):
                 book.close()
@@ -68,16 +69,6 @@ def run(screen: Screen, job: Job, terms: client.Terms) -> int:
     elif not job.jsonl:
         results.show_many(screen, report)
     return exit_code(run.tally, end)
-
-
-def _loop(work: Coroutine[Any, Any, client.End]) -> client.End:
-    """In uvloop, where it is there: a third of the time of one message is the loop's."""
-    try:
-        import uvloop
-    except ImportError:  # Windows
-        return asyncio.run(work)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
 
 
 class _Run:

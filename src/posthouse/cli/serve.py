@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from posthouse.cli.options import Session, common, session
 from posthouse.explain import Catalogue
 
 if TYPE_CHECKING:
-    from posthouse.config import Config, ConfigError
+    from posthouse.config import Config
     from posthouse.daemon.supervisor import Post
     from posthouse.flow import Secret
     from posthouse.letter import Event
@@ -56,21 +55,10 @@ def _run(asked: Session, config: str | None, data: str | None, check: bool, **_:
             return _try(asked, data)
         return _serve(asked, Path(config), check=check)
     except ConfigError as error:
-        raise click.UsageError(told(error, asked.words)) from None
+        raise click.UsageError(error.told(asked.words)) from None
     except StartError as error:
         text = asked.words.text(f"serve.error.{error.reason}", **error.detail)
         raise click.ClickException(text) from None
-
-
-def told(error: ConfigError, words: Catalogue) -> str:
-    """What is wrong with a configuration, in words."""
-    from posthouse.send.settings import SettingError
-
-    problem = error.params.get("error")
-    if isinstance(problem, SettingError):
-        said = problem.told(words)
-        return words.text("serve.error.setting", path=error.params["path"], problem=said)
-    return words.text(f"serve.error.{error.reason}", **error.params)
 
 
 def _serve(asked: Session, path: Path, *, check: bool) -> int:
@@ -107,7 +95,7 @@ def _try(asked: Session, data: str | None) -> int:
 
         return worker.main(post, watch=_shown(asked))
 
-    return _supervise(replace(config), main, lambda: config)
+    return _supervise(config, main, lambda: config)
 
 
 def _greet(asked: Session, config: Config, password: Secret) -> None:

@@ -10,12 +10,11 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from posthouse.cli.command import Command, help_option
+from posthouse.cli.command import Command, Group
 from posthouse.cli.options import Session, common, session
 from posthouse.explain import Catalogue
 
@@ -23,47 +22,12 @@ if TYPE_CHECKING:
     from posthouse.send.submit.accounts import Accounts, AppPassword, User
 
 COMMANDS: Final = ("add", "list", "password", "revoke", "disable", "enable", "delete")
-DATA: Final = "/var/lib/posthouse"  # where the relay keeps its things unless told otherwise
-CONFIG_LIMIT: Final = 1_048_576  # octets of a configuration file that are read
-
 _DAYS: Final = re.compile(r"([1-9][0-9]{0,4})d")
 
 
-class Users(click.Group):
-    """The group; each command is built when it is called."""
-
-    def __init__(self, words: Catalogue) -> None:
-        super().__init__(
-            "user", add_help_option=False, no_args_is_help=False, invoke_without_command=True
-        )
-        self.words = words
-        lang = click.Option(["--lang"], metavar="en|zh", help=words.text("cli.option.lang"))
-        self.params += [lang, help_option(words)]
-        self.callback = self._needed
-
-    def _needed(self, **_: Any) -> None:
-        if click.get_current_context().invoked_subcommand is None:
-            names = "|".join(COMMANDS)
-            raise click.UsageError(self.words.text("cli.error.missing", name=names))
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands, in the order one needs them."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Build one command."""
-        return _subcommand(self.words, cmd_name) if cmd_name in COMMANDS else None
-
-    def get_help(self, ctx: click.Context) -> str:
-        """The whole help text."""
-        from posthouse.cli.help import group_help
-
-        return group_help(self, ctx, self.words, "user", COMMANDS)
-
-
-def command(words: Catalogue) -> Users:
+def command(words: Catalogue) -> Group:
     """Build the group."""
-    return Users(words)
+    return Group("user", words, COMMANDS, lambda action: _subcommand(words, action))
 
 
 def _subcommand(words: Catalogue, action: str) -> Command:
@@ -108,9 +72,10 @@ def _subcommand(words: Catalogue, action: str) -> Command:
 
 
 def _run(asked: Session, action: str, given: Mapping[str, Any]) -> int:
+    from posthouse.cli.config import data_folder
     from posthouse.send.submit.accounts import AccountError, Accounts, AccountsUnreadable
 
-    folder = _folder(asked.words, given)
+    folder = data_folder(asked.words, given)
     try:
         accounts = Accounts(folder, create=action == "add")
         try:
@@ -126,25 +91,6 @@ def _run(asked: Session, action: str, given: Mapping[str, Any]) -> int:
         raise click.ClickException(
             asked.words.text(f"submit.user.error.{key}", folder=str(folder), reason=str(error))
         ) from None
-
-
-def _folder(words: Catalogue, given: Mapping[str, Any]) -> Path:
-    """The data folder: given, or told by the configuration."""
-    if given["data"]:
-        return Path(given["data"])
-    if not given["config"]:
-        return Path(DATA)
-    import tomllib
-
-    try:
-        with open(given["config"], "rb") as file:
-            table = tomllib.loads(file.read(CONFIG_LIMIT).decode("utf-8"))
-        data = table["server"]["data"]
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError):
-        data = None
-    if not isinstance(data, str):
-        raise click.ClickException(words.text("submit.user.error.config", file=given["config"]))
-    return Path(given["config"]).parent / data  # as the relay itself reads it
 
 
 # -- the commands

@@ -22,6 +22,7 @@ from posthouse.daemon.log import EventLog, Say, say_to
 from posthouse.daemon.supervisor import Post
 from posthouse.daemon.wiring import Relay
 from posthouse.letter import Event
+from posthouse.net.loop import run
 
 LOOK: Final = 1.0  # seconds between looks at the supervisor, and between metrics
 PATIENCE: Final = 10.0  # seconds for messages that are being handed in while we end
@@ -30,19 +31,8 @@ PATIENCE: Final = 10.0  # seconds for messages that are being handed in while we
 def main(post: Post, watch: Callable[[Event], None] | None = None) -> int:
     """Work until told to end; the exit code. ``watch`` gets the events instead of the log."""
     worker = Worker(post, say_to(worker=post.number), watch)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(worker.run())
+    run(worker.run())
     return 0
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where it is installed: plain asyncio reaches about 60 % of it."""
-    with contextlib.suppress(ImportError):
-        import uvloop
-
-        factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-        return factory
-    return None
 
 
 class Worker:

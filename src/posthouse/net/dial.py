@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 
 from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.net.pipe import failure_of
-from posthouse.net.resolver import Answer, AnswerStatus, Resolver
+from posthouse.net.resolver import Answer, Resolver, unresolved
 from posthouse.net.stream import MemoryStream, Stream, TcpStream
 from posthouse.net.tls import a_label
 
@@ -272,24 +272,14 @@ def _overall(failures: Iterable[Failure | None]) -> Failure:
 
 
 def _dns_failure(
-    answers: Sequence[Answer], unanswered: bool, detail: dict[str, Any]
+    answers: Sequence[Answer], waiting: bool, detail: dict[str, Any]
 ) -> NetworkFailure:
-    statuses = {a.status for a in answers}
-    bad = next((a for a in answers if a.status in _DNS_FAILURES), None)
+    bad = next((answer for answer in answers if answer.failed), None)
     if bad is not None:
         detail |= {"server": bad.server, "status": str(bad.status)}
-    if any(a.offline for a in answers):
-        return NetworkFailure(Failure.OFFLINE, Stage.DNS, **detail)
-    if AnswerStatus.NXDOMAIN in statuses:
-        return NetworkFailure(Failure.NAME_NOT_FOUND, Stage.DNS, **detail)
-    if unanswered or AnswerStatus.TIMEOUT in statuses:
-        return NetworkFailure(Failure.DNS_TIMEOUT, Stage.DNS, **detail)
-    if bad is not None:
-        return NetworkFailure(Failure.DNS_FAILED, Stage.DNS, **detail)
-    return NetworkFailure(Failure.NO_ADDRESS, Stage.DNS, **detail)
+    kind, _ = unresolved(answers, waiting=waiting)
+    return NetworkFailure(kind, Stage.DNS, **detail)
 
-
-_DNS_FAILURES: Final = (AnswerStatus.SERVFAIL, AnswerStatus.REFUSED, AnswerStatus.TIMEOUT)
 
 MemoryHandler = Callable[[MemoryStream], Awaitable[None]]
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
+from posthouse.flow import Failure
 from posthouse.net import hosts
 from posthouse.net.clock import Clock, SystemClock
 from posthouse.net.tls import a_label
@@ -29,6 +30,7 @@ __all__ = [
     "Resolver",
     "answer",
     "resolver_address",
+    "unresolved",
 ]
 
 T = TypeVar("T")
@@ -189,6 +191,32 @@ class DnsResolver:
         # Offline only if not one of them could be reached.
         all_of_them = 0 < unreachable == len(self._servers) * ROUNDS
         return replace(worst, offline=all_of_them)
+
+
+def unresolved(
+    answers: Sequence[Answer], *, waiting: bool = False
+) -> tuple[Failure, Answer | None]:
+    """Why a name has no address, and the answer that says so, where one does.
+
+    ``answers`` are those for A and AAAA, none with an address; ``waiting`` says that one is still
+    missing. NXDOMAIN for one type goes for all (RFC 8020); ``send.deliver`` is not so sure.
+    """
+    if any(answer.offline for answer in answers):
+        return Failure.OFFLINE, None
+    for status, failure in _NO_ADDRESS:
+        said = next((answer for answer in answers if answer.status is status), None)
+        if said is not None or (waiting and status is AnswerStatus.TIMEOUT):
+            return failure, said
+    return Failure.NO_ADDRESS, None
+
+
+# In the order in which they count.
+_NO_ADDRESS: Final = (
+    (AnswerStatus.NXDOMAIN, Failure.NAME_NOT_FOUND),
+    (AnswerStatus.TIMEOUT, Failure.DNS_TIMEOUT),
+    (AnswerStatus.SERVFAIL, Failure.DNS_FAILED),
+    (AnswerStatus.REFUSED, Failure.DNS_FAILED),
+)
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from posthouse.flow import Failure, NetworkFailure, Secret, Stage, Trace
+from posthouse.net.smtp_login import exchange
 from posthouse.net.smtp_wire import Timeouts, Wire
 from posthouse.net.stream import Stream
 from posthouse.net.tls import TlsOptions, TlsSession
@@ -26,7 +27,6 @@ from posthouse.protocol.smtp import sasl
 from posthouse.protocol.smtp.data import check_lines
 from posthouse.protocol.smtp.events import MessageData
 from posthouse.protocol.smtp.extensions import auth_mechanisms, erased
-from posthouse.protocol.smtp.limits import COMMAND_LINE
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.protocol.smtp.state import State
 
@@ -153,22 +153,7 @@ class SmtpClient:
 
     async def exchange(self, mechanism: sasl.ClientMechanism) -> AuthOutcome:
         """Log in with a mechanism that the caller has made (RFC 4954 section 4)."""
-        initial = mechanism.initial
-        if initial is not None and _is_long(mechanism.name, initial):
-            initial = None  # too long for the AUTH line: it is asked for with an empty challenge
-        reply = await self.command(c.Auth(mechanism.name, initial))
-        cancelled = ""
-        while reply.code == 334:
-            challenge = reply.challenge_data()
-            try:
-                if challenge is None:
-                    raise sasl.SaslError("not_base64")
-                response = mechanism.respond(challenge)
-            except sasl.SaslError as error:
-                cancelled = error.reason
-                reply = await self.command(c.AuthResponse(None))
-                break
-            reply = await self.command(c.AuthResponse(response))
+        reply, cancelled = await exchange(self.command, mechanism)
         if reply.is_success:
             self._believe(mechanism)
         # Only the OAuth mechanisms have one.
@@ -282,9 +267,3 @@ class SmtpClient:
         await self._wire.send(item, stage)
         seconds = self._timeouts.data if isinstance(item, c.Data) else self._timeouts.command
         return await self._wire.reply(stage, seconds)
-
-
-def _is_long(mechanism: str, initial: bytes) -> bool:
-    """RFC 4954 section 4: an AUTH line with its initial response is a command line as any."""
-    base64_octets = (len(initial) + 2) // 3 * 4
-    return len(f"AUTH {mechanism} \r\n") + base64_octets > COMMAND_LINE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
 
 from fakes.certs import Authority
@@ -42,6 +43,32 @@ def test_relative_paths_begin_at_the_file_for_the_relay_and_for_the_commands(tmp
     path = file(tmp_path)
     given = {"config": str(path), "data": None}
     assert read(path).server.data == data_folder(Catalogue("en"), given) == tmp_path / "data"
+
+
+BAD = {
+    SMALL.replace('data = "data"', ""): "server.data is missing",
+    SMALL.replace('"data"', "5"): "server.data: this must be a text",
+    SMALL.replace('"data"', '""'): "server.data",
+    SMALL.replace("[server]", "[[server]]"): "server: this must be a table",
+    "[[server": "this is not TOML",
+    f"a = {'[' * 50_000}": "this is not TOML",
+    SMALL + "#" * 1_000_000: "too long",
+}
+
+
+@pytest.mark.parametrize(("text", "problem"), BAD.items(), ids=range(len(BAD)))
+def test_relay_and_commands_refuse_the_same_in_the_same_words(tmp_path, text, problem) -> None:
+    path = tmp_path / "posthouse.toml"
+    path.write_text(text)
+    words = Catalogue("en")
+    with pytest.raises(ConfigError) as refused:
+        read(path)
+    with pytest.raises(click.ClickException) as said:
+        data_folder(words, {"config": str(path), "data": None})
+    told = refused.value.told(words)
+    assert told.startswith(f"{path}: ")
+    assert problem in told
+    assert said.value.format_message() == f"posthouse: {told}"
 
 
 def test_a_certificate_is_looked_at_before_anything_starts(tmp_path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from fakes.dns import FakeDns
 from peers import process
-from posthouse.protocol import dkim
+from posthouse.protocol import dkim, txt
 from unit.dkim.dkim_world import MESSAGE, NOW, handmade, record, rsa_key, verify
 
 pytestmark = [pytest.mark.netns, pytest.mark.peer("opendkim")]
@@ -41,8 +41,7 @@ FIELDS = [
 @pytest.fixture(autouse=True)
 async def zone() -> AsyncIterator[FakeDns]:
     """The system's resolver, with the key."""
-    strings = " ".join(f'"{part}"' for part in dkim.txt_strings(record()))
-    table = {("s._domainkey.example.com", "TXT"): [strings]}
+    table = {("s._domainkey.example.com", "TXT"): [txt.quoted(record())]}
     async with FakeDns(table, port=53) as server:
         yield server
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from posthouse.net.resolver import FixtureResolver
-from posthouse.protocol import dkim, dmarc, spf
+from posthouse.protocol import dkim, dmarc, spf, txt
 from posthouse.protocol.dns import Ask, run
 from posthouse.setup.domain.records import (
     Change,
@@ -29,7 +29,7 @@ from posthouse.setup.domain.records import (
 )
 from posthouse.setup.domain.records import inventory as given_
 from posthouse.setup.domain.records.read import read
-from posthouse.setup.domain.records.zonefile import line, quoted
+from posthouse.setup.domain.records.zonefile import line
 
 from .world import NOW, Zone, planned, settled
 
@@ -173,7 +173,7 @@ async def test_asked_of_a_resolver_it_is_the_same(live: Zone, inventory: Invento
 
 @given(st.text(max_size=900))
 def test_a_txt_value_comes_back_from_a_zone_file(value: str) -> None:
-    text_ = f"@ 60 SOA ns. host. 1 1 1 1 1\n@ 60 NS ns.\nx.test. 60 IN TXT {quoted(value)}\n"
+    text_ = f"@ 60 SOA ns. host. 1 1 1 1 1\n@ 60 NS ns.\nx.test. 60 IN TXT {txt.quoted(value)}\n"
     parsed = dns.zone.from_text(text_, "test.", relativize=False)
     [rdata] = parsed.find_rdataset("x.test.", "TXT")
     assert b"".join(rdata.strings) == value.encode("utf-8", "replace")

@@ -161,6 +161,25 @@ def test_received_of_an_ipv6_client_without_a_date() -> None:
     assert (hop.address, hop.by, hop.date) == ("2001:db8::7", "mail.else.test", None)
 
 
+@pytest.mark.parametrize(
+    ("value", "address"),
+    [
+        ("from x (1.2.3.4) by y", "1.2.3.4"),
+        ("from x (host 1.2.3.4) by y", "1.2.3.4"),
+        ("from a.test (2001:db8:20b::5) by b.test (2001:db8::2) with SMTP", "2001:db8:20b::5"),
+        ("from x (dead.beef) (host 1.2.3.4) by y", "1.2.3.4"),
+        ("from x (host [1.2.3.4]) by y (5.6.7.8)", "1.2.3.4"),
+        ("from unknown (HELO mail.x) (1.2.3.4) by y", "1.2.3.4"),
+        ("from unknown (HELO 10.0.0.1) (1.2.3.4) by y", "1.2.3.4"),  # what a client says of itself
+        ("from unknown (EHLO 10.0.0.1) by y", ""),
+        ("from x (cafe) by y", ""),
+        ("from x by y (5.6.7.8)", ""),
+    ],
+)
+def test_received_with_the_address_in_round_brackets(value: str, address: str) -> None:
+    assert parse_received(value).address == address
+
+
 # Reports
 
 

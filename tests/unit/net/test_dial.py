@@ -253,6 +253,14 @@ STATUSES = [
     ({("m.test", "A"): AnswerStatus.TIMEOUT}, Failure.DNS_TIMEOUT),
     ({("m.test", "AAAA"): AnswerStatus.TIMEOUT, ("m.test", "MX"): ["1 x."]}, Failure.DNS_TIMEOUT),
     (
+        {("m.test", "AAAA"): AnswerStatus.SERVFAIL, ("m.test", "A"): AnswerStatus.TIMEOUT},
+        Failure.DNS_TIMEOUT,
+    ),
+    (
+        {("m.test", "AAAA"): AnswerStatus.NXDOMAIN, ("m.test", "A"): AnswerStatus.SERVFAIL},
+        Failure.NAME_NOT_FOUND,
+    ),
+    (
         {
             ("m.test", t): Answer("m.test", t, AnswerStatus.TIMEOUT, offline=True)
             for t in ("A", "AAAA")

@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from posthouse.cli.command import help_option
+from posthouse.cli.command import Group
 from posthouse.explain import Catalogue
 
 COMMANDS: Final = ("audit", "check", "records", "keys")
@@ -34,27 +34,11 @@ CHECKS: Final = (
 )
 
 
-class Domain(click.Group):
+class Domain(Group):
     """A group whose first word may also be a domain, or the name of a check."""
 
     def __init__(self, words: Catalogue) -> None:
-        super().__init__("domain", add_help_option=False, no_args_is_help=False)
-        self.words = words
-        lang = click.Option(["--lang"], metavar="en|zh", help=words.text("cli.option.lang"))
-        self.params += [lang, help_option(words)]
-        self.callback = lambda **_: None
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands, the usual one first."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command's module."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"posthouse.cli.domain.{cmd_name}")
-        command: click.Command = module.command(self.words)
-        return command
+        super().__init__("domain", words, COMMANDS, lambda name: _imported(words, name))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """``NAME`` means ``audit NAME``, ``spf NAME`` means ``audit --only spf NAME``."""
@@ -69,11 +53,12 @@ class Domain(click.Group):
             args = [*name, *words[: 1 - len(name)], *options, *words[1 - len(name) :]]
         return super().parse_args(ctx, args)
 
-    def get_help(self, ctx: click.Context) -> str:
-        """The whole help text."""
-        from posthouse.cli.help import group_help
 
-        return group_help(self, ctx, self.words, "domain", COMMANDS)
+def _imported(words: Catalogue, name: str) -> click.Command:
+    """Import one command's module."""
+    module = importlib.import_module(f"posthouse.cli.domain.{name}")
+    command: click.Command = module.command(words)
+    return command
 
 
 def _leading(args: list[str]) -> tuple[list[str], list[str]]:

@@ -88,15 +88,6 @@ def net_of(asked: Session) -> Net:
     return Net(parts.resolver, parts.dialer, parts.http, parts.clock)
 
 
-def read(words: Catalogue, path: str) -> bytes:
-    """A file the user named, or standard input."""
-    try:
-        with click.open_file(path, "rb") as file:
-            return bytes(file.read())
-    except OSError:
-        raise click.ClickException(words.text("cli.error.read_file", path=path)) from None
-
-
 def _audit(screen: Screen, name: str, given: Mapping[str, Any]) -> int:
     from posthouse.cli.progress import Progress
     from posthouse.setup import domain
@@ -121,6 +112,7 @@ def _audit(screen: Screen, name: str, given: Mapping[str, Any]) -> int:
 
 def _options(asked: Session, given: Mapping[str, Any]) -> Options:
     from posthouse import directory
+    from posthouse.cli.file import read
     from posthouse.setup.domain import Options
 
     for service in given["service"]:

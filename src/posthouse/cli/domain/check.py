@@ -39,7 +39,8 @@ def command(words: Catalogue) -> Command:
 
 
 def _run(asked: Session, path: str, given: Mapping[str, Any]) -> int:
-    from posthouse.cli.domain.audit import net_of, read
+    from posthouse.cli.domain.audit import net_of
+    from posthouse.cli.file import read
     from posthouse.cli.screen import Screen
     from posthouse.setup.domain import Known, Verdict, explain_message, render
 

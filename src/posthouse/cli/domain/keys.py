@@ -89,7 +89,7 @@ def _change(asked: Session, store: Any, action: str, name: str, given: Mapping[s
         return 0
     click.echo(words.text("screen.domain.key_made", path=made.key.path))
     click.echo(words.text("screen.domain.key_publish"))
-    from posthouse.protocol.spf.edit import quoted
+    from posthouse.protocol.txt import quoted
 
     click.echo(f"{made.key.name}. IN TXT {quoted(made.text)}")
     return 0

@@ -10,50 +10,20 @@ from typing import Final
 
 import click
 
-from posthouse.cli.command import help_option
+from posthouse.cli.command import Group
 from posthouse.explain import Catalogue
 
 COMMANDS: Final = ("list", "show", "hold", "release", "retry", "delete")
 _LOOKS: Final = ("list", "show")
 
 
-class Queue(click.Group):
-    """The group."""
+def command(words: Catalogue) -> Group:
+    """Build the group."""
 
-    def __init__(self, words: Catalogue) -> None:
-        super().__init__("queue", add_help_option=False, no_args_is_help=False)
-        self.words = words
-        lang = click.Option(["--lang"], metavar="en|zh", help=words.text("cli.option.lang"))
-        self.params += [lang, help_option(words)]
-        self.callback = lambda **_: None
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands, the usual one first."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Build one command."""
-        if cmd_name not in COMMANDS:
-            return None
+    def build(name: str) -> click.Command:
         from posthouse.cli.queue import change, look
 
-        build = look.subcommand if cmd_name in _LOOKS else change.subcommand
-        return build(self.words, cmd_name)
+        made = look.subcommand if name in _LOOKS else change.subcommand
+        return made(words, name)
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Without a command there is nothing to do."""
-        if not args:
-            missing = self.words.text("cli.error.missing", name="|".join(COMMANDS))
-            raise click.UsageError(missing, ctx)
-        return super().parse_args(ctx, args)
-
-    def get_help(self, ctx: click.Context) -> str:
-        """The whole help text."""
-        from posthouse.cli.help import group_help
-
-        return group_help(self, ctx, self.words, "queue", COMMANDS)
-
-
-def command(words: Catalogue) -> Queue:
-    """Build the group."""
-    return Queue(words)
+    return Group("queue", words, COMMANDS, build)

@@ -13,10 +13,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from posthouse.config import Config, load, read
+from posthouse.config import Config, read
 from posthouse.daemon.doctor import certificate, files, kept, names, place, ways
 from posthouse.flow import Finding, Status
 from posthouse.net.clock import Clock
+from posthouse.send.document import load
 from posthouse.setup.doctor import Net, clock_of, local
 
 

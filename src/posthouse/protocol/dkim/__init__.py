@@ -27,7 +27,6 @@ from posthouse.protocol.dkim.key import (
     parse_key_record,
     read_private_key,
     record_text,
-    txt_strings,
     write_private_key,
 )
 from posthouse.protocol.dkim.result import REASONS, Code, Result, Verification
@@ -80,7 +79,6 @@ __all__ = [
     "read_private_key",
     "record_text",
     "split",
-    "txt_strings",
     "verify",
     "write_private_key",
 ]

@@ -27,7 +27,6 @@ from posthouse.protocol.taglist import TagListError, parse_tags, without_wsp
 MIN_RSA_BITS: Final = 1_024  # RFC 8301 section 3.2: less MUST NOT be taken as valid
 MAX_RSA_BITS: Final = 8_192  # above, one check takes milliseconds; nobody publishes such keys
 RSA_BITS: Final = 2_048  # RFC 8301 section 3.2: signers SHOULD use at least this
-TXT_STRING: Final = 255  # octets of one character-string (RFC 1035 section 3.3)
 _CACHED_KEYS: Final = 512  # of the same domains again and again; some 2 KB each
 
 PublicKey = rsa.RSAPublicKey | Ed25519PublicKey
@@ -209,11 +208,6 @@ def record_text(key: PublicKey | PrivateKey, *, testing: bool = False, strict: b
     flags = ":".join(flag for flag, on in (("y", testing), ("s", strict)) if on)
     parts = ["v=DKIM1", f"k={kind_of(public)}", f"t={flags}" if flags else "", f"p={_p(public)}"]
     return "; ".join(part for part in parts if part)
-
-
-def txt_strings(text: str) -> tuple[str, ...]:
-    """A record cut into the strings of at most 255 octets that a zone file wants."""
-    return tuple(text[at : at + TXT_STRING] for at in range(0, len(text), TXT_STRING)) or ("",)
 
 
 def matches(private: PrivateKey, record: KeyRecord) -> bool:

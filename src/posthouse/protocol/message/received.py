@@ -12,11 +12,18 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from posthouse.protocol.host import parse_ip
+
 LINE_LIMIT: Final = 2_000  # characters of one line that are read
 
 _TOKEN: Final = re.compile(r"\((?:[^()]|\([^()]{0,500}\)){0,1000}\)|[^\s()]+")
 _CLAUSES: Final = frozenset({"from", "by", "via", "with", "id", "for"})
 _ADDRESS: Final = re.compile(r"\[(?:IPv6:)?([0-9A-Fa-f.:]{3,45})\]")
+# "(192.0.2.1)" and "(mx.test 192.0.2.1)": how some servers write the client, without brackets. Not
+# "(HELO 192.0.2.1)", which is only what the client says it is.
+_BARE: Final = re.compile(
+    r"\((?!(?:HELO|EHLO)\s)(?:[\w.-]{1,255}\s+)?([0-9A-Fa-f.:]{3,45})\)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +57,19 @@ def parse_received(value: str) -> Received:
     address = _ADDRESS.search(sender) or _ADDRESS.search(comments)
     return Received(
         sender,
-        address[1] if address else "",
+        address[1] if address else _bare(comments),
         found.get("by", ""),
         found.get("with", ""),
         found.get("id", ""),
         found.get("for", "").strip("<>"),
         _date(date),
     )
+
+
+def _bare(comments: str) -> str:
+    """The first address that stands alone, or behind a name, in round brackets."""
+    found = (parse_ip(text) for text in _BARE.findall(comments))
+    return next((address for address in found if address), "")
 
 
 def _date(text: str) -> datetime | None:

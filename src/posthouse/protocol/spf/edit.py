@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_network
 from typing import Final
 
+from posthouse.protocol import txt
 from posthouse.protocol.spf.lint import normal
 from posthouse.protocol.spf.parse import parse
 from posthouse.protocol.spf.record import VERSION, Mechanism, Modifier, Network, Record, RecordError
 from posthouse.protocol.spf.survey import Coverage, joined
 
-STRING: Final = 255  # octets of one string of a TXT record, RFC 1035 section 3.3
 _SOFTNESS: Final = "-~?"  # how "all" treats strangers, the hardest first
 
 
@@ -133,24 +133,15 @@ def flatten(text: str, terms: Iterable[Coverage]) -> str:
 
 
 def strings(text: str) -> tuple[str, ...]:
-    """The strings of the TXT record: each of at most 255 octets, parted after a space if possible.
-
-    Joined without anything between they are the record again (RFC 7208 section 3.3).
-    """
+    """The strings of the TXT record. Raises EditError where it is not ASCII."""
     if not text.isascii():
         raise EditError("not_ascii")
-    made: list[str] = []
-    while len(text) > STRING:
-        cut = text.rfind(" ", 0, STRING) + 1 or STRING
-        made.append(text[:cut])
-        text = text[cut:]
-    return (*made, text)
+    return tuple(each.decode("ascii") for each in txt.strings(text))
 
 
 def quoted(text: str) -> str:
     """The same as a zone file has it."""
-    escaped = (each.replace("\\", "\\\\").replace('"', '\\"') for each in strings(text))
-    return " ".join(f'"{each}"' for each in escaped)
+    return txt.quoted("".join(strings(text)))
 
 
 def _written(terms: Iterable[str]) -> str:

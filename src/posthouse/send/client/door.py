@@ -11,16 +11,15 @@ from __future__ import annotations
 import asyncio
 import secrets
 import ssl
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from posthouse.flow import Failure, NetworkFailure, Secret, Security, Stage
-from posthouse.net.resolver import Answer, AnswerStatus, Resolver
+from posthouse.net.resolver import Resolver, unresolved
 from posthouse.net.smtp_carry import Carrier, Refused
+from posthouse.net.smtp_login import exchange
 from posthouse.net.tls import MODERN_CIPHERS, a_label
 from posthouse.protocol.host import parse_ip
-from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp import sasl
 from posthouse.protocol.smtp.extensions import auth_mechanisms, erased
 from posthouse.protocol.smtp.reply import Reply
@@ -28,7 +27,6 @@ from posthouse.protocol.smtp.reply import Reply
 HELLO: Final = "[127.0.0.1]"  # RFC 5321 section 4.1.3; tells nothing about the user
 STEPS: Final = 6  # waits of ``Place.timeout`` that opening may take: connect, greeting, EHLO...
 NONCE: Final = 24  # random octets for SCRAM
-INITIAL: Final = 350  # octets that, in base64, an AUTH line has room for (RFC 4954 section 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +92,8 @@ class Door:
         answers = await asyncio.gather(*(self._resolver.ask(name, t) for t in ("AAAA", "A")))
         found = [record for answer in answers for record in answer.records if parse_ip(record)]
         if not found:
-            raise self._failure(_unresolved(answers), Stage.DNS)
+            kind, _ = unresolved(answers)
+            raise self._failure(kind, Stage.DNS)
         return found
 
     async def _connect(self) -> Carrier:
@@ -188,21 +187,9 @@ class Door:
                 port=self.place.port,
                 nonce=secrets.token_bytes(NONCE),
             )
-            initial = mechanism.initial
-            if initial is not None and len(initial) > INITIAL:
-                initial = None  # asked for with an empty challenge then
+            reply, _ = await exchange(carrier.ask, mechanism)
         except sasl.SaslError as error:  # nothing was sent
             return Reply.make(535, f"{name}: {error.reason}", "5.7.8")
-        reply = await carrier.ask(c.Auth(mechanism.name, initial))
-        while reply.code == 334:
-            try:
-                challenge = reply.challenge_data()
-                if challenge is None:
-                    raise sasl.SaslError("not_base64")
-                response: bytes | None = mechanism.respond(challenge)
-            except sasl.SaslError:
-                response = None  # "*" ends the exchange
-            reply = await carrier.ask(c.AuthResponse(response))
         if reply.is_success:
             try:
                 mechanism.done()
@@ -212,14 +199,3 @@ class Door:
 
     def _failure(self, kind: Failure, stage: Stage, **more: object) -> NetworkFailure:
         return NetworkFailure(kind, stage, host=self.place.host, port=self.place.port, **more)
-
-
-def _unresolved(answers: Sequence[Answer]) -> Failure:
-    statuses = {answer.status for answer in answers}
-    if any(answer.offline for answer in answers):
-        return Failure.OFFLINE
-    if AnswerStatus.NXDOMAIN in statuses:
-        return Failure.NAME_NOT_FOUND
-    if AnswerStatus.TIMEOUT in statuses:
-        return Failure.DNS_TIMEOUT
-    return Failure.DNS_FAILED if any(a.failed for a in answers) else Failure.NO_ADDRESS

@@ -12,15 +12,13 @@ from typing import Final
 
 from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.net.smtp_carry import Carrier, Refused
-from posthouse.protocol.smtp import command as c
+from posthouse.net.smtp_login import exchange
 from posthouse.protocol.smtp import sasl
 from posthouse.protocol.smtp.extensions import auth_mechanisms
-from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.deliver.places import Place
 from posthouse.send.hop import Hop
 
 NONCE: Final = 24  # octets, for SCRAM
-ROUNDS: Final = 4  # challenges of one exchange; SCRAM and LOGIN need two
 
 
 async def log_in(line: Carrier, hop: Hop, place: Place, nonce: Callable[[int], bytes]) -> None:
@@ -42,27 +40,11 @@ async def log_in(line: Carrier, hop: Hop, place: Place, nonce: Callable[[int], b
             port=place.port,
             nonce=nonce(NONCE),
         )
-        reply = await _exchange(line, mechanism)
+        reply, cancelled = await exchange(line.ask, mechanism)
+        if cancelled:
+            raise sasl.SaslError(cancelled)
         if not reply.is_success:
             raise Refused(Stage.AUTH, reply)
         mechanism.done()
     except sasl.SaslError as error:
         raise NetworkFailure(Failure.BAD_REPLY, Stage.AUTH, reason=error.reason, **detail) from None
-
-
-async def _exchange(line: Carrier, mechanism: sasl.ClientMechanism) -> Reply:
-    """The server's last word. Raises SaslError once the exchange is cancelled."""
-    reply = await line.ask(c.Auth(mechanism.name, mechanism.initial))
-    for _ in range(ROUNDS):
-        if not reply.is_intermediate:
-            return reply
-        challenge = reply.challenge_data()
-        try:
-            if challenge is None:
-                raise sasl.SaslError("not_base64")
-            response = mechanism.respond(challenge)
-        except sasl.SaslError:
-            await line.ask(c.AuthResponse(None))  # RFC 4954 section 4: "*" ends it
-            raise
-        reply = await line.ask(c.AuthResponse(response))
-    raise sasl.SaslError("unexpected_challenge")

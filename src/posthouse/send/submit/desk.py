@@ -16,13 +16,11 @@ from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.submit.limits import Rate, Rates
 from posthouse.send.submit.login import Gate, Watch
 from posthouse.send.submit.message import Room
-from posthouse.send.submit.settings import Limits, Listening, Mode
+from posthouse.send.submit.settings import RECIPIENTS, SIZE, Limits, Listening, Mode
 
 if TYPE_CHECKING:
     from posthouse.send.submit.session import Session
 
-SIZE: Final = 52_428_800  # octets of a message: 35 MB of attachments and their base64
-RECIPIENTS: Final = 100  # of one message (RFC 5321 section 4.5.3.1.8: at least)
 CONNECTIONS: Final = 250  # at once from one client address; an office has less, a pool of ours 50
 HOUR: Final = 3_600.0
 DAY: Final = 86_400.0

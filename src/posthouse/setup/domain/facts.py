@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from posthouse.protocol import dmarc, spf
+from posthouse.protocol.dns import Answer
 
 EGRESS_LIMIT: Final = 16  # addresses looked at in block lists; each costs a question a list
 DATA: Final = Path(__file__).parent / "data"
@@ -161,6 +162,26 @@ def includes_in(text: str) -> tuple[str, ...]:
         if term.name in ("include", "redirect") and value is not None and value.literal:
             found.append(value.literal.lower().removesuffix("."))
     return tuple(found)
+
+
+def reaches(text: str, wanted: Container[str], known: Callable[[str], Answer | None]) -> bool:
+    """Whether an SPF record, or one it includes, includes what is wanted.
+
+    ``known`` is what DNS has said of a name's TXT records: a survey has been everywhere, so nothing
+    is asked.
+    """
+    waiting, seen = list(includes_in(text)), set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name in wanted:
+            return True
+        if name in seen:
+            continue
+        seen.add(name)
+        answer = known(name)
+        records = answer.records if answer is not None else ()
+        waiting += [n for one in records if spf.is_record(one) for n in includes_in(one)]
+    return False
 
 
 def senders_in(text: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
@@ -22,8 +22,6 @@ LINES_LIMIT: Final = 30  # trace lines looked at; a loop ends before that
 _CLIENT: Final = re.compile(r"\bclient-ip=\[?([0-9A-Fa-f.:]{3,45})", re.IGNORECASE)
 _FROM: Final = re.compile(r"\benvelope-from=\"?<?([^\s\";>]{1,320})", re.IGNORECASE)
 _HELO: Final = re.compile(r"\bhelo=([^\s;]{1,255})", re.IGNORECASE)
-# "(192.0.2.1)" and "(mx.test 192.0.2.1)": how some servers write the client, without brackets.
-_BARE: Final = re.compile(r"\((?:[\w.-]{1,255}\s+)?([0-9A-Fa-f.:]{3,45})\)")
 _PATH: Final = re.compile(r"<([^<>]*)>")
 
 
@@ -50,7 +48,7 @@ def receiving_hop(
 ) -> Hop:
     """The hop. ``own``: names of the reader's servers, or domains they are in; without them, the
     topmost line's server and its neighbours are taken for own."""
-    lines = [_read(text) for text in headers.all("received")[:LINES_LIMIT]]
+    lines = [parse_received(text) for text in headers.all("received")[:LINES_LIMIT]]
     number = _entrance(lines, own)
     line = lines[number] if number >= 0 else Received()
     told = headers.get("received-spf")
@@ -65,14 +63,6 @@ def receiving_hop(
         number,
         tuple(name for name, value in given if value not in ("", None)),
     )
-
-
-def _read(text: str) -> Received:
-    line = parse_received(text)
-    if line.address:
-        return line
-    bare = _first(_BARE, text.partition(" by ")[0])
-    return replace(line, address=parse_ip(bare) or "")
 
 
 def _first(pattern: re.Pattern[str], text: str) -> str:

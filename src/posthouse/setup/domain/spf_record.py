@@ -100,18 +100,7 @@ async def missing(scene: Scene) -> list[str]:
 
 def reaches(scene: Scene, survey: spf.Survey, wanted: set[str]) -> bool:
     """Whether the record, or one it includes, includes what is wanted."""
-    waiting, seen = list(facts.includes_in(survey.text)), set[str]()
-    while waiting:
-        name = waiting.pop()
-        if name in wanted:
-            return True
-        if name in seen:
-            continue
-        seen.add(name)
-        answer = scene.budget.known(name, "TXT")
-        texts = answer.records if answer is not None else ()
-        waiting += [n for text in texts if spf.is_record(text) for n in facts.includes_in(text)]
-    return False
+    return facts.reaches(survey.text, wanted, lambda name: scene.budget.known(name, "TXT"))
 
 
 def corrected(text: str) -> str:

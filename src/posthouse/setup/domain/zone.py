@@ -6,13 +6,12 @@ Nothing fails.
 
 from __future__ import annotations
 
-from posthouse.protocol.dkim import txt_strings
+from posthouse.protocol.txt import quoted
 
 
 def txt(name: str, text: str) -> str:
     """A TXT record."""
-    parts = (part.replace("\\", "\\\\").replace('"', '\\"') for part in txt_strings(text))
-    return f"{name}. IN TXT " + " ".join(f'"{part}"' for part in parts)
+    return f"{name}. IN TXT {quoted(text)}"
 
 
 def cname(name: str, target: str) -> str:

@@ -26,7 +26,7 @@ from posthouse.flow import (
     Trace,
 )
 from posthouse.net.dial import Connected
-from posthouse.net.resolver import Answer, AnswerStatus
+from posthouse.net.resolver import Answer, AnswerStatus, unresolved
 from posthouse.net.servertime import ServerTime, time_in
 from posthouse.net.smtp import SmtpClient
 from posthouse.net.tls import TlsOptions, TlsSession
@@ -319,27 +319,9 @@ class Session:
             self.times.append(ServerTime(self.endpoint.host, told))
 
 
-# What an answer without addresses means; the first that was given counts.
-_UNRESOLVED: Final = (
-    (AnswerStatus.NXDOMAIN, Failure.NAME_NOT_FOUND),
-    (AnswerStatus.SERVFAIL, Failure.DNS_FAILED),
-    (AnswerStatus.REFUSED, Failure.DNS_FAILED),
-    (AnswerStatus.TIMEOUT, Failure.DNS_TIMEOUT),
-)
-
-
 def _unresolved(host: str, answers: list[Answer], seconds: float) -> NetworkFailure:
-    if any(answer.offline for answer in answers):
-        return NetworkFailure(Failure.OFFLINE, Stage.DNS, host=host)
-    for status, failure in _UNRESOLVED:
-        said = next((a for a in answers if a.status is status), None)
-        if said is not None:
-            return NetworkFailure(
-                failure,
-                Stage.DNS,
-                host=host,
-                server=said.server,
-                status=status.value,
-                seconds=seconds,
-            )
-    return NetworkFailure(Failure.NO_ADDRESS, Stage.DNS, host=host)
+    kind, said = unresolved(answers)
+    detail: dict[str, Any] = {"host": host}
+    if said is not None:
+        detail |= {"server": said.server, "status": said.status.value, "seconds": seconds}
+    return NetworkFailure(kind, Stage.DNS, **detail)

@@ -120,7 +120,6 @@ ROUTES = [
 ]  # fmt: skip
 ELSEWHERE = {
     *("secret_unreadable", "secret_mode", "secret_empty"),  # test_hops: they need a file
-    *("syntax", "too_long", "file"),  # of the command that opens the file
     *("listen_address", "networks", "network", "relay_networks", "relay_wide"),  # of submit
     *("pair", "address", "certificate"),  # of the configuration as a whole
     *("order", "key_unreadable", "key_encrypted", "key_kind", "dkim_domain"),  # of deliver

@@ -207,7 +207,8 @@ class _Work:
         if not domain:
             return text
         survey = yield from self._survey(text)
-        if self._reaches(text, {domain, *shows}):
+        known = self._draft.known
+        if facts.reaches(text, {domain, *shows}, lambda name: known.get((name, "TXT"))):
             return text
         theirs = yield from self._draft.run(spf.survey(domain))
         if theirs.record is None:
@@ -217,22 +218,6 @@ class _Work:
         elif _whole(theirs) and all(_within(one, survey) for one in theirs.ranges):
             return text  # flattened before
         return edit.add_include(text, domain)
-
-    def _reaches(self, text: str, wanted: set[str]) -> bool:
-        """Whether the record, or one it includes, includes what is wanted. Asks nothing: a survey
-        has been everywhere."""
-        waiting, seen = list(facts.includes_in(text)), set[str]()
-        while waiting:
-            name = waiting.pop()
-            if name in wanted:
-                return True
-            if name in seen:
-                continue
-            seen.add(name)
-            answer = self._draft.known.get((name, "TXT"))
-            records = answer.records if answer is not None else ()
-            waiting += [n for one in records if spf.is_record(one) for n in facts.includes_in(one)]
-        return False
 
     def _addresses(self, text: str) -> Query[str]:
         """What is not covered yet, joined where it is much: a record must stay short."""

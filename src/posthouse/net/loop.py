@@ -1,0 +1,23 @@
+"""The event loop of what must be quick: the relay's workers, and ``send``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """``asyncio.run``, in uvloop where it is installed (not on Windows).
+
+    In the relay plain asyncio reaches about 60 % of it, and a third of the time of one message
+    that ``send`` hands in is the loop's.
+    """
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)

@@ -1,0 +1,50 @@
+"""The relay's configuration file as it stands: read within a cap, its settings not looked at.
+
+Enters: a path. Leaves: the document. Called by ``config`` for the relay, by the commands that want
+one or two of its settings and must start quickly, and by ``doctor``. Fails with ``ConfigError``
+alone.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from posthouse.explain import Catalogue
+from posthouse.send.settings import SettingError
+
+LIMIT: Final = 1_000_000  # octets; hundreds of rules have some 50,000
+
+
+class ConfigError(Exception):
+    """It can't be used. ``reason`` and ``params`` are for the catalogue (``serve.error``)."""
+
+    def __init__(self, reason: str, **params: Any) -> None:
+        super().__init__(" ".join([reason, *(f"{k}={v}" for k, v in params.items())]))
+        self.reason = reason
+        self.params = params
+
+    def told(self, words: Catalogue) -> str:
+        """What is wrong, in words."""
+        problem = self.params.get("error")
+        if isinstance(problem, SettingError):
+            said = problem.told(words)
+            return words.text("serve.error.setting", path=self.params["path"], problem=said)
+        return words.text(f"serve.error.{self.reason}", **self.params)
+
+
+def load(path: Path) -> Mapping[str, Any]:
+    """The document in this file. Raises ConfigError."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LIMIT + 1)
+    except OSError as error:
+        raise ConfigError("file", path=str(path), error=error.strerror or str(error)) from None
+    if len(raw) > LIMIT:
+        raise ConfigError("too_large", path=str(path))
+    try:
+        return tomllib.loads(raw.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError("toml", path=str(path), error=str(error)) from None
