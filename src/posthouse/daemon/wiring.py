@@ -214,7 +214,7 @@ class Relay:
         self.saved += saving.before - saving.after
 
     def _now(self) -> float:
-        return self._clock.now().timestamp()
+        return self._clock.time()
 
     # -- for the metrics
 
@@ -235,8 +235,8 @@ class Relay:
             ("stopped", ""): max(one.dispatcher.stopped for one in self._lanes),
         }
         for one in self._lanes:
-            for way, pool in one.dispatcher.pools.items():
+            for (hop, _), pool in one.dispatcher.pools.items():
                 for name, number in (("connections", pool.open), ("tasks", pool.waiting)):
-                    key = (name, way.hop.name)
+                    key = (name, hop)
                     found[key] = found.get(key, 0) + number
         return found

@@ -23,6 +23,10 @@ class Clock(Protocol):
         """The wall clock, aware, in UTC. It may be wrong: see ``net.servertime``."""
         ...
 
+    def time(self) -> float:
+        """The same in seconds since 1970."""
+        ...
+
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         ...
@@ -36,6 +40,9 @@ class SystemClock:
 
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+    def time(self) -> float:
+        return time.time()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -54,6 +61,9 @@ class FakeClock:
 
     def now(self) -> datetime:
         return self._now
+
+    def time(self) -> float:
+        return self._now.timestamp()
 
     def advance(self, seconds: float) -> None:
         """Let ``seconds`` pass."""

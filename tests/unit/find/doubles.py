@@ -68,6 +68,9 @@ class LoopClock:
     def now(self) -> datetime:
         return TODAY + timedelta(seconds=self.monotonic())
 
+    def time(self) -> float:
+        return self.now().timestamp()
+
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 

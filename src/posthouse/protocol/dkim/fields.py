@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from posthouse.protocol.dkim.canon import CRLF, Canon, relaxed_field, relaxed_fields
+from posthouse.protocol.smtp.data import whole_lines
 
 _CR: Final = 0x0D
 _FOLD: Final = (b" ", b"\t")
@@ -146,9 +147,7 @@ def raw_fields(section: bytes) -> list[bytes]:
 
 def crlf(data: bytes) -> bytes:
     """``data`` with every bare LF made CRLF."""
-    # Looking for single octets is so much faster than for pairs that to take all CR away and put
-    # them back costs less than to count the line ends.
-    if data.replace(b"\r", b"").replace(b"\n", CRLF) == data:
+    if whole_lines(data):
         return data
     return data.replace(CRLF, b"\n").replace(b"\n", CRLF)
 

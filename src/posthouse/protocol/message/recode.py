@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from posthouse.protocol.message.headers import parse_parameters
+from posthouse.protocol.smtp.data import whole_lines
 from posthouse.protocol.smtp.limits import TEXT_LINE
 
 DEPTH_LIMIT: Final = 12  # parts in parts; mail has three or four
@@ -202,13 +203,9 @@ def _seven(media_type: str, encoding: str, body: bytes) -> tuple[bytes, bytes] |
         if b"\n" not in body:  # binascii takes the kind of its soft breaks from the text
             quoted = quoted.replace(b"\n", _CRLF)
         # A line that quoting begins must not look like the delimiter of some multipart.
-        if quoted.count(b"\n--") == body.count(b"\n--") and _is_crlf(quoted):
+        if quoted.count(b"\n--") == body.count(b"\n--") and whole_lines(quoted):
             return b"quoted-printable", quoted
     return b"base64", _base64_lines(body)
-
-
-def _is_crlf(text: bytes) -> bool:
-    return text.count(b"\n") == text.count(_CRLF) == text.count(b"\r")
 
 
 def _base64_lines(body: bytes) -> bytes:
@@ -227,7 +224,7 @@ def _eight(media_type: str, encoding: str, body: bytes) -> tuple[bytes, bytes] |
 
 def _is_lines(plain: bytes) -> bool:
     """Whether it may stand as it is after DATA (RFC 2045 section 2.8), and hides no delimiter."""
-    if not _is_crlf(plain) or b"\0" in plain or b"\n--" in b"\n" + plain:
+    if not whole_lines(plain) or b"\0" in plain or b"\n--" in b"\n" + plain:
         return False
     return all(len(line) <= TEXT_LINE for line in plain.split(_CRLF))
 

@@ -185,7 +185,7 @@ class ClientSide:
             awaited = more[0]
             self.awaited.extendleft(reversed(more[1:]))
         self._last = (awaited, reply.code)
-        if not reply.is_success:
+        if reply.code >= 300:
             self._ahead = None  # not what was hoped
         self.session.answered(awaited, reply)
         return ReplyReceived(reply, awaited.command)

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 _XTEXT: Final = re.compile(r"(?:[\x21-\x2a\x2c-\x3c\x3e-\x7e]|\+[0-9A-F]{2})*")
+_SIZE: Final = re.compile(r"[0-9]{1,20}")
 _ERASED: Final = re.compile(r"(?:X{4,}[A-Z]?|\*{4,})")
 
 
@@ -88,7 +89,7 @@ def auth_mechanisms(extensions: Mapping[str, str]) -> tuple[str, ...]:
 def size_limit(extensions: Mapping[str, str]) -> int | None:
     """Octets the server takes at most; None where it does not say (RFC 1870 section 4)."""
     text = extensions.get("SIZE", "")
-    return int(text) if re.fullmatch(r"[0-9]{1,20}", text) and int(text) > 0 else None
+    return int(text) if _SIZE.fullmatch(text) and int(text) > 0 else None
 
 
 def erased(extensions: Mapping[str, str]) -> bool:

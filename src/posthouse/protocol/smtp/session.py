@@ -47,7 +47,7 @@ class Session:
         name, command = awaited
         self.state = after(self.state, name, reply.code)
         if name in _TELLING:
-            if reply.is_success:
+            if reply.code < 300:
                 self._agreed(command, reply)
         elif name in _ENDING and self.state is State.READY:
             self._forget_transaction()

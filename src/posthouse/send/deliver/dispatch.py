@@ -40,6 +40,9 @@ LOOK: Final = 1.0  # seconds between looks for what is due, changed or to be rec
 QUIET: Final = 60  # looks after which a way that is not used is forgotten
 
 
+Key = tuple[str, str]  # of a Way: its hop's name and its domain; to hash a whole hop takes long
+
+
 class Choose(Protocol):
     """The routes."""
 
@@ -122,7 +125,7 @@ class Dispatcher:
         self._turns = turns or Turns()
         self._watch = watch
         self._alarm = alarm
-        self.pools: dict[Way, Pool] = {}
+        self.pools: dict[Key, Pool] = {}
         self._steady = Steady(now, monotonic)
         self._agenda = Agenda(self._steady)
         self._ready: deque[tuple[str, tuple[Item, ...]]] = deque()  # due, and still on the disk
@@ -175,20 +178,21 @@ class Dispatcher:
         if self._stopped or self._octets > IN_HAND:
             self._ready.append((letter.id, tuple(items)))
             return
-        ways: dict[Way, list[Item]] = {}
+        ways: dict[Key, list[Item]] = {}
         for item in items:
             choice = self._choose(letter, item)
             if choice.action is Action.DELIVER:
                 hop = self._hops[choice.hop]
                 domain = "" if hop.targets else item.recipient.address.rpartition("@")[2].lower()
-                ways.setdefault(Way(hop, domain), []).append(item)
+                ways.setdefault((hop.name, domain), []).append(item)
             else:
                 self._put_aside(letter, item, choice)
         for way, its in ways.items():
             self._hand_over(way, letter, tuple(its))
 
-    def _hand_over(self, way: Way, letter: Letter, items: tuple[Item, ...]) -> None:
-        self._hands.update((letter.id, item.key) for item in items)
+    def _hand_over(self, way: Key, letter: Letter, items: tuple[Item, ...]) -> None:
+        for item in items:
+            self._hands.add((letter.id, item.key))
         size = self._sizes.setdefault(letter.id, [len(letter.content), 0])
         if size[1] == 0:
             self._octets += size[0]
@@ -196,7 +200,7 @@ class Dispatcher:
         pool = self.pools.get(way)
         if pool is None:
             pool = self.pools[way] = Pool(
-                way,
+                Way(self._hops[way[0]], way[1]),
                 self._connect,
                 self._back,
                 now=self._monotonic,

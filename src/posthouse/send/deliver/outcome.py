@@ -80,7 +80,8 @@ def outcomes(task: Task, carried: Carried, carrier: Carrier | None) -> list[Outc
     chosen = _of_our_choice(carrier)
     replies = carried.replies
     made = []
-    for address in task.recipients:
+    for item in task.items:
+        address = item.recipient.address
         found = replies.get(address)
         if found is None:
             made.append(_without_reply(address, carried, host))

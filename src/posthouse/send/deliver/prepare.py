@@ -182,8 +182,9 @@ def _needs_utf8(task: Task, ascii_only: bool) -> bool:
     """
     if not task.letter.sender.isascii():
         return True
-    if not all(address.isascii() for address in task.recipients):
-        return True
+    for item in task.items:
+        if not item.recipient.address.isascii():
+            return True
     return not ascii_only and _is_utf8(header_of(task.letter.content))
 
 

@@ -8,6 +8,7 @@ counter begins anew only when the millisecond does.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 EPOCH: Final = 1_704_067_200.0  # 2024-01-01, so that 63 bits last
@@ -49,6 +50,7 @@ def text_of(number: int) -> str:
     return "".join(reversed(pairs)).lstrip("0") or "0"
 
 
+@lru_cache(maxsize=4_096)  # a letter's is asked for with each of its events
 def number_of(text: str) -> int:
     """The number of an id. Raises ValueError for what is none."""
     lower = text.lower()

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 
 from posthouse.letter import Letter
 from posthouse.protocol.message.headers import HEADER_LIMIT, parse_headers
@@ -71,9 +70,12 @@ class Facts:
 def facts_of(letter: Letter) -> Facts:
     """The facts of a letter; its header is parsed once, when it is first asked for."""
 
-    @cache
+    parsed: list[Header] = []  # ``functools.cache`` takes longer to make than most rules to judge
+
     def header() -> Header:
-        return read_header(unstuff(letter.content[:HEADER_LIMIT]))
+        if not parsed:
+            parsed.append(read_header(unstuff(letter.content[:HEADER_LIMIT])))
+        return parsed[0]
 
     return Facts(letter.sender, letter.user, len(letter.content), header)
 

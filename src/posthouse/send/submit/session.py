@@ -54,8 +54,7 @@ class Session:
     """See the module."""
 
     __slots__ = (
-        "_address",
-        "_author",
+        "_begun",
         "_body",
         "_client",
         "_credentials",
@@ -92,9 +91,11 @@ class Session:
         self._credentials = _Credentials()
         self._junk = 0
         self._begin("", {})
+        self._begun = False  # whether there is a transaction, or something of one, to forget
 
     def _begin(self, sender: str, params: Mapping[str, str | None]) -> None:
         """A new transaction, or none."""
+        self._begun = True
         self._sender = sender
         self._params = params
         self._recipients: dict[str, Recipient] = {}
@@ -127,6 +128,7 @@ class Session:
             return
         if self._body is None:
             self._body = Body(self._desk.terms.size, self._desk.room)
+            self._begun = True
         self._body.add(data)
 
     def ended(self, end: BodyEnd, connection: Connection) -> Answer:
@@ -270,7 +272,7 @@ class Session:
         if (refused := body.refusal()) is not None:
             return self._refused("data", refused, "size")
         desk, identity = self._desk, self._identity
-        at, id_ = desk.clock.now().timestamp(), desk.ids()
+        at, id_ = desk.clock.time(), desk.ids()
         author = None if identity is None else Author(self._sender, identity.senders)
         mark = Mark(desk.terms.name, id_, int(at))
         ready = prepare(body.parts, end.facts, author, mark, chunked=end.chunked)
@@ -325,7 +327,9 @@ class Session:
     def _forget(self) -> None:
         if self._body is not None:
             self._body.release()
-        self._begin("", {})
+        if self._begun:
+            self._begin("", {})
+            self._begun = False
 
     def _refused(self, stage: str, reply: Reply, reason: str) -> Reply:
         """Tell whoever counts; never what the client wrote."""

@@ -100,6 +100,9 @@ class DayClock:
     def now(self) -> datetime:
         return START + timedelta(seconds=self._loop.time() - self._begun + self._set)
 
+    def time(self) -> float:
+        return self.now().timestamp()
+
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
