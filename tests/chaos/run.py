@@ -36,6 +36,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
 from fakes.dns import DnsReply, FakeDns  # noqa: E402
+from peers import relay  # noqa: E402
 from posthouse.flow import NetworkFailure  # noqa: E402
 from posthouse.net.smtp_carry import Carried, Carrier, Refused  # noqa: E402
 from posthouse.net.smtp_listen import Answer, Listener, Peer  # noqa: E402
@@ -46,31 +47,12 @@ from posthouse.protocol.smtp.reply import Reply  # noqa: E402
 
 FAR = "far.test"
 SENDERS = 20  # connections that hand in
+POOL = 20  # connections to the next hop, of each worker
 TROUBLE = 1.8  # seconds from one kill to the next, about
 DISK = 256  # MiB of the small disk, where there is one; the relay wants 64 of them free
 LONGEST = 600.0  # seconds for everything
 NUMBER = re.compile(rb"^X-Number: (\d+)", re.MULTILINE)
-CONFIG = """\
-[server]
-name = "relay.test"
-data = "{data}"
-workers = 2
-[[listen]]
-address = "127.0.0.1:{port}"
-mode = "relay"
-networks = ["127.0.0.0/8"]
-[limits]
-burst = 0
-hour = 0
-day = 0
-[[hop]]
-name = "next"
-hosts = ["{host}:{sink}"]
-security = "none"
-tls = "none"
-pool = 20
-[[route]]
-hop = "next"
+RETRY = """\
 [retry]
 first = "1s"
 most = "3s"
@@ -307,8 +289,9 @@ async def chaos(messages: int, kills: int, seed: int, folder: Path) -> Result:
     dns = FakeDns({(FAR, "A"): DnsReply(("127.0.0.1",), ttl=1)}, port=53 if private else 0)
     world = World(folder, port, sink, dns, end, random.Random(seed))
     host = FAR if private else "127.0.0.1"
-    config = CONFIG.format(data=data / "data", port=port, host=host, sink=sink)
-    world.config.write_text(config)
+    config = relay.server_text(data / "data", f"127.0.0.1:{port}", workers=2)
+    hop = relay.plain("next", f"{host}:{sink}", more=f"pool = {POOL}")
+    world.config.write_text(config + hop + RETRY)
     numbers: asyncio.Queue[int] = asyncio.Queue()
     for number in range(messages):
         numbers.put_nowait(number)
