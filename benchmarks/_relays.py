@@ -42,7 +42,7 @@ POSTFIX = {
     "smtp_destination_concurrency_failed_cohort_limit": "1000",
     "smtpd_peername_lookup": "no",
     "smtpd_client_event_limit_exceptions": "127.0.0.0/8",
-    "smtp_connection_cache_destinations": f"[{SINK[0]}]:{SINK[1]}",
+    "smtp_connection_cache_destinations": SINK[0],
     "smtp_connection_reuse_count_limit": "1000",
 }
 # Who connects may relay; everything goes to the sink.

@@ -1,8 +1,8 @@
 """The relay beside Postfix and Haraka: the same load, in the same run, in turns.
 
-    scripts/netns python benchmarks/relay.py [--only 4k-20,...] [--messages 4000] [--rounds 3]
-                                             [--workers 1] [--peers postfix,haraka] [--json]
-    scripts/netns python benchmarks/relay.py --profile [--only 4k-20]
+    scripts/netns .venv/bin/python benchmarks/relay.py
+        [--only 4k-20,...] [--messages 4000] [--rounds 3] [--workers 1]
+        [--peers postfix,haraka] [--json] [--profile]
 
 A load generator hands messages to a relay on the loopback of a private network, the relay hands
 them to smtp-sink. All relays run at once and are loaded one after the other (A B C A B C ...), with
