@@ -19,6 +19,10 @@ as much CPU as the relay: they need 0.04 to 0.1 s per 1,000. smtp-source knows n
 cores worked for others meanwhile, is told in each line: where load and sink come near one core, or
 others are there, the figures are too low for all, most of all for the fastest.
 
+"--profile" is this relay alone, with one worker: where the CPU time of a message goes, by part of
+the code, by thread, user and kernel apart (``_sampled.py``). Workload 4k-20, unless --only names
+others.
+
 "signed" is this relay with an RSA-2048 signature beside itself without one, and the bare signature
 of ``cryptography`` in the same rounds: what it costs more may be 1.3 times that.
 """
@@ -30,6 +34,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -271,6 +276,101 @@ def bare_signature(key: rsa.RSAPrivateKey) -> float:
     return (time.process_time() - begin) * 1000 / SIGNATURES
 
 
+# Where the time goes
+
+# The first prefix that fits a function's place names its part.
+PARTS = (
+    ("event loop", "event loop: sockets, TLS, callbacks"),
+    ("protocol/smtp/", "engine"),
+    ("net/smtp_listen", "clients' sockets, replies written"),
+    ("send/submit/", "session, message checked"),
+    ("send/queue/", "queue, in the loop's thread"),
+    ("send/route/", "route"),
+    ("send/deliver/", "dispatcher, pool, outcome"),
+    ("net/smtp_", "next hop's sockets, message written"),
+    ("protocol/dkim/", "signature"),
+    ("daemon/log", "log"),
+    ("daemon/", "wiring, counters"),
+    ("", "the rest"),
+)
+TOP = 15  # functions told by name
+
+
+def profile(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Each workload once, with the worker watched."""
+    rows = []
+    with contextlib.ExitStack() as stack:
+        folder = prepared(stack)
+        sink = Sink(folder)
+        stack.callback(sink.end)
+        out = folder / "sampled.json"
+        command = (sys.executable, ROOT / "benchmarks/_sampled.py", out)
+        certificate = Authority(folder).issue(hosts=["relay.test", "localhost"])
+        _, key = signing_key(folder)
+        relay = stack.enter_context(_relays.run_posthouse(certificate, key, 1, command))
+        for load in LOADS:
+            if load.name in options.only:
+                rows.append(watched_run(load, relay, sink, out, options))
+                if not options.json:
+                    show_profile(rows[-1])
+    return rows
+
+
+def watched_run(
+    load: Load, relay: Relay, sink: Sink, out: Path, options: argparse.Namespace
+) -> dict[str, Any]:
+    count = max(load.sessions, int(options.messages * load.share))
+    run(load, relay, sink, min(WARM, count))
+    out.unlink(missing_ok=True)
+    [worker] = _world.tree(relay.pid)[1:]
+    os.kill(worker, signal.SIGUSR1)
+    result = run(load, relay, sink, count)
+    os.kill(worker, signal.SIGUSR2)
+    process.wait_until("profile", out.exists)
+    found = json.loads(out.read_text())
+    scale = 1000 / count
+    parts = dict.fromkeys((name for _, name in PARTS), 0.0)
+    for place, seconds in found["seconds"].items():
+        parts[next(name for prefix, name in PARTS if place.startswith(prefix))] += seconds * scale
+    top = sorted(found["seconds"].items(), key=lambda item: -item[1])[: TOP + 1]
+    return {
+        "name": load.name,
+        "messages": count,
+        **asdict(result),
+        "parts": parts,
+        "threads": {k: [s * scale for s in both] for k, both in found["threads"].items()},
+        "waits": found["switches"] / count,
+        "functions": {k: s * scale for k, s in top if k != "event loop"},
+    }
+
+
+def show_profile(row: dict[str, Any]) -> None:
+    """Milliseconds of CPU per 1,000 messages are microseconds of each."""
+    threads = row["threads"]
+    whole = sum(map(sum, threads.values()))
+    print(f"{row['name']}, {row['messages']} messages, {row['delivered']:,.0f}/s while watched;")
+    print(
+        f"{row['cpu']:.3f} s CPU per 1,000, the loop waited {row['waits']:.2f} times a message;"
+        f" others {row['others']:.2f}\n"
+    )
+    print(f"  {'thread':<38}{'us each':>9}{'user':>8}{'kernel':>8}{'share':>8}")
+    for name, (user, kernel) in sorted(threads.items(), key=lambda item: -sum(item[1])):
+        both = user + kernel
+        print(
+            f"  {name:<38}{both * 1000:>9.0f}{user * 1000:>8.0f}{kernel * 1000:>8.0f}"
+            f"{both / whole:>8.0%}"
+        )
+    loop = sum(row["parts"].values())
+    print(f"\n  {'part of the loop':<38}{'us each':>9}{'':>16}{'share':>8}")
+    for name, seconds in sorted(row["parts"].items(), key=lambda item: -item[1]):
+        if seconds:
+            print(f"  {name:<38}{seconds * 1000:>9.0f}{'':>16}{seconds / loop:>8.0%}")
+    print(f"\n  {'function':<63}{'us each':>9}")
+    for name, seconds in row["functions"].items():
+        print(f"  {name[:62]:<63}{seconds * 1000:>9.1f}")
+    print(flush=True)
+
+
 # What is printed: 80 columns
 
 
@@ -326,8 +426,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=1, help="of Posthouse and of Haraka")
     parser.add_argument("--peers", default="postfix,haraka", help="beside whom; '' for nobody")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--profile", action="store_true", help="where the CPU time goes")
     options = parser.parse_args()
-    options.only = options.only.split(",") if options.only else names
+    everything = names[:1] if options.profile else names
+    options.only = options.only.split(",") if options.only else everything
     options.peers = options.peers.split(",") if options.peers else []
     if unknown := [name for name in options.only if name not in names]:
         parser.error(f"no such workload: {', '.join(unknown)}")
@@ -403,6 +505,11 @@ def start(
 def main() -> int:
     options = arguments()
     _world.need_netns(__file__)
+    if options.profile:
+        rows = profile(options)
+        if options.json:
+            print(json.dumps({"rows": rows}))
+        return 0
     rows = compare(options)
     below = [line for row in rows for line in missed(row)]
     if options.json:
