@@ -31,23 +31,21 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
-import re
-import signal
 import statistics
 import subprocess
 import sys
 import threading
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:1] = [str(ROOT / "src"), str(ROOT / "tests"), str(ROOT)]
 
-from benchmarks import _relays, _world  # noqa: E402
-from benchmarks._relays import SIGNED, SINK, Relay  # noqa: E402
+from benchmarks import _profile, _relays, _world  # noqa: E402
+from benchmarks._load import WARM, Load, Run, Sink, run  # noqa: E402
+from benchmarks._relays import SIGNED, Relay  # noqa: E402
 from cryptography.hazmat.primitives import hashes  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import padding, rsa  # noqa: E402
 
@@ -58,25 +56,7 @@ from posthouse.protocol import dkim  # noqa: E402
 
 US = "posthouse"
 CPU_BAR, MEMORY_BAR, SIGNING_BAR = 0.4, 120.0, 1.3
-WARM = 300  # messages before anything is measured
-LONGEST = 120.0  # seconds for one run
-SETTLED = 0.02  # seconds of CPU in 0.2 s: a relay that does less has done its bookkeeping
 SIGNATURES, PAUSE = 5, 0.1  # bare ones at a time, and seconds in between: some hundredths of a core
-
-
-@dataclass(frozen=True)
-class Load:
-    """One workload; ``bars`` are ratios to peers, ``share`` is of --messages."""
-
-    name: str
-    sessions: int
-    size: int = 4096
-    kept: bool = False
-    tls: bool = False
-    sender: str = "sender@example.org"
-    bars: tuple[tuple[str, float], ...] = ()
-    share: float = 1.0
-
 
 SIGN = Load("4k-20-signed", 20, sender=f"sender@{SIGNED}")
 LOADS = (
@@ -93,128 +73,12 @@ LOADS = (
 SMALL = {load.name for load in LOADS if load.size == 4096 and not load.tls and load is not SIGN}
 
 
-@dataclass(frozen=True)
-class Run:
-    """What one run showed. CPU in seconds per 1,000 messages."""
-
-    delivered: float  # messages a second
-    accepted: float
-    cpu: float
-    memory: float  # MiB
-    load: float  # cores that load and sink took
-    others: float  # cores that somebody else took
-    extra: int  # arrived more than once
-
-
-class Sink:
-    """smtp-sink and its counter."""
-
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / "sink.count"
-        where = f"{SINK[0]}:{SINK[1]}"
-        command = ["smtp-sink", "-4", "-c", "-m", "1500", "-u", "nobody", where, "1024"]
-        self.process = subprocess.Popen(
-            command, stdout=self.file.open("wb"), stderr=subprocess.DEVNULL
-        )
-        _world.wait_for(*SINK)
-
-    def count(self) -> int:
-        with self.file.open("rb") as file:
-            file.seek(max(0, self.file.stat().st_size - 200))
-            found = re.findall(rb"mesg=\s*(\d+)", file.read())
-        return int(found[-1]) if found else 0
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
-# One run
-
-
-def source(load: Load, relay: Relay, count: int) -> list[str]:
-    """The command that hands in."""
-    where = f"{relay.host}:{relay.port}"
-    sessions, size = str(load.sessions), str(load.size)
-    if load.tls:
-        script = str(ROOT / "benchmarks/_tls_source.py")
-        kept = ["--kept"] if load.kept else []
-        return [sys.executable, script, where, sessions, str(count), size, *kept]
-    command = ["smtp-source", "-4", "-s", sessions, "-m", str(count), "-l", size]
-    command += ["-f", load.sender, "-t", "rcpt@example.net"]
-    return [*command, *(["-d"] if load.kept else []), where]
-
-
-def run(load: Load, relay: Relay, sink: Sink, count: int) -> Run:
-    """Hand in ``count`` messages, wait until the sink has them and the relay is done with them."""
-    before, spent, theirs = sink.count(), _world.cpu(relay.pid), _world.cpu(sink.process.pid)
-    all_before, own_before, begin = _world.busy(), time.process_time(), time.monotonic()
-    with _world.Watched(relay.pid) as watched:
-        child = subprocess.Popen(source(load, relay, count), stderr=subprocess.PIPE)
-        try:
-            accepted, usage = wait_for_all(load, relay, child, sink, before + count)
-        except BaseException:
-            child.kill()
-            child.wait()
-            raise
-        seconds = time.monotonic() - begin
-        tools = usage + _world.cpu(sink.process.pid) - theirs
-        ours = _world.cpu(relay.pid) - spent + time.process_time() - own_before
-        others = _world.busy() - all_before - tools - ours
-    settle(relay)
-    return Run(
-        delivered=count / seconds,
-        accepted=count / (accepted - begin),
-        cpu=(_world.cpu(relay.pid) - spent) * 1000 / count,
-        memory=watched.most,
-        load=tools / seconds,
-        others=max(0.0, others / seconds),
-        extra=sink.count() - before - count,
-    )
-
-
-def wait_for_all(
-    load: Load, relay: Relay, child: subprocess.Popen[bytes], sink: Sink, until: int
-) -> tuple[float, float]:
-    """When all was accepted, and the CPU seconds of the one who handed in."""
-    end = time.monotonic() + LONGEST
-    accepted, usage = 0.0, 0.0
-    while True:
-        if not accepted:
-            pid, status, used = os.wait4(child.pid, os.WNOHANG)
-            if pid:
-                accepted, usage = time.monotonic(), used.ru_utime + used.ru_stime
-                child.returncode = os.waitstatus_to_exitcode(status)
-        got = sink.count()
-        if accepted and got >= until:
-            return accepted, usage
-        if child.returncode:
-            assert child.stderr is not None
-            raise SystemExit(f"{load.name}, {relay.name}: {child.stderr.read().decode()[-300:]}")
-        if relay.daemon.process.poll() is not None:
-            raise SystemExit(f"{load.name}: {relay.name} ended:\n{relay.daemon.tail()[-2000:]}")
-        if time.monotonic() > end:
-            raise SystemExit(f"{load.name}, {relay.name}: {until - got} not there in {LONGEST} s")
-        time.sleep(0.01)
-
-
-def settle(relay: Relay) -> None:
-    """Let it finish its bookkeeping, which is its work, too; no other turn begins before."""
-    last = _world.cpu(relay.pid)
-    for _ in range(25):
-        time.sleep(0.2)
-        now = _world.cpu(relay.pid)
-        if now - last < SETTLED:
-            return
-        last = now
-
-
 # Rounds
 
 
 def measure(load: Load, relays: list[Relay], sink: Sink, options: Any) -> dict[str, Any]:
     """One workload, all relays in turns."""
-    count = max(load.sessions, int(options.messages * load.share))
+    count = size_of(load, options)
     for relay in relays:
         run(load, relay, sink, min(WARM, count))
     rounds: dict[str, list[Run]] = {relay.name: [] for relay in relays}
@@ -231,6 +95,11 @@ def measure(load: Load, relays: list[Relay], sink: Sink, options: Any) -> dict[s
             one["bar"] = bars.get(name)
         result["relays"][name] = one
     return result
+
+
+def size_of(load: Load, options: argparse.Namespace) -> int:
+    """How many messages."""
+    return max(load.sessions, int(options.messages * load.share))
 
 
 def middle(runs: list[Run]) -> Run:
@@ -298,23 +167,6 @@ class BareSignatures(threading.Thread):
 
 # Where the time goes
 
-# The first prefix that fits a function's place names its part.
-PARTS = (
-    ("event loop", "event loop: sockets, TLS, callbacks"),
-    ("protocol/smtp/", "engine"),
-    ("net/smtp_listen", "clients' sockets, replies written"),
-    ("send/submit/", "session, message checked"),
-    ("send/queue/", "queue, in the loop's thread"),
-    ("send/route/", "route"),
-    ("send/deliver/", "dispatcher, pool, outcome"),
-    ("net/smtp_", "next hop's sockets, message written"),
-    ("protocol/dkim/", "signature"),
-    ("daemon/log", "log"),
-    ("daemon/", "wiring, counters"),
-    ("", "the rest"),
-)
-TOP = 15  # functions told by name
-
 
 def profile(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Each workload once, with the worker watched."""
@@ -330,65 +182,10 @@ def profile(options: argparse.Namespace) -> list[dict[str, Any]]:
         relay = stack.enter_context(_relays.run_posthouse(certificate, key, 1, command))
         for load in LOADS:
             if load.name in options.only:
-                rows.append(watched_run(load, relay, sink, out, options))
+                rows.append(_profile.watched_run(load, relay, sink, out, size_of(load, options)))
                 if not options.json:
-                    show_profile(rows[-1])
+                    _profile.show(rows[-1])
     return rows
-
-
-def watched_run(
-    load: Load, relay: Relay, sink: Sink, out: Path, options: argparse.Namespace
-) -> dict[str, Any]:
-    count = max(load.sessions, int(options.messages * load.share))
-    run(load, relay, sink, min(WARM, count))
-    out.unlink(missing_ok=True)
-    [worker] = _world.tree(relay.pid)[1:]
-    os.kill(worker, signal.SIGUSR1)
-    result = run(load, relay, sink, count)
-    os.kill(worker, signal.SIGUSR2)
-    process.wait_until("profile", out.exists)
-    found = json.loads(out.read_text())
-    scale = 1000 / count
-    parts = dict.fromkeys((name for _, name in PARTS), 0.0)
-    for place, seconds in found["seconds"].items():
-        parts[next(name for prefix, name in PARTS if place.startswith(prefix))] += seconds * scale
-    top = sorted(found["seconds"].items(), key=lambda item: -item[1])[: TOP + 1]
-    return {
-        "name": load.name,
-        "messages": count,
-        **asdict(result),
-        "parts": parts,
-        "threads": {k: [s * scale for s in both] for k, both in found["threads"].items()},
-        "waits": found["switches"] / count,
-        "functions": {k: s * scale for k, s in top if k != "event loop"},
-    }
-
-
-def show_profile(row: dict[str, Any]) -> None:
-    """Milliseconds of CPU per 1,000 messages are microseconds of each."""
-    threads = row["threads"]
-    whole = sum(map(sum, threads.values()))
-    print(f"{row['name']}, {row['messages']} messages, {row['delivered']:,.0f}/s while watched;")
-    print(
-        f"{row['cpu']:.3f} s CPU per 1,000, the loop waited {row['waits']:.2f} times a message;"
-        f" others {row['others']:.2f}\n"
-    )
-    print(f"  {'thread':<38}{'us each':>9}{'user':>8}{'kernel':>8}{'share':>8}")
-    for name, (user, kernel) in sorted(threads.items(), key=lambda item: -sum(item[1])):
-        both = user + kernel
-        print(
-            f"  {name:<38}{both * 1000:>9.0f}{user * 1000:>8.0f}{kernel * 1000:>8.0f}"
-            f"{both / whole:>8.0%}"
-        )
-    loop = sum(row["parts"].values())
-    print(f"\n  {'part of the loop':<38}{'us each':>9}{'':>16}{'share':>8}")
-    for name, seconds in sorted(row["parts"].items(), key=lambda item: -item[1]):
-        if seconds:
-            print(f"  {name:<38}{seconds * 1000:>9.0f}{'':>16}{seconds / loop:>8.0%}")
-    print(f"\n  {'function':<63}{'us each':>9}")
-    for name, seconds in row["functions"].items():
-        print(f"  {name[:62]:<63}{seconds * 1000:>9.1f}")
-    print(flush=True)
 
 
 # What is printed: 80 columns
