@@ -6,9 +6,9 @@ The real command ``posthouse serve`` with two workers takes messages over TCP an
 server of ours. Meanwhile, at random: a worker or the supervisor is killed with -9, the next hop
 goes away, refuses with 421 or 451, or hangs up behind the end of the data; DNS is silent; the disk
 is full (inside a private namespace, where the queue lies on a small disk of its own). Every message
-has a number. In the end each that was acknowledged must have arrived: 0 lost; each that arrived
-more than once must have a reason in the events: the connection was cut behind the end of the data
-(to us, or from us), or a worker died before it could record the delivery.
+has a number, and the next hop writes down when it took which letter of it. In the end each that was
+acknowledged must have arrived: 0 lost; each copy beyond the first must have one of the reasons of
+``judge.why_again``: nothing but a kill or a cut at that very moment, of the very worker, is one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
+from chaos.judge import Arrival, Kill, Record, tale, why_again  # noqa: E402
 from fakes.dns import DnsReply, FakeDns  # noqa: E402
+from peers import relay  # noqa: E402
 from posthouse.flow import NetworkFailure  # noqa: E402
 from posthouse.net.smtp_carry import Carried, Carrier, Refused  # noqa: E402
 from posthouse.net.smtp_listen import Answer, Listener, Peer  # noqa: E402
@@ -43,34 +45,17 @@ from posthouse.protocol.smtp import command as c  # noqa: E402
 from posthouse.protocol.smtp.connection import Connection  # noqa: E402
 from posthouse.protocol.smtp.events import BodyEnd  # noqa: E402
 from posthouse.protocol.smtp.reply import Reply  # noqa: E402
+from posthouse.send.queue.ids import text_of  # noqa: E402
 
 FAR = "far.test"
 SENDERS = 20  # connections that hand in
+POOL = 20  # connections to the next hop, of each worker
 TROUBLE = 1.8  # seconds from one kill to the next, about
 DISK = 256  # MiB of the small disk, where there is one; the relay wants 64 of them free
 LONGEST = 600.0  # seconds for everything
 NUMBER = re.compile(rb"^X-Number: (\d+)", re.MULTILINE)
-CONFIG = """\
-[server]
-name = "relay.test"
-data = "{data}"
-workers = 2
-[[listen]]
-address = "127.0.0.1:{port}"
-mode = "relay"
-networks = ["127.0.0.0/8"]
-[limits]
-burst = 0
-hour = 0
-day = 0
-[[hop]]
-name = "next"
-hosts = ["{host}:{sink}"]
-security = "none"
-tls = "none"
-pool = 20
-[[route]]
-hop = "next"
+LETTER = re.compile(rb"^Received: .*?\bid (\w+)", re.MULTILINE | re.DOTALL)
+RETRY = """\
 [retry]
 first = "1s"
 most = "3s"
@@ -81,12 +66,11 @@ warn = "0s"
 
 @dataclass
 class FarEnd:
-    """The next hop: counts what arrives, and misbehaves as it is told."""
+    """The next hop: writes down what arrives, and misbehaves as it is told."""
 
-    arrived: Counter[int] = field(default_factory=Counter)
+    record: Record
     refuse: int = 0  # a code to say instead of 250 to MAIL
     cut: bool = False  # take the message, then hang up without a word
-    cuts: set[int] = field(default_factory=set)  # numbers cut so
 
     def session(self) -> FarSession:
         return FarSession(self)
@@ -120,11 +104,12 @@ class FarSession:
         self.parts.append(data)
 
     def ended(self, end: BodyEnd, connection: Connection) -> Answer:
-        found = NUMBER.search(b"".join(self.parts))
+        content = b"".join(self.parts)
+        found, letter = NUMBER.search(content), LETTER.search(content)
         number = int(found[1]) if found else -1
-        self.end.arrived[number] += 1
+        text = letter[1].decode() if letter else ""
+        self.end.record.arrivals.append(Arrival(number, text, time.monotonic(), self.end.cut))
         if self.end.cut:
-            self.end.cuts.add(number)
             return Reply.make(421, "Gone", "4.3.2")
         return Reply.make(250, "Taken", "2.0.0")
 
@@ -139,8 +124,8 @@ class Result:
 
     acknowledged: int
     lost: list[int]
-    duplicates: int  # arrivals beyond the first
-    unexplained: list[int]
+    duplicates: Counter[str]  # arrivals beyond the first, by reason
+    unexplained: list[str]
     accepted_twice: int  # handed in again after a connection was cut under us
     kills: int
     seconds: float
@@ -157,9 +142,8 @@ class World:
     end: FarEnd
     rng: random.Random
     relay: subprocess.Popen[bytes] | None = None
-    killed: set[float] = field(default_factory=set)
+    record: Record = field(default_factory=Record)
     acknowledged: Counter[int] = field(default_factory=Counter)
-    unsure: set[int] = field(default_factory=set)  # handed in, and no answer came
     pause: float = 0.0  # between two messages of one client: the load lasts as long as the trouble
 
     # -- the relay
@@ -186,12 +170,17 @@ class World:
         workers = self.workers()
         if not workers:
             return False
+        pid = self.rng.choice(workers)
+        lanes = lanes_open(pid)
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.rng.choice(workers), signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
+            self.record.kills.append(Kill(time.monotonic(), lanes))
         return True
 
     def kill_supervisor(self) -> bool:
         assert self.relay is not None
+        lanes = frozenset[int]().union(*map(lanes_open, self.workers()))
+        self.record.kills.append(Kill(time.monotonic(), lanes, supervisor=True))
         self.relay.kill()
         self.relay.wait()
         self.start()
@@ -220,7 +209,7 @@ async def hand_in(world: World, numbers: asyncio.Queue[int]) -> None:
                 world.acknowledged[number] += 1
                 break
             if done.unsure:
-                world.unsure.add(number)
+                world.record.unsure.setdefault(number, []).append(time.monotonic())
             if done.failure is not None:
                 carrier = None
             await asyncio.sleep(0.1)
@@ -264,12 +253,14 @@ async def disk_is_full(world: World) -> None:
     filler = world.folder / "disk" / "filler"
     if not filler.parent.is_mount():
         return
+    began = time.monotonic()
     with contextlib.suppress(OSError), filler.open("wb") as file:
         while True:
             file.write(b"\0" * 1_000_000)
             file.flush()
     await asyncio.sleep(world.rng.uniform(0.5, 1.5))
     filler.unlink()
+    world.record.full.append((began, time.monotonic()))
 
 
 async def trouble(world: World, kills: int, busy: Callable[[], bool]) -> int:
@@ -299,16 +290,18 @@ async def chaos(messages: int, kills: int, seed: int, folder: Path) -> Result:
     data.mkdir()
     private = os.environ.get("POSTHOUSE_NETNS") == "1"  # a disk and a port 53 of our own
     mounted = private and mount(data)
-    end = FarEnd()
+    record = Record()
+    end = FarEnd(record)
     listener = Listener(end.session)
     server = await listener.listen(host="127.0.0.1", port=0)
     sink = server.sockets[0].getsockname()[1]
     port = free_port()
     dns = FakeDns({(FAR, "A"): DnsReply(("127.0.0.1",), ttl=1)}, port=53 if private else 0)
-    world = World(folder, port, sink, dns, end, random.Random(seed))
+    world = World(folder, port, sink, dns, end, random.Random(seed), record=record)
     host = FAR if private else "127.0.0.1"
-    config = CONFIG.format(data=data / "data", port=port, host=host, sink=sink)
-    world.config.write_text(config)
+    config = relay.server_text(data / "data", f"127.0.0.1:{port}", workers=2)
+    hop = relay.plain("next", f"{host}:{sink}", more=f"pool = {POOL}")
+    world.config.write_text(config + hop + RETRY)
     numbers: asyncio.Queue[int] = asyncio.Queue()
     for number in range(messages):
         numbers.put_nowait(number)
@@ -320,7 +313,7 @@ async def chaos(messages: int, kills: int, seed: int, folder: Path) -> Result:
             busy = lambda: any(not client.done() for client in clients)  # noqa: E731
             killed = await trouble(world, kills, busy)
             await asyncio.gather(*clients)
-            while set(world.acknowledged) - set(end.arrived) or waiting(data / "data"):
+            while set(world.acknowledged) - set(record.copies()) or waiting(data / "data"):
                 await asyncio.sleep(0.5)
     except TimeoutError:
         pass
@@ -344,28 +337,28 @@ def waiting(data: Path) -> int:
 
 
 def judge(world: World, data: Path, kills: int, seconds: float, unmount: Path | None) -> Result:
-    arrived = world.end.arrived
-    lost = sorted(set(world.acknowledged) - set(arrived))
-    twice = {number for number, count in arrived.items() if count > 1}
+    copies = world.record.copies()
+    lost = sorted(set(world.acknowledged) - set(copies))
     accepted, delivered = events(data)
+    duplicates: Counter[str] = Counter()
     unexplained = []
-    for number in sorted(twice):
-        copies = accepted.get(number, 0)
-        # Handed in again because no answer came; hung up on us behind the end; or delivered by a
-        # worker that was killed before it could record it: then an arrival has no event.
-        reason = (
-            (number in world.unsure and copies > 1)
-            or number in world.end.cuts
-            or (kills and delivered.get(number, 0) < arrived[number])
-        )
-        if not reason:
-            unexplained.append(number)
+    for number, each in sorted(copies.items()):
+        for index in range(1, len(each)):
+            reason = why_again(world.record, each, index)
+            duplicates[reason or "no reason"] += 1
+            if not reason:
+                unexplained.append(tale(world.record, each))
+        unexplained += [
+            f"{number}: letter {letter} is recorded as delivered {delivered[letter]} times"
+            for letter in {one.letter for one in each}
+            if delivered[letter] > 1
+        ]
     if unmount is not None:
         subprocess.run(["umount", "-l", unmount], check=False)
     return Result(
         len(world.acknowledged),
         lost,
-        sum(arrived[number] - 1 for number in twice),
+        duplicates,
         unexplained,
         sum(1 for count in accepted.values() if count > 1),
         kills,
@@ -373,23 +366,34 @@ def judge(world: World, data: Path, kills: int, seconds: float, unmount: Path | 
     )
 
 
-def events(data: Path) -> tuple[Counter[int], Counter[int]]:
-    """How often each number was accepted, and delivered, by the events the relay kept."""
+def lanes_open(pid: int) -> frozenset[int]:
+    """The lanes a worker has open."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                match = re.search(r"/lane-(\d+)\.sqlite$", os.readlink(link))
+                if match:
+                    found.add(int(match[1]))
+    return frozenset(found)
+
+
+def events(data: Path) -> tuple[Counter[int], Counter[str]]:
+    """By the events that the relay kept: how often each number was accepted, each letter delivered.
+
+    A message has one recipient, so a letter is delivered once.
+    """
     accepted: Counter[int] = Counter()
-    delivered: Counter[int] = Counter()
+    delivered: Counter[str] = Counter()
     for file in sorted((data / "queue").glob("lane-*.sqlite")):
         with sqlite3.connect(file, timeout=5) as db:
-            numbers: dict[int, int] = {}
-            for kind, letter, text in db.execute(
-                "SELECT kind, letter, data FROM events ORDER BY id"
-            ):
+            for kind, letter, text in db.execute("SELECT kind, letter, data FROM events"):
                 if kind == "accepted":
                     found = re.match(r"<(\d+)@", json.loads(text).get("message_id", ""))
                     if found:
-                        numbers[letter] = int(found[1])
                         accepted[int(found[1])] += 1
-                elif kind == "delivered" and letter in numbers:
-                    delivered[numbers[letter]] += 1
+                elif kind == "delivered":
+                    delivered[text_of(letter)] += 1
     return accepted, delivered
 
 
@@ -423,10 +427,14 @@ def main() -> int:
         if options.keep:
             print(folder)
     print(f"{result.acknowledged} acknowledged, {len(result.lost)} lost, {result.kills} kills -9")
-    print(f"{result.duplicates} duplicates, {len(result.unexplained)} without a reason")
+    print(f"{result.duplicates.total()} duplicates")
+    for reason, count in result.duplicates.most_common():
+        print(f"  {count} {reason}")
     print(f"{result.accepted_twice} accepted twice, after a cut; {result.seconds} s")
-    for number in [*result.lost, *result.unexplained][:20]:
-        print(f"  {number}")
+    for lost in result.lost[:20]:
+        print(f"  lost: {lost}")
+    for words in result.unexplained[:20]:
+        print(f"  no reason: {words}")
     return 1 if result.lost or result.unexplained else 0
 
 

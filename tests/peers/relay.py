@@ -31,16 +31,22 @@ RELAY, SUBMISSION, SUBMISSIONS = 25, 587, 465
 METRICS = 9125
 SOON = 20.0  # seconds: far more than any change takes
 
-HEAD = """\
+SERVER = """\
 [server]
 name = "{name}"
-data = "data"
+data = "{data}"
 workers = {workers}
 {server}
 [limits]
 burst = 0
 hour = 0
 day = 0
+[[listen]]
+address = "{listen}"
+mode = "relay"
+networks = ["127.0.0.0/8"]
+"""
+OPERATION = """\
 [retry]
 first = "1s"
 most = "2s"
@@ -48,10 +54,6 @@ expire = "1d"
 warn = "{warn}"
 [metrics]
 listen = "{host}:9125"
-[[listen]]
-address = "{host}:25"
-mode = "relay"
-networks = ["127.0.0.0/8"]
 """
 SUBMIT = """\
 [[listen]]
@@ -79,8 +81,18 @@ def text(
 
     ``server`` are more lines of that table. A ``warn`` of 0 is never.
     """
-    head = HEAD.format(name=NAME, host=host, workers=workers, server=server, warn=warn)
+    head = server_text("data", f"{host}:25", workers=workers, server=server)
+    head += OPERATION.format(host=host, warn=warn)
     return head + (SUBMIT.format(host=host, certificate=certificate) if certificate else "") + more
+
+
+def server_text(data: str | Path, listen: str, *, workers: int = 1, server: str = "") -> str:
+    """The part that all have: who it is, no limits, and a port for every client of this machine.
+
+    With a hop (``plain``) it is a relay that takes everything and hands it on: what the benchmarks
+    and the chaos measure.
+    """
+    return SERVER.format(name=NAME, data=data, listen=listen, workers=workers, server=server)
 
 
 def plain(name: str, *hosts: str, more: str = "") -> str:
