@@ -77,17 +77,18 @@ class Relay:
 
 @contextlib.contextmanager
 def run_posthouse(
-    certificate: Issued, key: Path, workers: int, command: tuple[str | Path, ...] = ()
+    certificate: Issued, key: Path | None, workers: int, command: tuple[str | Path, ...] = ()
 ) -> Iterator[Relay]:
-    """``command`` runs it under something else than ``python -m posthouse``."""
+    """``key`` signs; ``command`` runs it under something else than ``python -m posthouse``."""
     folder = process.new_folder("posthouse")
     host = HOSTS["posthouse"]
     config = (
         posthouse.server_text(folder / "data", f"{host}:{PORT}", workers=workers)
         + posthouse.plain("sink", f"{SINK[0]}:{SINK[1]}")
         + f'[tls]\ncertificate = "{certificate.cert_file}"\nkey = "{certificate.key_file}"\n'
-        + f'[[dkim]]\ndomain = "{SIGNED}"\nselector = "s"\nkey = "{key}"\n'
     )
+    if key is not None:
+        config += f'[[dkim]]\ndomain = "{SIGNED}"\nselector = "s"\nkey = "{key}"\n'
     (folder / "posthouse.toml").write_text(config)
     command = command or (sys.executable, "-m", "posthouse")
     command = (*command, "serve", "--config", folder / "posthouse.toml")

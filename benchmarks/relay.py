@@ -50,7 +50,7 @@ from cryptography.hazmat.primitives import hashes  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import padding, rsa  # noqa: E402
 
 import peers  # noqa: E402
-from fakes.certs import Authority  # noqa: E402
+from fakes.certs import Authority, Issued  # noqa: E402
 from peers import process  # noqa: E402
 from posthouse.protocol import dkim  # noqa: E402
 
@@ -179,9 +179,11 @@ def profile(options: argparse.Namespace) -> list[dict[str, Any]]:
         command = (sys.executable, ROOT / "benchmarks/_sampled.py", out)
         certificate = Authority(folder).issue(hosts=["relay.test", "localhost"])
         _, key = signing_key(folder)
-        relay = stack.enter_context(_relays.run_posthouse(certificate, key, 1, command))
         for load in LOADS:
-            if load.name in options.only:
+            if load.name not in options.only:
+                continue
+            signs = key if load is SIGN else None
+            with _relays.run_posthouse(certificate, signs, 1, command) as relay:
                 rows.append(_profile.watched_run(load, relay, sink, out, size_of(load, options)))
                 if not options.json:
                     _profile.show(rows[-1])
@@ -265,19 +267,26 @@ def compare(options: argparse.Namespace) -> list[dict[str, Any]]:
         folder = prepared(stack)
         sink = Sink(folder)
         stack.callback(sink.end)
-        key, key_file = signing_key(folder)
-        relays = start(stack, folder, key_file, options)
+        certificate = Authority(folder).issue(hosts=["relay.test", "localhost"])
         if not options.json:
             print(HEAD)
-        for load in loads:
-            if load is SIGN:
-                result = signing(relays[0], sink, key, options)
-            else:
-                result = measure(load, relays, sink, options)
-            results.append(result)
-            if not options.json:
-                show(result)
+        with contextlib.ExitStack() as running:
+            relays = start(running, certificate, options)
+            for load in loads:
+                if load is not SIGN:
+                    results.append(measure(load, relays, sink, options))
+                    tell(results[-1], options)
+        if SIGN in loads:
+            key, key_file = signing_key(folder)
+            with _relays.run_posthouse(certificate, key_file, options.workers) as relay:
+                results.append(signing(relay, sink, key, options))
+                tell(results[-1], options)
     return results
+
+
+def tell(result: dict[str, Any], options: argparse.Namespace) -> None:
+    if not options.json:
+        show(result)
 
 
 def prepared(stack: contextlib.ExitStack) -> Path:
@@ -299,16 +308,15 @@ def signing_key(folder: Path) -> tuple[rsa.RSAPrivateKey, Path]:
 
 
 def start(
-    stack: contextlib.ExitStack, folder: Path, key: Path, options: argparse.Namespace
+    stack: contextlib.ExitStack, certificate: Issued, options: argparse.Namespace
 ) -> list[Relay]:
     """This relay first; a peer that is not here is named and left out."""
-    certificate = Authority(folder).issue(hosts=["relay.test", "localhost"])
     ways = {
         "postfix": lambda: _relays.run_postfix(certificate),
         "haraka": lambda: _relays.run_haraka(certificate, options.workers),
     }
     relays = [
-        stack.enter_context(_relays.run_posthouse(certificate, key, options.workers)),
+        stack.enter_context(_relays.run_posthouse(certificate, None, options.workers)),
     ]
     for name in options.peers:
         missing = peers.why_missing(name)

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
+import msgspec
 import structlog
 
 from posthouse.letter import Event
 
 Say = Callable[..., None]
 
-_encode = json.JSONEncoder(ensure_ascii=False, default=repr).encode
+_encoder = msgspec.json.Encoder(enc_hook=repr)
 
 
 def say_to(stream: Any = None, **always: Any) -> Say:
@@ -43,6 +44,11 @@ def say_to(stream: Any = None, **always: Any) -> Say:
     return say
 
 
+@lru_cache(maxsize=8)  # hundreds of events fall into one second
+def _second(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat()
+
+
 class EventLog:
     """The events of letters, written together once a turn of the loop: there are thousands."""
 
@@ -53,11 +59,15 @@ class EventLog:
 
     def __call__(self, event: Event) -> None:
         """One more line, soon."""
-        at = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="milliseconds")
-        facts = {"at": at, "kind": event.kind, "worker": self._worker, "letter": event.letter}
+        whole = int(event.at)
+        at = f"{_second(whole)}.{int((event.at - whole) * 1000):03}+00:00"
+        facts: dict[str, object] = {"at": at, "kind": event.kind, "worker": self._worker}
+        facts["letter"] = event.letter
         if event.recipient:
             facts["recipient"] = event.recipient
-        line = _encode(facts | dict(event.data) | facts)  # whatever the data call their own
+        for name, value in event.data.items():
+            facts.setdefault(name, value)  # whatever the data call their own, these are ours
+        line = _encoder.encode(facts).decode()
         if not self._lines:
             asyncio.get_running_loop().call_soon(self._write)
         self._lines.append(line)

@@ -7,17 +7,18 @@ statement, all recipients, all events, all that was delivered. ``lane`` makes th
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from posthouse.letter import Event, Item, Letter, Settled, State
 from posthouse.send.queue.ids import number_of
 
 MOST_ROWS: Final = 64  # letters in one statement: its text is made for each power of two
-_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encoder: Final = msgspec.json.Encoder()
 LAST: Final = 1_000  # characters kept of the last answer
 
 EventRow = tuple[float, str, int, str, str]
@@ -70,7 +71,7 @@ def event_row(event: Event) -> EventRow:
 
 def plain(values: Mapping[str, Any]) -> str:
     """A mapping as the text of one column."""
-    return _encode(values) if values else "{}"
+    return _encoder.encode(values).decode() if values else "{}"
 
 
 def commit(db: sqlite3.Connection, jobs: Sequence[Job]) -> list[int]:
@@ -112,7 +113,7 @@ def _settle(db: sqlite3.Connection, settled: Sequence[Settled]) -> int:
     if not over:
         return 0
     db.execute(_OVER, (_rows(over),))
-    letters = json.dumps(list({number for number, _ in over}))
+    letters = _encoder.encode({number for number, _ in over}).decode()
     return db.execute(_GONE, (letters,)).rowcount
 
 
@@ -135,7 +136,7 @@ def _defer(db: sqlite3.Connection, one: Settled) -> None:
 
 
 def _rows(rows: Sequence[tuple[Any, ...]]) -> str:
-    return _encode(rows)
+    return _encoder.encode(rows).decode()
 
 
 @cache
