@@ -19,8 +19,8 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, cast
 
 from posthouse.flow import Failure, NetworkFailure, Security, Stage
 from posthouse.protocol.smtp import command as c
@@ -46,11 +46,10 @@ class Refused(Exception):
         self.host = ""  # who said it, where whoever passes this on knows
 
 
-@dataclass(frozen=True, slots=True)
-class Carried:
+class Carried(NamedTuple):
     """How one transaction went: each recipient with its reply, and where that was given."""
 
-    replies: Mapping[str, tuple[Stage, Reply]] = field(default_factory=dict)
+    replies: Mapping[str, tuple[Stage, Reply]] = MappingProxyType({})
     failure: NetworkFailure | None = None  # for the recipients without a reply
     unsure: bool = False  # the failure came after the end of data: it may have been delivered
     host: str = ""  # who said it, where there is no connection any more to ask

@@ -16,8 +16,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.connection import Connection, Role
@@ -44,8 +43,7 @@ _LATER: Final = Reply.make(451, "Local error, try again later", "4.3.0")
 Answer = Reply | Awaitable[Reply]
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(NamedTuple):
     """Who is at the other end."""
 
     address: str
@@ -374,7 +372,9 @@ class _Protocol(asyncio.Protocol):
         if self._transport is None:
             return Peer("", 0, self._tls)
         name = self._transport.get_extra_info("peername") or ("", 0)
-        tls = self._transport.get_extra_info("ssl_object")
-        version = f"{tls.version()} {(tls.cipher() or ('',))[0]}" if tls is not None else ""
-        certificate = self._transport.get_extra_info("peercert") if tls is not None else None
+        tls = self._transport.get_extra_info("ssl_object") if self._tls else None
+        if tls is None:
+            return Peer(str(name[0]), int(name[1]), self._tls)
+        version = f"{tls.version()} {(tls.cipher() or ('',))[0]}"
+        certificate = self._transport.get_extra_info("peercert")
         return Peer(str(name[0]), int(name[1]), self._tls, certificate, version)

@@ -150,7 +150,7 @@ class Wire:
         bad = event.reply.is_transient or event.reply.is_permanent
         for text in self._masker.reply(event.reply):
             self._line(Mark.SERVER_ERROR if bad else Mark.RECEIVED, text)
-        event = replace(event, reply=self._masker.clean(event.reply))
+        event = event._replace(reply=self._masker.clean(event.reply))
         if not event.unsolicited:
             self._replies.append(event)
         elif event.reply.code == 421:

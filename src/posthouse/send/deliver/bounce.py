@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -159,7 +158,7 @@ class Bounces:
 
     def _remedy(self, words: Catalogue, found: Explanation, outcome: Outcome) -> str:
         """Remedies speak to who can act: a sender can't mend our settings, or their server."""
-        if ours(replace(outcome, result=Result.DEFERRED)):
+        if ours(outcome._replace(result=Result.DEFERRED)):
             return words.text("bounce.line.ours", name=self._name)
         if found.cause.id.startswith(_NETWORK):
             return words.text("bounce.line.unreachable")
@@ -178,7 +177,7 @@ def _together(told: Sequence[Told_]) -> list[tuple[Outcome, list[str]]]:
     """Recipients that came to the same end, under one explanation."""
     groups: dict[Outcome, list[str]] = {}
     for item, outcome in told:
-        same = replace(outcome, recipient="", wait=None)
+        same = outcome._replace(recipient="", wait=None)
         groups.setdefault(same, []).append(item.recipient.address)
     return list(groups.items())
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from posthouse.letter import (
@@ -287,7 +287,7 @@ class Dispatcher:
             return
         now, accepted = self._now(), self._steady.wall(accepted)
         if accepted != letter.accepted:
-            letter = replace(letter, accepted=accepted)  # as the clock has it that dates the report
+            letter = letter._replace(accepted=accepted)  # as the clock has it that dates the report
         bounce = self._bounce(letter, told, kind, now)
         if bounce is not None:
             self._record.bounces.append(bounce)

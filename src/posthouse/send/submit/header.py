@@ -10,8 +10,7 @@ certain, since a reader that guesses otherwise would see somebody else. RFC 5322
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 MAILBOXES: Final = 20  # authors of one message; more is an attack or a mistake
 FROM_LIMIT: Final = 10_000  # octets of a From field: 20 authors with long names have less
@@ -46,8 +45,7 @@ class FromError(ValueError):
     """A From field without authors, or one that can be read in several ways."""
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """Of one message. Offsets are into its wire form."""
 
     end: int  # where the fields end

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from posthouse.protocol.smtp.data import BodyFacts, stuff
 from posthouse.protocol.smtp.reply import Reply
@@ -72,16 +72,14 @@ class Body:
         return replies.NO_ROOM if self.crowded else None
 
 
-@dataclass(frozen=True, slots=True)
-class Author:
+class Author(NamedTuple):
     """Who hands in the message, where the header is held against it (RFC 6409 section 8.1)."""
 
     sender: str  # of MAIL
     senders: Senders  # as whom the login may send
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """What tells our copy of the message: our name, its id, the time (seconds since 1970)."""
 
     name: str
@@ -89,8 +87,7 @@ class Mark:
     second: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(NamedTuple):
     """Pieces of a message in wire form, without our Received line."""
 
     pieces: Sequence[bytes]

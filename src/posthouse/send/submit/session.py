@@ -30,7 +30,7 @@ from posthouse.send.submit.accounts import normal_name
 from posthouse.send.submit.desk import Desk
 from posthouse.send.submit.login import Denied, Identity
 from posthouse.send.submit.message import Author, Body, Mark, prepare
-from posthouse.send.submit.settings import Listening, Mode, plain_address, within
+from posthouse.send.submit.settings import Listening, Mode, client_of, within
 from posthouse.send.submit.stamp import origin_of, protocol_of, received
 
 # Commands that lead nowhere, between two messages: Postfix takes 100 of them; a pool that keeps
@@ -104,10 +104,7 @@ class Session:
     # -- what the listener calls
 
     def greet(self, peer: Peer) -> Answer:
-        try:
-            self._client = str(plain_address(peer.address))
-        except ValueError:
-            self._client = peer.address
+        self._client = client_of(peer.address)
         self._tls = _tls_of(peer)
         self._here = True
         if not self._desk.arrived(self._client):

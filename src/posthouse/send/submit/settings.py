@@ -111,6 +111,15 @@ def plain_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return mapped or address
 
 
+@lru_cache(maxsize=1_024)
+def client_of(address: str) -> str:
+    """The text of a client's ``plain_address``; what is none stays as it is."""
+    try:
+        return str(plain_address(address))
+    except ValueError:
+        return address
+
+
 def _closed(networks: Sequence[Network], path: str) -> None:
     """Never an open relay, not even by configuration."""
     if not networks:

@@ -32,6 +32,7 @@ def protocol_of(*, esmtp: bool, tls: bool, signed_in: bool, utf8: bool) -> str:
     return f"{'UTF8SMTP' if utf8 else 'ESMTP'}{'S' * tls}{'A' * signed_in}"
 
 
+@lru_cache(maxsize=1_024)  # the same clients come again and again
 def origin_of(helo: str, client: str, tls: str) -> str:
     """The first lines of a Received field: who gave us the message, and how it was protected."""
     try:

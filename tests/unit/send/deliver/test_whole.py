@@ -6,7 +6,6 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -193,6 +192,6 @@ async def test_the_same_letter_again_needs_no_second_look(tmp_path: Path) -> Non
         await relay.send("bob@e.example")
         await relay.until("delivered")
         one = Letter("2", "alice@d.example", (Recipient("bob@e.example"),), MESSAGE, relay.now)
-        relay.dispatcher.take(one, await relay.lane.put(replace(one, client="x")))
+        relay.dispatcher.take(one, await relay.lane.put(one._replace(client="x")))
         await relay.until("delivered", "delivered")
         assert len(server.seen) == 1  # the connection was used again
