@@ -33,9 +33,8 @@ _PARAMETER: Final = re.compile(
 _BDAT: Final = re.compile(r"([0-9]{1,18})(?:[ ]+(LAST))?", re.IGNORECASE)
 # The lines that a relay hears all day, at one go. What is odd in the least is left to the parsers.
 _USUAL: Final = re.compile(
-    rb"(?:(MAIL FROM)|RCPT TO):<(%b)>"
-    rb"(?(1)(?: SIZE=([0-9]{1,20}))?(?: BODY=(7BIT|8BITMIME))?)\r\n" % USUAL.encode(),
-    re.IGNORECASE,
+    rb"(?:(?i:(MAIL FROM))|(?i:RCPT TO)):<(%b)>"
+    rb"(?(1)(?: (?i:SIZE)=([0-9]{1,20}))?(?: (?i:BODY)=((?i:7BIT|8BITMIME)))?)\r\n" % USUAL.encode()
 )
 _USUAL_WORDS: Final[Mapping[bytes, c.Command]] = {
     b"DATA\r\n": c.Data(),

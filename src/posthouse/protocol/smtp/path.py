@@ -31,8 +31,8 @@ _PATH: Final = re.compile(
 )
 # What nearly all addresses are. It takes no more than the rules above, and a relay reads many.
 USUAL: Final = (
-    r"[A-Za-z0-9]+(?:[.+=_-][A-Za-z0-9]+)*"
-    r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
+    r"[A-Za-z0-9]++(?:[.+=_-][A-Za-z0-9]++)*+"
+    r"@(?:(?=[^.]{1,63}\.)[A-Za-z0-9]++(?:-++[A-Za-z0-9]++)*+\.)++[A-Za-z]{2,63}"
 )
 _USUAL_ADDRESS: Final = re.compile(USUAL)
 _USUAL_PATH: Final = re.compile(rf"<(?P<address>{USUAL})>")
