@@ -273,6 +273,30 @@ async def test_a_store_that_fails_stops_delivery_and_nothing_is_sent_twice(
     assert kinds(tmp_path) == ["delivered"] * 20
 
 
+async def test_what_is_delivered_is_recorded_when_we_end_though_the_store_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK", 0.02)
+    monkeypatch.setattr(module, "AGAIN", 0.01)
+    world = World(delay=0.05)
+    broken = [True]
+
+    def settle(*arguments: Any) -> int:
+        if broken[0] and arguments[1]:
+            raise sqlite3.OperationalError("database or disk is full")
+        return real(*arguments)
+
+    real = rows._settle
+    async with working(tmp_path, world) as (dispatcher, lane, keep):
+        monkeypatch.setattr(rows, "_settle", settle)
+        await keep(*(letter(n) for n in range(3)))
+        await until(lambda: dispatcher.stopped)
+        asyncio.get_running_loop().call_later(0.1, broken.__setitem__, 0, False)
+        await dispatcher.close()
+        assert lane.count == 0
+    assert len(world.sent) == len(kinds(tmp_path)) == 3
+
+
 async def test_what_does_not_fit_in_memory_stays_on_the_disk_until_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,8 @@ from posthouse.send.hop import Action, Choice, Hop
 # Letters whose content is in memory at once; the others stay in the queue until there is room.
 IN_HAND: Final = 64 * 1024 * 1024  # octets
 LOOK: Final = 1.0  # seconds between looks for what is due, changed or to be recorded again
+LAST: Final = 4.0  # seconds to record what has been delivered when we end
+AGAIN: Final = 0.25  # seconds between tries to do so where the store fails
 QUIET: Final = 60  # looks after which a way that is not used is forgotten
 
 
@@ -150,10 +152,14 @@ class Dispatcher:
         if self._looking is not None:
             self._looking.cancel()
         await asyncio.gather(*(pool.close() for pool in self.pools.values()))
-        while self._recording is not None and not self._stopped:  # and what came back meanwhile
-            done, _ = await asyncio.wait([self._recording], timeout=LOOK)
-            if not done:
-                break
+        loop = asyncio.get_running_loop()
+        until = loop.time() + LAST
+        while (self._recording is not None or self._record.settled) and loop.time() < until:
+            if self._recording is not None:  # and what came back meanwhile
+                await asyncio.wait([self._recording], timeout=LOOK)
+            else:  # the store failed: what is not recorded will be delivered once more
+                await asyncio.sleep(AGAIN)
+                await self._write()
 
     @property
     def waiting(self) -> int:
