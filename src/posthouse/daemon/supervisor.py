@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any, Final
 
 from posthouse.config import Config, ConfigError
+from posthouse.daemon.common import Common
 
 BACKLOG: Final = 1024  # connections the kernel keeps for us while all workers are busy
 PATIENCE: Final = 20.0  # seconds a worker may take to end before it is killed
@@ -37,13 +38,17 @@ HEARD: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What a worker is given: which one it is, where it listens, whom to tell, whose it is."""
+    """What a worker is given: which one it is, where it listens, whom to tell, whose it is.
+
+    ``common`` is what it shares with the others.
+    """
 
     config: Config
     number: int
     sockets: Sequence[socket.socket]
     ready: Callable[[], None]
     supervisor: int  # its process id, taken before the fork: a parent may be gone before we look
+    common: Common
 
 
 Main = Callable[[Post], int]
@@ -88,6 +93,7 @@ class Supervisor:
     _workers: list[_Worker] = field(default_factory=list)
     _sockets: list[socket.socket] = field(default_factory=list)
     _lock: IO[str] | None = None
+    _common: Common = field(default_factory=lambda: Common(forks=True))
     _signals: set[int] = field(default_factory=set)
     _told_ready: bool = False
 
@@ -96,6 +102,7 @@ class Supervisor:
         self._lock = lock(self.config)
         self._sockets = [bound(one.address, one.port) for one in self.config.listen]
         self._workers = [_Worker(n) for n in range(self.config.server.workers)]
+        self._common.begin(self.config.server.data)
         with self._heard():
             while not self._told_to_end:
                 if signal.SIGHUP in self._signals:
@@ -163,7 +170,7 @@ class Supervisor:
                 os.write(pipe, b"1")
                 os.close(pipe)
 
-            post = Post(self.config, worker.number, self._sockets, ready, supervisor)
+            post = Post(self.config, worker.number, self._sockets, ready, supervisor, self._common)
             code = self.main(post)
         except BaseException as error:
             self.say(
@@ -277,6 +284,7 @@ class Supervisor:
     def _replace_all(self) -> bool:
         """For another number: lanes change hands, and two must never empty one lane."""
         self._end(self._workers)
+        self._common.begin(self.config.server.data)
         self._workers = [_Worker(n) for n in range(self.config.server.workers)]
         for worker in self._workers:
             self._start(worker)

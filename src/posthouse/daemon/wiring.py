@@ -13,10 +13,10 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from posthouse.config import Config
+from posthouse.daemon.common import Common
 from posthouse.letter import Event, Item, Letter, Outcome
 from posthouse.net.clock import Clock, SystemClock
 from posthouse.net.resolver import DnsResolver, Resolver
@@ -30,6 +30,7 @@ from posthouse.send.deliver.places import Ourselves
 from posthouse.send.deliver.prepare import Prepare, Saving
 from posthouse.send.deliver.retry import Schedule
 from posthouse.send.hop import Choice
+from posthouse.send.queue.files import file_of
 from posthouse.send.queue.ids import text_of
 from posthouse.send.queue.lane import Lane
 from posthouse.send.route import Facts, facts_of
@@ -44,11 +45,6 @@ Say = Callable[[str, Mapping[str, Any]], None]
 
 HANDSHAKE: Final = 30.0  # seconds for TLS, as after STARTTLS
 LANGUAGES: Final = {"en": ("en",), "zh": ("zh",), "both": ("en", "zh")}  # of reports to senders
-
-
-def lane_file(data: Path, lane: int) -> Path:
-    """Where one lane of the queue is kept."""
-    return data / "queue" / f"lane-{lane}.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +73,7 @@ class Relay:
         say: Say,
         clock: Clock | None = None,
         resolver: Resolver | None = None,
+        common: Common | None = None,
     ) -> None:
         self._config = config
         self._number = number
@@ -84,6 +81,7 @@ class Relay:
         self._say = say
         self._clock = clock or SystemClock()
         self._resolver = resolver or DnsResolver()
+        self._common = common or Common()
         self._lanes: list[_Lane] = []
         self._listeners: list[Listener] = []
         self._gate: Gate | None = None
@@ -105,8 +103,12 @@ class Relay:
         schedule = Schedule(config.retry, rng)
         turns = Turns(config.server.data / "pace")
         for number in numbers:
-            path = lane_file(config.server.data, number)
-            lane = Lane(path, capacity=config.server.capacity)
+            lane = Lane(
+                file_of(config.server.data, number),
+                number,
+                capacity=config.server.capacity,
+                places=self._common.places,
+            )
             await lane.open()
             ids = lane.ids(number)
             if not self._lanes:

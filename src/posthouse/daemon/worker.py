@@ -22,6 +22,7 @@ from posthouse.daemon.log import EventLog, Say, say_to
 from posthouse.daemon.supervisor import Post
 from posthouse.daemon.wiring import Relay
 from posthouse.letter import Event
+from posthouse.send.queue.files import lanes_in
 
 LOOK: Final = 1.0  # seconds between looks at the supervisor, and between metrics
 PATIENCE: Final = 10.0  # seconds for messages that are being handed in while we end
@@ -62,7 +63,13 @@ class Worker:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.stop.set)
         loop.set_exception_handler(self._failed)
-        relay = Relay(self.config, self.number, watch=self._event, say=self._said)
+        relay = Relay(
+            self.config,
+            self.number,
+            watch=self._event,
+            say=self._said,
+            common=self._post.common,
+        )
         await relay.open(lanes(self.config, self.number))
         served = None
         try:
@@ -122,8 +129,5 @@ class Worker:
 def lanes(config: Config, worker: int) -> list[int]:
     """The worker's own lane first, then those without a worker that fall to it."""
     workers = config.server.workers
-    there = [
-        path.stem.partition("-")[2] for path in (config.server.data / "queue").glob("lane-*.sqlite")
-    ]
-    numbers = sorted(int(text) for text in there if text.isdigit())
-    return [worker, *(n for n in numbers if n >= workers and n % workers == worker)]
+    there = lanes_in(config.server.data)
+    return [worker, *(n for n in there if n >= workers and n % workers == worker)]
