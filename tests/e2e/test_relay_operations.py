@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.error import HTTPError
@@ -32,6 +32,7 @@ from fakes.smtp import FakeSmtpServer
 from fakes.wire import said
 from peers import process, relay
 from posthouse.net.smtp_listen import Listener
+from posthouse.send.submit.desk import CONNECTIONS
 
 pytestmark = pytest.mark.netns
 
@@ -407,6 +408,49 @@ def test_the_capacity_is_that_of_the_whole_relay() -> None:
         ours.asked("queue", "delete", *some, "--yes")
         ours.rewrite(config.replace("workers = 2", "workers = 1"))
         assert (taken(20), ours.waiting()) == (3, 50)
+
+
+# Limits that hold for all workers
+
+
+def let_through(count: int) -> int:
+    """How many of so many messages, each over a connection of its own, are within the limit."""
+    codes = []
+    for _ in range(count):
+        with smtplib.SMTP(relay.HOST, 25, timeout=20) as client:
+            client.ehlo("client.test")
+            client.mail(ALICE)
+            codes.append(client.rcpt(BOB)[0])
+    assert set(codes) <= {250, 450}
+    return codes.count(250)
+
+
+def test_a_limit_is_one_of_the_whole_relay_and_outlives_its_workers(far: FakeSmtpServer) -> None:
+    config = relay.text(PLAIN, workers=3).replace("hour = 0", "hour = 30")
+    with relay.running(config) as ours:
+        assert let_through(20) == 20
+        for pid in ours.workers():
+            os.kill(pid, signal.SIGKILL)
+        ours.wait_for_log("worker_ended", 3)
+        process.wait_until("new workers", lambda: len(ours.workers()) == 3)
+        assert let_through(20) == 10
+        ours.rewrite(config.replace("hour = 30", "hour = 35"))
+        assert let_through(20) == 5
+        ours.rewrite(config.replace("hour = 30", "hour = 35").replace("workers = 3", "workers = 2"))
+        assert let_through(5) == 0
+
+
+def test_connections_of_one_address_are_counted_over_all_workers(far: FakeSmtpServer) -> None:
+    with relay.running(relay.text(PLAIN, workers=2)) as ours, ExitStack() as stack:
+        greetings = []
+        for _ in range(CONNECTIONS + 10):
+            sock = stack.enter_context(socket.create_connection((relay.HOST, 25), 20))
+            greetings.append(said(sock, b"")[0][:3])
+        assert greetings == [b"220"] * CONNECTIONS + [b"421"] * 10
+        os.kill(ours.workers()[0], signal.SIGKILL)
+        ours.wait_for_log("worker_ended")
+        process.wait_until("a new worker", lambda: len(ours.workers()) == 2)
+        assert let_through(1) == 1  # those of the worker that died are gone
 
 
 # Metrics

@@ -10,14 +10,25 @@ from pathlib import Path
 
 from posthouse.send.queue.files import counted, lanes_in
 from posthouse.send.queue.places import Places
+from posthouse.send.submit import crowd
+from posthouse.send.submit.limits import Ledger
 
 
 class Common:
     """The owner of what is shared. ``forks``: by processes; else by the parts of one."""
 
     def __init__(self, *, forks: bool = False) -> None:
-        self.places = Places(forks=forks)
+        self.places = Places(forks=forks)  # of letters in the queue
+        self.messages = Ledger(3, forks=forks)  # of each user, in a second, an hour, a day
+        self.failed_pairs = Ledger(1, forks=forks)  # logins, of a user from an address
+        self.failed_places = Ledger(1, forks=forks)  # logins, from an address
+        self.crowd = crowd.memory(forks=forks)  # connections of each address
 
     def begin(self, data: Path) -> None:
-        """Count what the lanes hold. For when no worker runs: one that starts is not alone."""
+        """Count what the lanes hold; nobody is connected. For when no worker runs."""
+        self.crowd.clear()
         self.places.begin({lane: counted(path) for lane, path in lanes_in(data).items()})
+
+    def gone(self, worker: int) -> None:
+        """A worker has ended, and its connections with it."""
+        crowd.gone(self.crowd, worker)

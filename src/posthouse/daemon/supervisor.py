@@ -215,6 +215,7 @@ class Supervisor:
         now = time.monotonic()
         worker.pid = 0
         worker.deafen()
+        self._common.gone(worker.number)
         worker.deaths = 0 if now - worker.started > CALM else worker.deaths + 1
         pause = 0.0 if worker.deaths <= 1 else min(LONGEST, 2.0 ** (worker.deaths - 2))
         worker.again = now + pause
@@ -232,6 +233,7 @@ class Supervisor:
                 time.sleep(0.02)
             worker.pid = 0
             worker.deafen()
+            self._common.gone(worker.number)
 
     def _gets_ready(self, worker: _Worker) -> bool:
         """Wait for one that was just started."""

@@ -35,6 +35,7 @@ from posthouse.send.queue.ids import text_of
 from posthouse.send.queue.lane import Lane
 from posthouse.send.route import Facts, facts_of
 from posthouse.send.submit.accounts import Accounts
+from posthouse.send.submit.crowd import Crowd
 from posthouse.send.submit.desk import Desk, Terms
 from posthouse.send.submit.login import Gate
 from posthouse.send.submit.settings import Listening, Mode
@@ -142,7 +143,13 @@ class Relay:
         signing_in = any(one.mode is not Mode.RELAY for one in config.listen)
         if signing_in:
             self._accounts = Accounts(config.server.data, create=True)
-            self._gate = Gate(self._accounts, self._clock, self._say)
+            self._gate = Gate(
+                self._accounts,
+                self._clock,
+                self._say,
+                pairs=self._common.failed_pairs,
+                places=self._common.failed_places,
+            )
         context = self._certificate().context() if signing_in or config.certificate else None
         terms = Terms(
             config.server.name, config.server.size, config.server.recipients, config.limits
@@ -155,6 +162,8 @@ class Relay:
             clock=self._clock,
             watch=self._say,
             tls=context is not None,
+            ledger=self._common.messages,
+            crowd=Crowd(self._number, self._common.crowd),
         )
         for listening, sock in zip(config.listen, sockets, strict=True):
             await self._serve(desk, listening, sock, context)
