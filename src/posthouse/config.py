@@ -18,6 +18,8 @@ from typing import Any, Final
 from posthouse.send.deliver.keys import Keys, read_dkim
 from posthouse.send.deliver.retry import Retry, read_retry
 from posthouse.send.hop import Hop
+from posthouse.send.queue.ids import LANES
+from posthouse.send.queue.places import CAPACITY
 from posthouse.send.route import Routes, read_hops, read_routes
 from posthouse.send.settings import SettingError, Table, tables
 from posthouse.send.submit.settings import Limits, Listening, read_limits, read_listen
@@ -28,10 +30,6 @@ SIZE: Final = 50 * 1024 * 1024  # octets of a message: what large providers take
 LEAST_SIZE: Final = 64 * 1024  # RFC 5321 section 4.5.3.1.7
 RECIPIENTS: Final = 100  # RFC 5321 section 4.5.3.1.8: at least as many must be taken
 MOST_RECIPIENTS: Final = 10_000
-# A message of 4 KiB costs about 1 KiB of memory while it waits, so this is some 100 MiB, and days
-# of mail of a company; what is above it is a loop or an attack.
-CAPACITY: Final = 100_000  # messages
-MOST_WORKERS: Final = 64  # lanes that ids have room for
 TABLES: Final = (
     "server", "listen", "tls", "limits", "hop", "route", "dkim", "retry", "metrics",
 )  # fmt: skip
@@ -162,7 +160,7 @@ def _server(raw: object, folder: Path) -> Server:
     return Server(
         table.text("name") or socket.getfqdn(),  # which asks DNS, and may take its time
         folder / data,
-        table.whole("workers", default_workers(), least=1, most=MOST_WORKERS),
+        table.whole("workers", default_workers(), least=1, most=LANES),
         SIZE if size is None else size,
         table.whole("recipients", RECIPIENTS, least=1, most=MOST_RECIPIENTS),
         table.whole("capacity", CAPACITY, least=1, most=10_000_000),
@@ -172,7 +170,7 @@ def _server(raw: object, folder: Path) -> Server:
 
 def default_workers() -> int:
     """One for each core but one: the kernel and other programs want theirs."""
-    return max(1, min(MOST_WORKERS, (os.cpu_count() or 1) - 1))
+    return max(1, min(LANES, (os.cpu_count() or 1) - 1))
 
 
 def _metrics(raw: object) -> tuple[str, int] | None:

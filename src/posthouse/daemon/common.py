@@ -6,9 +6,10 @@ its ``Post``. What is in it outlives every worker and ends with the relay. Nothi
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
-from posthouse.send.queue.files import counted, lanes_in
+from posthouse.send.queue.files import LaneError, counted, lanes_in
 from posthouse.send.queue.places import Places
 from posthouse.send.submit import crowd
 from posthouse.send.submit.limits import Ledger
@@ -27,7 +28,10 @@ class Common:
     def begin(self, data: Path) -> None:
         """Count what the lanes hold; nobody is connected. For when no worker runs."""
         self.crowd.clear()
-        self.places.begin({lane: counted(path) for lane, path in lanes_in(data).items()})
+        self.places.clear()
+        for lane, path in lanes_in(data).items():
+            with suppress(LaneError):  # whoever opens it says why
+                self.places.put(lane, counted(path))
 
     def gone(self, worker: int) -> None:
         """A worker has ended, and its connections with it."""

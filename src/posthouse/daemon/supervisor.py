@@ -26,6 +26,7 @@ from typing import IO, Any, Final
 
 from posthouse.config import Config, ConfigError
 from posthouse.daemon.common import Common
+from posthouse.send.queue.files import folder_of
 
 BACKLOG: Final = 1024  # connections the kernel keeps for us while all workers are busy
 PATIENCE: Final = 20.0  # seconds a worker may take to end before it is killed
@@ -335,7 +336,7 @@ def lock(config: Config) -> IO[str]:
     folder = config.server.data
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (folder / "queue").mkdir(mode=0o700, exist_ok=True)
+        folder_of(folder).mkdir(mode=0o700, exist_ok=True)
         file = (folder / "lock").open("w")
     except OSError as error:
         raise StartError("data", data=str(folder), error=error.strerror or str(error)) from None

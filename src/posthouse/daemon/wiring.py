@@ -102,6 +102,13 @@ class Relay:
             us=_ourselves(config),
         )
         schedule = Schedule(config.retry, rng)
+        bounces = Bounces(
+            config.server.name,
+            self._next_id,
+            langs=LANGUAGES[config.server.lang],
+            expire=config.retry.expire,
+        )
+        prepare = Prepare(config.signing, self._now, saved=self._saved)
         turns = Turns(config.server.data / "pace")
         for number in numbers:
             lane = Lane(
@@ -111,9 +118,8 @@ class Relay:
                 places=self._common.places,
             )
             await lane.open()
-            ids = lane.ids(number)
             if not self._lanes:
-                self._ids = ids
+                self._ids = lane.ids(number)
             dispatcher = Dispatcher(
                 lane,
                 config.hops,
@@ -121,13 +127,8 @@ class Relay:
                 connect=connect,
                 judge=outcomes,
                 schedule=schedule,
-                bounce=Bounces(
-                    config.server.name,
-                    lambda: text_of(self._ids.next(self._now())),
-                    langs=LANGUAGES[config.server.lang],
-                    expire=config.retry.expire,
-                ),
-                prepare=Prepare(config.signing, self._now, saved=self._saved),
+                bounce=bounces,
+                prepare=prepare,
                 turns=turns,
                 alarm=self._alarm,
                 now=self._now,
@@ -157,7 +158,7 @@ class Relay:
         desk = Desk(
             terms,
             self._keep,
-            lambda: text_of(self._ids.next(self._now())),
+            self._next_id,
             gate=self._gate,
             clock=self._clock,
             watch=self._say,
@@ -223,6 +224,10 @@ class Relay:
 
     def _saved(self, saving: Saving) -> None:
         self.saved += saving.before - saving.after
+
+    def _next_id(self) -> str:
+        """Of a new letter or report, by the worker's own lane, whichever lane a report is for."""
+        return text_of(self._ids.next(self._now()))
 
     def _now(self) -> float:
         return self._clock.now().timestamp()

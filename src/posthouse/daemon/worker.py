@@ -50,8 +50,6 @@ class Worker:
     """The owner of one process."""
 
     def __init__(self, post: Post, say: Say, watch: Callable[[Event], None] | None = None) -> None:
-        self.config = post.config
-        self.number = post.number
         self._post = post
         self._say = say
         self._counts = metrics.Counts()
@@ -64,13 +62,13 @@ class Worker:
         loop.add_signal_handler(signal.SIGTERM, self.stop.set)
         loop.set_exception_handler(self._failed)
         relay = Relay(
-            self.config,
-            self.number,
+            self._post.config,
+            self._post.number,
             watch=self._event,
             say=self._said,
             common=self._post.common,
         )
-        await relay.open(lanes(self.config, self.number))
+        await relay.open(lanes(self._post.config, self._post.number))
         served = None
         try:
             await relay.listen(self._post.sockets)
@@ -85,13 +83,13 @@ class Worker:
 
     def _serve_metrics(self) -> WSGIServer | None:
         """By the first worker alone. Mail goes on without, where somebody else has the port."""
-        if self.config.metrics is None or self.number != 0:
+        if self._post.config.metrics is None or self._post.number != 0:
             return None
-        reader = metrics.Reader(self.config.server.data, self.config.server.workers)
+        reader = metrics.Reader(self._post.config.server.data, self._post.config.server.workers)
         try:
-            return metrics.serve(*self.config.metrics, reader)
+            return metrics.serve(*self._post.config.metrics, reader)
         except OSError as error:
-            self._say("metrics_failed", listen=self.config.metrics, error=str(error))
+            self._say("metrics_failed", listen=self._post.config.metrics, error=str(error))
             return None
 
     async def _until_stop(self, relay: Relay) -> None:
@@ -119,7 +117,9 @@ class Worker:
     def _write_metrics(self, relay: Relay) -> None:
         for name, label, number in relay.counters():
             self._counts.values[name, label] = number
-        metrics.write(self.config.server.data, self.number, self._counts, relay.gauges())
+        metrics.write(
+            self._post.config.server.data, self._post.number, self._counts, relay.gauges()
+        )
 
     def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")

@@ -15,7 +15,6 @@ from __future__ import annotations
 import errno
 import mmap
 import os
-import tempfile
 import time
 from contextlib import suppress
 from typing import IO, Final
@@ -76,4 +75,6 @@ def _nameless() -> IO[bytes]:
     """A file without a name. Raises OSError."""
     if hasattr(os, "memfd_create"):  # Linux
         return os.fdopen(os.memfd_create("posthouse"), "r+b")
-    return tempfile.TemporaryFile()
+    from tempfile import TemporaryFile
+
+    return TemporaryFile()

@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.forked import Forked
+from posthouse.daemon.common import Common
 from posthouse.letter import QueueFull, Settled
 from posthouse.send import shared
-from posthouse.send.queue.files import counted, file_of, lanes_in
+from posthouse.send.queue.files import LaneError, counted, file_of, lanes_in
 from posthouse.send.queue.ids import LANES, number_of
 from posthouse.send.queue.lane import Lane
 from posthouse.send.queue.places import Places
@@ -203,4 +204,6 @@ def test_only_lanes_are_found(tmp_path: Path) -> None:
     for name in ("lane-10", "lane-2", "lane-x", "lane-64", "lane-²", "other"):
         (tmp_path / "queue" / f"{name}.sqlite").write_bytes(b"x" * 4096)
     assert list(lanes_in(tmp_path)) == [2, 10]
-    assert counted(file_of(tmp_path, 2)) == 0  # whoever opens it says what is wrong
+    with pytest.raises(LaneError, match="damaged"):
+        counted(file_of(tmp_path, 2))
+    Common().begin(tmp_path)  # a lane that can't be read is none of its business

@@ -31,16 +31,13 @@ from posthouse.letter import (
     StoreError,
 )
 from posthouse.send.queue import rows
+from posthouse.send.queue.files import BUSY, VERSION
 from posthouse.send.queue.ids import Ids, number_of, text_of
-from posthouse.send.queue.places import Places
+from posthouse.send.queue.places import CAPACITY, Places
 from posthouse.send.queue.writer import Writer
 
-# A message of 4 KiB costs about 1 KiB of memory while it waits, so this is some 100 MiB, and days
-# of mail of a company; what is above it is a loop or an attack.
-CAPACITY: Final = 100_000  # messages, of all lanes together
 SPARE: Final = 64 * 1024 * 1024  # octets that must stay free, so that deliveries can be recorded
 SPACE_LOOK: Final = 1.0  # seconds a look at the free space is believed
-BUSY: Final = 5.0  # seconds to wait for the command, which writes for milliseconds
 
 
 class Lane:
@@ -144,7 +141,7 @@ class Lane:
     async def waiting(self) -> tuple[Item, ...]:
         """See ``Queue``. What ``put`` is about to give to its caller is not among them."""
         self._seen = self._changes()
-        items = [_item(row) for row in self._reader.execute(_ALL_ITEMS)]
+        items = [rows.item_of(row) for row in self._reader.execute(_ALL_ITEMS)]
         self._count_letters()
         return tuple(item for item in items if item.letter not in self._putting)
 
@@ -187,8 +184,16 @@ class Lane:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open one lane's file as it must be opened: durable, and readable while it is written."""
+    """Open one lane's file as it must be opened: durable, and readable while it is written.
+
+    Raises StoreError where a newer Posthouse has made it, of whose rows this one knows nothing.
+    """
     db = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        db.close()
+        said = f"a newer Posthouse has made it (version {version}; this one knows {VERSION})"
+        raise StoreError(f"{path} can't be used: {said}")
     os.chmod(path, 0o600)  # mail is private
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
@@ -200,9 +205,7 @@ _ONE_LETTER: Final = (
     "SELECT id, sender, content, accepted, params, user, client, message_id FROM letters"
     " WHERE id = ?"
 )
-_ALL_ITEMS: Final = (
-    "SELECT letter, n, address, params, state, attempts, due, last, cause, warned FROM recipients"
-)
+_ALL_ITEMS: Final = f"SELECT {rows.ITEM} FROM recipients"  # noqa: S608  nothing but names
 _OTHERS: Final = "SELECT count(*) FROM letters WHERE id NOT IN (SELECT value FROM json_each(?))"
 _HIGHEST: Final = (
     "SELECT max(coalesce((SELECT max(id) FROM letters), 0),"
@@ -229,19 +232,4 @@ def _letter(row: tuple[Any, ...], recipients: list[Recipient]) -> Letter:
         user,
         client,
         message_id,
-    )
-
-
-def _item(row: tuple[Any, ...]) -> Item:
-    number, n, address, params, state, attempts, due, last, cause, warned = row
-    return Item(
-        n,
-        text_of(number),
-        Recipient(address, json.loads(params)),
-        State(state),
-        attempts,
-        due,
-        last,
-        cause,
-        bool(warned),
     )

@@ -17,11 +17,14 @@ long: 452 for a while rather than a letter too many.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
 from typing import Final
 
 from posthouse.send.queue.ids import LANES
 from posthouse.send.shared import Shared
+
+# Messages. One of 4 KiB costs about 1 KiB of memory while it waits, so this is some 100 MiB, and
+# days of mail of a company; what is above it is a loop or an attack.
+CAPACITY: Final = 100_000
 
 _ONE: Final = struct.Struct("q")
 _ALL: Final = struct.Struct(f"{LANES}q")
@@ -63,8 +66,6 @@ class Places:
         """As many as were counted. For the lane's owner alone."""
         _ONE.pack_into(self._shared.memory, lane * _ONE.size, letters)
 
-    def begin(self, counted: Mapping[int, int]) -> None:
-        """What the lanes hold; for when no worker runs."""
+    def clear(self) -> None:
+        """Nothing is counted yet; for when no worker runs."""
         self._shared.clear()
-        for lane, letters in counted.items():
-            self.put(lane, letters)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from posthouse.letter import Event, Item, Letter, Settled, State
-from posthouse.send.queue.ids import number_of
+from posthouse.letter import Event, Item, Letter, Recipient, Settled, State
+from posthouse.send.queue.ids import number_of, text_of
 
 MOST_ROWS: Final = 64  # letters in one statement: its text is made for each power of two
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -68,6 +68,18 @@ def event_row(event: Event) -> EventRow:
     return event.at, event.kind, number_of(event.letter), event.recipient, plain(event.data)
 
 
+# A recipient's columns, as ``item_of`` reads them.
+ITEM: Final = "letter, n, address, params, state, attempts, due, last, cause, warned"
+
+
+def item_of(row: tuple[Any, ...]) -> Item:
+    """One recipient as it is kept."""
+    number, n, address, params, state, attempts, due, last, cause, warned = row
+    recipient = Recipient(address, json.loads(params) if params != "{}" else {})
+    name = text_of(number)
+    return Item(n, name, recipient, State(state), attempts, due, last, cause, bool(warned))
+
+
 def plain(values: Mapping[str, Any]) -> str:
     """A mapping as the text of one column."""
     return _encode(values) if values else "{}"
@@ -83,7 +95,7 @@ def commit(db: sqlite3.Connection, jobs: Sequence[Job]) -> list[int]:
     events = [row for job in puts for row in job.events]
     events += [row for job in settles for row in job.events]
     if events:
-        db.execute(_EVENTS, (_rows(events),))
+        write_events(db, events)
     # The count is of all; that only the first is told it all does not matter to who sums it up.
     results = [0] * len(jobs)
     if gone:
@@ -112,8 +124,7 @@ def _settle(db: sqlite3.Connection, settled: Sequence[Settled]) -> int:
     if not over:
         return 0
     db.execute(_OVER, (_rows(over),))
-    letters = json.dumps(list({number for number, _ in over}))
-    return db.execute(_GONE, (letters,)).rowcount
+    return drop_letters(db, {number for number, _ in over})
 
 
 def _defer(db: sqlite3.Connection, one: Settled) -> None:
@@ -132,6 +143,16 @@ def _defer(db: sqlite3.Connection, one: Settled) -> None:
             State.HELD,
         ),
     )
+
+
+def write_events(db: sqlite3.Connection, events: Sequence[EventRow]) -> None:
+    """In the transaction that is open."""
+    db.execute(_EVENTS, (_rows(events),))
+
+
+def drop_letters(db: sqlite3.Connection, numbers: Iterable[int]) -> int:
+    """Those that have no recipients any more; how many."""
+    return db.execute(_GONE, (json.dumps(list(numbers)),)).rowcount
 
 
 def _rows(rows: Sequence[tuple[Any, ...]]) -> str:
