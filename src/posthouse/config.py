@@ -30,8 +30,12 @@ SIZE: Final = 50 * 1024 * 1024  # octets of a message: what large providers take
 LEAST_SIZE: Final = 64 * 1024  # RFC 5321 section 4.5.3.1.7
 RECIPIENTS: Final = 100  # RFC 5321 section 4.5.3.1.8: at least as many must be taken
 MOST_RECIPIENTS: Final = 10_000
+DAY: Final = 86_400.0
+# A complaint about a message comes within weeks; addresses are personal data, and files must end.
+KEEP_EVENTS: Final = 90 * DAY
+MOST_EVENTS: Final = 3_650 * DAY
 TABLES: Final = (
-    "server", "listen", "tls", "limits", "hop", "route", "dkim", "retry", "metrics",
+    "server", "listen", "tls", "limits", "hop", "route", "dkim", "retry", "queue", "metrics",
 )  # fmt: skip
 
 
@@ -70,6 +74,7 @@ class Config:
     key: Path | None = None
     signing: Keys = field(default_factory=lambda: Keys([]))
     retry: Retry = field(default_factory=Retry)
+    keep_events: float = KEEP_EVENTS  # seconds, of letters that have left; 0 is for ever
     metrics: tuple[str, int] | None = None
 
 
@@ -123,6 +128,7 @@ def of(document: Mapping[str, Any], folder: Path) -> Config:
         key,
         _signing(document, folder),
         read_retry(document.get("retry", {})),
+        _keep_events(document.get("queue", {})),
         _metrics(document.get("metrics")),
     )
 
@@ -166,6 +172,11 @@ def _server(raw: object, folder: Path) -> Server:
         table.whole("capacity", CAPACITY, least=1, most=10_000_000),
         lang,
     )
+
+
+def _keep_events(raw: object) -> float:
+    table = Table(raw, "queue", ("keep_events",))
+    return table.seconds("keep_events", KEEP_EVENTS, most=MOST_EVENTS)
 
 
 def default_workers() -> int:

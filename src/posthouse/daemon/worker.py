@@ -12,17 +12,18 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from wsgiref.simple_server import WSGIServer
 
 from posthouse.config import Config
 from posthouse.daemon import metrics
 from posthouse.daemon.log import EventLog, Say, say_to
+from posthouse.daemon.pruning import Pruning
 from posthouse.daemon.supervisor import Post
 from posthouse.daemon.wiring import Relay
 from posthouse.letter import Event
-from posthouse.send.queue.files import lanes_in
+from posthouse.send.queue.files import file_of, lanes_in
 
 LOOK: Final = 1.0  # seconds between looks at the supervisor, and between metrics
 PATIENCE: Final = 10.0  # seconds for messages that are being handed in while we end
@@ -68,18 +69,30 @@ class Worker:
             say=self._said,
             common=self._post.common,
         )
-        await relay.open(lanes(self._post.config, self._post.number))
-        served = None
+        mine = lanes(self._post.config, self._post.number)
+        await relay.open(mine)
+        served = pruning = None
         try:
             await relay.listen(self._post.sockets)
             served = self._serve_metrics()
             self._write_metrics(relay)
             self._post.ready()
+            pruning = self._prune(mine)
             await self._until_stop(relay)
         finally:
+            if pruning is not None:
+                await asyncio.to_thread(pruning.close)
             await relay.close(PATIENCE)
             if served is not None:
                 served.shutdown()
+
+    def _prune(self, mine: Sequence[int]) -> Pruning | None:
+        """Remove old events, where they are not to be kept for ever."""
+        config = self._post.config
+        if not config.keep_events:
+            return None
+        paths = [file_of(config.server.data, lane) for lane in mine]
+        return Pruning(paths, config.keep_events, self._say)
 
     def _serve_metrics(self) -> WSGIServer | None:
         """By the first worker alone. Mail goes on without, where somebody else has the port."""

@@ -1,7 +1,7 @@
 """``posthouse queue``: what waits in the relay's queue, and what a person does to it.
 
-``look`` lists and shows, ``change`` holds, releases, retries and deletes, ``choose`` has the
-filters of all. A command's module is imported when it is called.
+``look`` lists and shows, ``change`` holds, releases, retries and deletes, ``prune`` removes old
+events, ``choose`` has the filters of all. A command's module is imported when it is called.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import click
 from posthouse.cli.command import help_option
 from posthouse.explain import Catalogue
 
-COMMANDS: Final = ("list", "show", "hold", "release", "retry", "delete")
+COMMANDS: Final = ("list", "show", "hold", "release", "retry", "delete", "prune")
 _LOOKS: Final = ("list", "show")
 
 
@@ -35,9 +35,11 @@ class Queue(click.Group):
         """Build one command."""
         if cmd_name not in COMMANDS:
             return None
-        from posthouse.cli.queue import change, look
+        from posthouse.cli.queue import change, look, prune
 
         build = look.subcommand if cmd_name in _LOOKS else change.subcommand
+        if cmd_name == "prune":
+            return prune.subcommand(self.words)
         return build(self.words, cmd_name)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

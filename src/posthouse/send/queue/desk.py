@@ -1,4 +1,4 @@
-"""The queue from the command's side: look, hold, release, retry, delete, beside a running relay.
+"""The queue from the command's side: look, change, prune, beside a running relay.
 
 Enters: the relay's data folder, a ``Query``. Leaves: entries, what happened to one letter, how much
 was changed. Each change is one transaction a lane, with its events, and counts up the row that
@@ -14,7 +14,7 @@ from __future__ import annotations
 import heapq
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +28,7 @@ from posthouse.send.queue import query as queries
 from posthouse.send.queue import rows
 from posthouse.send.queue.files import LaneError, folder_of, lanes_in, opened, told
 from posthouse.send.queue.ids import number_of, text_of
+from posthouse.send.queue.prune import Pruned, prune
 from posthouse.send.queue.query import Query, Where
 
 WHOLE: Final = 1 << 30  # octets: more than SQLite keeps in one value (10^9)
@@ -195,6 +196,12 @@ class Desk:
             with told(path):
                 done.append((place, _change(db, picked.act, keys, now, by)))
         return replace(picked, keys=tuple(done))
+
+    def prune(self, before: float, now: float, *, dry: bool = False) -> Iterator[Pruned]:
+        """Remove the events before that time of letters that have left; see ``prune``."""
+        for path, db in self._lanes:
+            with told(path):
+                yield from prune(db, before, now, dry=dry)
 
 
 _ENTRY: Final = "id, sender, accepted, size, user, client, message_id"
