@@ -177,6 +177,25 @@ def test_a_reload_with_another_number_of_workers(far: FakeSmtpServer) -> None:
         assert len(far.messages) == steady.sent == len(set(arrived(far)))
 
 
+def test_a_listener_moves_to_all_addresses_and_back(far: FakeSmtpServer) -> None:
+    """The old socket, which workers hold until they are replaced, is not in the way."""
+    here = relay.text(PLAIN, workers=2).replace(f"{relay.HOST}:25", f"{relay.HOST}:26")
+    everywhere = here.replace(f"{relay.HOST}:26", "0.0.0.0:26")
+    with relay.running(here) as ours:
+        for config, others in ((everywhere, True), (here, False), (everywhere, True)):
+            ours.rewrite(config)
+            process.wait_until("the move", lambda o=others: process.accepts("127.0.0.77", 26) == o)
+            with smtplib.SMTP(relay.HOST, 26, timeout=20) as client:
+                client.sendmail(ALICE, [BOB], MESSAGE)
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with pytest.raises(OSError, match="in use"):  # another relay is still told so
+                sock.bind((relay.HOST, 26))
+        assert ours.log("reload_failed", "worker_ended", "error") == []
+        ours.wait_until_empty()
+        assert len(far.messages) == 3
+
+
 @pytest.mark.parametrize(
     ("broken", "words"),
     [

@@ -299,10 +299,13 @@ class Supervisor:
             (one.address, one.port): sock
             for one, sock in zip(self.config.listen, self._sockets, strict=True)
         }
-        return [
-            kept.get((one.address, one.port)) or bound(one.address, one.port)
-            for one in fresh.listen
-        ]
+        moved = {port for _, port in kept.keys() - {(o.address, o.port) for o in fresh.listen}}
+        with _shared(self._sockets if moved else ()):
+            return [
+                kept.get((one.address, one.port))
+                or bound(one.address, one.port, beside=one.port in moved)
+                for one in fresh.listen
+            ]
 
     # -- signals
 
@@ -351,16 +354,36 @@ def lock(config: Config) -> IO[str]:
             time.sleep(0.1)
 
 
-def bound(address: str, port: int) -> socket.socket:
-    """A listening socket. Raises StartError."""
+@contextlib.contextmanager
+def _shared(sockets: Sequence[socket.socket]) -> Iterator[None]:
+    """Let new sockets be bound beside these: 127.0.0.1:25 beside a 0.0.0.0:25 that is to go.
+
+    Workers hold the old ones until they are replaced. Only for as long as it takes: a program that
+    does not ask for it must not share our ports unawares.
+    """
+    for sock in sockets:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        yield
+    finally:
+        for sock in sockets:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
+
+
+def bound(address: str, port: int, *, beside: bool = False) -> socket.socket:
+    """A listening socket; ``beside`` others of ours that are ``_shared``. Raises StartError."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if beside:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind((address, port))
         sock.listen(BACKLOG)
+        if beside:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
         sock.setblocking(False)
     except OSError as error:
         sock.close()
