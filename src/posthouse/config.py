@@ -18,6 +18,8 @@ from posthouse.send.deliver.keys import Keys, read_dkim
 from posthouse.send.deliver.retry import Retry, read_retry
 from posthouse.send.document import ConfigError, load
 from posthouse.send.hop import Hop
+from posthouse.send.queue.ids import LANES
+from posthouse.send.queue.places import CAPACITY
 from posthouse.send.route import Routes, read_hops, read_routes
 from posthouse.send.settings import SettingError, Table, tables
 from posthouse.send.submit.settings import (
@@ -34,12 +36,12 @@ __all__ = ["Config", "ConfigError", "Server", "default_workers", "of", "read"]
 
 LEAST_SIZE: Final = 64 * 1024  # RFC 5321 section 4.5.3.1.7
 MOST_RECIPIENTS: Final = 10_000
-# A message of 4 KiB costs about 1 KiB of memory while it waits, so this is some 100 MiB, and days
-# of mail of a company; what is above it is a loop or an attack.
-CAPACITY: Final = 100_000  # messages
-MOST_WORKERS: Final = 64  # lanes that ids have room for
+DAY: Final = 86_400.0
+# A complaint about a message comes within weeks; addresses are personal data, and files must end.
+KEEP_EVENTS: Final = 90 * DAY
+MOST_EVENTS: Final = 3_650 * DAY
 TABLES: Final = (
-    "server", "listen", "tls", "limits", "hop", "route", "dkim", "retry", "metrics",
+    "server", "listen", "tls", "limits", "hop", "route", "dkim", "retry", "queue", "metrics",
 )  # fmt: skip
 
 
@@ -69,6 +71,7 @@ class Config:
     key: Path | None = None
     signing: Keys = field(default_factory=lambda: Keys([]))
     retry: Retry = field(default_factory=Retry)
+    keep_events: float = KEEP_EVENTS  # seconds, of letters that have left; 0 is for ever
     metrics: tuple[str, int] | None = None
 
 
@@ -107,6 +110,7 @@ def of(document: Mapping[str, Any], folder: Path) -> Config:
         key,
         _signing(document, folder),
         read_retry(document.get("retry", {})),
+        _keep_events(document.get("queue", {})),
         _metrics(document.get("metrics")),
     )
 
@@ -144,7 +148,7 @@ def _server(raw: object, folder: Path) -> Server:
     return Server(
         table.text("name") or socket.getfqdn(),  # which asks DNS, and may take its time
         folder / data,
-        table.whole("workers", default_workers(), least=1, most=MOST_WORKERS),
+        table.whole("workers", default_workers(), least=1, most=LANES),
         SIZE if size is None else size,
         table.whole("recipients", RECIPIENTS, least=1, most=MOST_RECIPIENTS),
         table.whole("capacity", CAPACITY, least=1, most=10_000_000),
@@ -152,9 +156,14 @@ def _server(raw: object, folder: Path) -> Server:
     )
 
 
+def _keep_events(raw: object) -> float:
+    table = Table(raw, "queue", ("keep_events",))
+    return table.seconds("keep_events", KEEP_EVENTS, most=MOST_EVENTS)
+
+
 def default_workers() -> int:
     """One for each core but one: the kernel and other programs want theirs."""
-    return max(1, min(MOST_WORKERS, (os.cpu_count() or 1) - 1))
+    return max(1, min(LANES, (os.cpu_count() or 1) - 1))
 
 
 def _metrics(raw: object) -> tuple[str, int] | None:

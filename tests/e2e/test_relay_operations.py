@@ -7,6 +7,7 @@ while something is going on must not notice.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import smtplib
 import socket
@@ -15,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.error import HTTPError
@@ -31,6 +32,7 @@ from fakes.smtp import FakeSmtpServer
 from fakes.wire import said
 from peers import process, relay
 from posthouse.net.smtp_listen import Listener
+from posthouse.send.submit.desk import CONNECTIONS
 
 pytestmark = pytest.mark.netns
 
@@ -173,6 +175,25 @@ def test_a_reload_with_another_number_of_workers(far: FakeSmtpServer) -> None:
         assert len(ours.workers()) == 1
         ours.wait_until_empty()
         assert len(far.messages) == steady.sent == len(set(arrived(far)))
+
+
+def test_a_listener_moves_to_all_addresses_and_back(far: FakeSmtpServer) -> None:
+    """The old socket, which workers hold until they are replaced, is not in the way."""
+    here = relay.text(PLAIN, workers=2).replace(f"{relay.HOST}:25", f"{relay.HOST}:26")
+    everywhere = here.replace(f"{relay.HOST}:26", "0.0.0.0:26")
+    with relay.running(here) as ours:
+        for config, others in ((everywhere, True), (here, False), (everywhere, True)):
+            ours.rewrite(config)
+            process.wait_until("the move", lambda o=others: process.accepts("127.0.0.77", 26) == o)
+            with smtplib.SMTP(relay.HOST, 26, timeout=20) as client:
+                client.sendmail(ALICE, [BOB], MESSAGE)
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with pytest.raises(OSError, match="in use"):  # another relay is still told so
+                sock.bind((relay.HOST, 26))
+        assert ours.log("reload_failed", "worker_ended", "error") == []
+        ours.wait_until_empty()
+        assert len(far.messages) == 3
 
 
 @pytest.mark.parametrize(
@@ -370,16 +391,85 @@ def test_ten_thousand_fit_exactly_and_all_are_delivered_when_the_hop_is_back() -
         ours.send(MESSAGE, ALICE, BOB)  # there is room again
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the capacity is that of one lane: two workers take twice it"
-)
+def taken(count: int, connections: int = 20) -> int:
+    """How many of so many messages were accepted; the rest was refused for want of room."""
+    replies = many(count, connections)
+    refused = [reply for reply in replies if not reply.startswith(b"250 2.0.0 Queued")]
+    assert {reply[:9] for reply in refused} <= {b"452 4.3.1"}
+    assert len(replies) == count
+    return count - len(refused)
+
+
 def test_the_capacity_is_that_of_the_whole_relay() -> None:
+    """Exact over two workers, also after a kill of each process, and free again by a deletion."""
     config = relay.text(PLAIN, server="capacity = 50", workers=2)
     config = config.replace('first = "1s"\nmost = "2s"', 'first = "1h"\nmost = "1h"')
+    later = process.new_folder("relay")
+    with relay.running(config, stops=False) as ours:
+        assert (taken(200, 40), ours.waiting()) == (50, 50)
+        for pid in ours.workers():
+            os.kill(pid, signal.SIGKILL)
+        ours.wait_for_log("worker_ended", 2)
+        process.wait_until("new workers", lambda: len(ours.workers()) == 2)
+        assert taken(20) == 0
+        some = [one["id"] for one in ours.asked("queue", "list", "--limit", "7")["messages"]]
+        assert ours.asked("queue", "delete", *some, "--yes")["recipients"] == 7
+        time.sleep(1.5)  # each worker looks once a second
+        assert (taken(40), ours.waiting()) == (7, 50)
+        workers = ours.workers()
+        ours.daemon.process.kill()
+        ours.daemon.process.wait()
+        process.wait_until("their end", lambda: not any(map(running, workers)))
+        shutil.copytree(ours.data, later / "data")
+    with relay.running(config, folder=later) as ours:
+        assert (taken(20), ours.waiting()) == (0, 50)
+        some = [one["id"] for one in ours.asked("queue", "list", "--limit", "3")["messages"]]
+        ours.asked("queue", "delete", *some, "--yes")
+        ours.rewrite(config.replace("workers = 2", "workers = 1"))
+        assert (taken(20), ours.waiting()) == (3, 50)
+
+
+# Limits that hold for all workers
+
+
+def let_through(count: int) -> int:
+    """How many of so many messages, each over a connection of its own, are within the limit."""
+    codes = []
+    for _ in range(count):
+        with smtplib.SMTP(relay.HOST, 25, timeout=20) as client:
+            client.ehlo("client.test")
+            client.mail(ALICE)
+            codes.append(client.rcpt(BOB)[0])
+    assert set(codes) <= {250, 450}
+    return codes.count(250)
+
+
+def test_a_limit_is_one_of_the_whole_relay_and_outlives_its_workers(far: FakeSmtpServer) -> None:
+    config = relay.text(PLAIN, workers=3).replace("hour = 0", "hour = 30")
     with relay.running(config) as ours:
-        replies = many(200, 40)
-        assert ours.waiting() == 50
-        assert len([r for r in replies if r.startswith(b"250 2.0.0 Queued")]) == 50
+        assert let_through(20) == 20
+        for pid in ours.workers():
+            os.kill(pid, signal.SIGKILL)
+        ours.wait_for_log("worker_ended", 3)
+        process.wait_until("new workers", lambda: len(ours.workers()) == 3)
+        assert let_through(20) == 10
+        ours.rewrite(config.replace("hour = 30", "hour = 35"))
+        assert let_through(20) == 5
+        ours.rewrite(config.replace("hour = 30", "hour = 35").replace("workers = 3", "workers = 2"))
+        assert let_through(5) == 0
+
+
+def test_connections_of_one_address_are_counted_over_all_workers(far: FakeSmtpServer) -> None:
+    with relay.running(relay.text(PLAIN, workers=2)) as ours, ExitStack() as stack:
+        greetings = []
+        for _ in range(CONNECTIONS + 10):
+            sock = stack.enter_context(socket.create_connection((relay.HOST, 25), 20))
+            greetings.append(said(sock, b"")[0][:3])
+        assert greetings == [b"220"] * CONNECTIONS + [b"421"] * 10
+        os.kill(ours.workers()[0], signal.SIGKILL)
+        ours.wait_for_log("worker_ended")
+        process.wait_until("a new worker", lambda: len(ours.workers()) == 2)
+        assert let_through(1) == 1  # those of the worker that died are gone
 
 
 # Metrics

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -168,3 +169,23 @@ def test_route_test_says_what_the_relay_does(
     assert told["rule"] == rule or not rule
     as_done = {"deliver": "deferred", "hold": "held", "discard": "discarded"}
     assert as_done[told["action"]] == done["kind"]
+
+
+def test_old_events_go_beside_the_running_relay(ours: relay.Relay) -> None:
+    """Of what has left, not of what waits; what the relay does by itself is told in the log."""
+    ids = waiting(ours, "bob", "carol")
+    ours.asked("queue", "delete", ids["bob"], "--yes")
+    counted = ours.asked("queue", "prune", "--older-than", "0s", "--dry-run")
+    assert counted["messages"] >= 1
+    done = ours.asked("queue", "prune", "--older-than", "0s")
+    assert (done["messages"], done["events"]) == (counted["messages"], counted["events"])
+    assert ours.command("queue", "show", ids["bob"]).code == 1
+    kinds = [event["kind"] for event in ours.asked("queue", "show", ids["carol"])["events"]]
+    assert kinds == ["accepted", "deferred"]
+    ours.asked("queue", "delete", ids["carol"], "--yes")
+    time.sleep(1.1)
+    config = ours.config.read_text()
+    ours.rewrite(f'{config}\n[queue]\nkeep_events = "1s"\n')
+    ours.daemon.wait_for("a round", lambda: ours.log("pruned"))
+    assert ours.command("queue", "show", ids["carol"]).code == 1
+    ours.rewrite(config)

@@ -53,7 +53,7 @@ class World:
 def world() -> Iterator[World]:
     authority = Authority(process.new_folder("ca"))
     certificate = authority.issue(hosts=(relay.NAME, relay.HOST), rsa=True)
-    config = relay.text(relay.plain("far", f"{FAR}:25"), certificate=certificate)
+    config = relay.text(relay.plain("far", f"{FAR}:25"), certificate=certificate, workers=2)
     address = ["ip", "address", "add", f"{OUTSIDE}/32", "dev", "lo"]
     subprocess.run(address, check=True)
     users = {ALICE: [ALICE, "*@team.example.test"], "eve@example.test": ["eve@example.test"]}
@@ -173,6 +173,26 @@ def test_no_login_at_all_on_25_even_inside_tls(world: World) -> None:
         assert not client.has_extn("auth")
         with pytest.raises(smtplib.SMTPNotSupportedError):
             client.login(ALICE, WRONG_PASSWORD)
+
+
+def test_a_guesser_is_kept_out_by_all_workers(world: World) -> None:
+    """It has another worker with each connection, and no more guesses for it."""
+    trust = world.authority.client_context()
+    wrong = base64.b64encode(f"\0{ALICE}\0{WRONG_PASSWORD}".encode()).decode()
+
+    def guess() -> int:
+        with smtplib.SMTP_SSL(
+            relay.HOST, 465, timeout=20, context=trust, source_address=("127.0.0.77", 0)
+        ) as client:
+            client.ehlo("client.test")
+            return client.docmd("AUTH", f"PLAIN {wrong}")[0]
+
+    assert [guess() for _ in range(5)] == [535] * 5
+    assert [guess() for _ in range(12)] == [421] * 12
+    blocked = {one["worker"] for one in world.relay.log("login") if one["result"] == "blocked"}
+    assert blocked == {0, 1}
+    with world.relay.client(465, trust, user=ALICE) as client:  # from elsewhere she gets in
+        assert client.noop()[0] == 250
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ from dataclasses import dataclass, field
 from typing import IO, Any, Final
 
 from posthouse.config import Config, ConfigError
+from posthouse.daemon.common import Common
+from posthouse.send.queue.files import folder_of
 
 BACKLOG: Final = 1024  # connections the kernel keeps for us while all workers are busy
 PATIENCE: Final = 20.0  # seconds a worker may take to end before it is killed
@@ -37,13 +39,17 @@ HEARD: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What a worker is given: which one it is, where it listens, whom to tell, whose it is."""
+    """What a worker is given: which one it is, where it listens, whom to tell, whose it is.
+
+    ``common`` is what it shares with the others.
+    """
 
     config: Config
     number: int
     sockets: Sequence[socket.socket]
     ready: Callable[[], None]
     supervisor: int  # its process id, taken before the fork: a parent may be gone before we look
+    common: Common
 
 
 Main = Callable[[Post], int]
@@ -88,6 +94,7 @@ class Supervisor:
     _workers: list[_Worker] = field(default_factory=list)
     _sockets: list[socket.socket] = field(default_factory=list)
     _lock: IO[str] | None = None
+    _common: Common = field(default_factory=lambda: Common(forks=True))
     _signals: set[int] = field(default_factory=set)
     _told_ready: bool = False
 
@@ -96,6 +103,7 @@ class Supervisor:
         self._lock = lock(self.config)
         self._sockets = [bound(one.address, one.port) for one in self.config.listen]
         self._workers = [_Worker(n) for n in range(self.config.server.workers)]
+        self._common.begin(self.config.server.data)
         with self._heard():
             while not self._told_to_end:
                 if signal.SIGHUP in self._signals:
@@ -163,7 +171,7 @@ class Supervisor:
                 os.write(pipe, b"1")
                 os.close(pipe)
 
-            post = Post(self.config, worker.number, self._sockets, ready, supervisor)
+            post = Post(self.config, worker.number, self._sockets, ready, supervisor, self._common)
             code = self.main(post)
         except BaseException as error:
             self.say(
@@ -208,6 +216,7 @@ class Supervisor:
         now = time.monotonic()
         worker.pid = 0
         worker.deafen()
+        self._common.gone(worker.number)
         worker.deaths = 0 if now - worker.started > CALM else worker.deaths + 1
         pause = 0.0 if worker.deaths <= 1 else min(LONGEST, 2.0 ** (worker.deaths - 2))
         worker.again = now + pause
@@ -225,6 +234,7 @@ class Supervisor:
                 time.sleep(0.02)
             worker.pid = 0
             worker.deafen()
+            self._common.gone(worker.number)
 
     def _gets_ready(self, worker: _Worker) -> bool:
         """Wait for one that was just started."""
@@ -277,6 +287,7 @@ class Supervisor:
     def _replace_all(self) -> bool:
         """For another number: lanes change hands, and two must never empty one lane."""
         self._end(self._workers)
+        self._common.begin(self.config.server.data)
         self._workers = [_Worker(n) for n in range(self.config.server.workers)]
         for worker in self._workers:
             self._start(worker)
@@ -288,10 +299,13 @@ class Supervisor:
             (one.address, one.port): sock
             for one, sock in zip(self.config.listen, self._sockets, strict=True)
         }
-        return [
-            kept.get((one.address, one.port)) or bound(one.address, one.port)
-            for one in fresh.listen
-        ]
+        moved = {port for _, port in kept.keys() - {(o.address, o.port) for o in fresh.listen}}
+        with _shared(self._sockets if moved else ()):
+            return [
+                kept.get((one.address, one.port))
+                or bound(one.address, one.port, beside=one.port in moved)
+                for one in fresh.listen
+            ]
 
     # -- signals
 
@@ -325,7 +339,7 @@ def lock(config: Config) -> IO[str]:
     folder = config.server.data
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (folder / "queue").mkdir(mode=0o700, exist_ok=True)
+        folder_of(folder).mkdir(mode=0o700, exist_ok=True)
         file = (folder / "lock").open("w")
     except OSError as error:
         raise StartError("data", data=str(folder), error=error.strerror or str(error)) from None
@@ -340,16 +354,36 @@ def lock(config: Config) -> IO[str]:
             time.sleep(0.1)
 
 
-def bound(address: str, port: int) -> socket.socket:
-    """A listening socket. Raises StartError."""
+@contextlib.contextmanager
+def _shared(sockets: Sequence[socket.socket]) -> Iterator[None]:
+    """Let new sockets be bound beside these: 127.0.0.1:25 beside a 0.0.0.0:25 that is to go.
+
+    Workers hold the old ones until they are replaced. Only for as long as it takes: a program that
+    does not ask for it must not share our ports unawares.
+    """
+    for sock in sockets:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        yield
+    finally:
+        for sock in sockets:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
+
+
+def bound(address: str, port: int, *, beside: bool = False) -> socket.socket:
+    """A listening socket; ``beside`` others of ours that are ``_shared``. Raises StartError."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if beside:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind((address, port))
         sock.listen(BACKLOG)
+        if beside:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
         sock.setblocking(False)
     except OSError as error:
         sock.close()

@@ -13,10 +13,10 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from posthouse.config import Config
+from posthouse.daemon.common import Common
 from posthouse.letter import Event, Item, Letter, Outcome
 from posthouse.net.clock import Clock, SystemClock
 from posthouse.net.resolver import DnsResolver, Resolver
@@ -30,10 +30,12 @@ from posthouse.send.deliver.places import Ourselves
 from posthouse.send.deliver.prepare import Prepare, Saving
 from posthouse.send.deliver.retry import Schedule
 from posthouse.send.hop import Choice
+from posthouse.send.queue.files import file_of
 from posthouse.send.queue.ids import text_of
 from posthouse.send.queue.lane import Lane
 from posthouse.send.route import Facts, facts_of
 from posthouse.send.submit.accounts import Accounts
+from posthouse.send.submit.crowd import Crowd
 from posthouse.send.submit.desk import Desk, Terms
 from posthouse.send.submit.login import Gate
 from posthouse.send.submit.settings import Listening, Mode
@@ -44,11 +46,6 @@ Say = Callable[[str, Mapping[str, Any]], None]
 
 HANDSHAKE: Final = 30.0  # seconds for TLS, as after STARTTLS
 LANGUAGES: Final = {"en": ("en",), "zh": ("zh",), "both": ("en", "zh")}  # of reports to senders
-
-
-def lane_file(data: Path, lane: int) -> Path:
-    """Where one lane of the queue is kept."""
-    return data / "queue" / f"lane-{lane}.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +74,7 @@ class Relay:
         say: Say,
         clock: Clock | None = None,
         resolver: Resolver | None = None,
+        common: Common | None = None,
     ) -> None:
         self._config = config
         self._number = number
@@ -84,6 +82,7 @@ class Relay:
         self._say = say
         self._clock = clock or SystemClock()
         self._resolver = resolver or DnsResolver()
+        self._common = common or Common()
         self._lanes: list[_Lane] = []
         self._listeners: list[Listener] = []
         self._gate: Gate | None = None
@@ -103,14 +102,24 @@ class Relay:
             us=_ourselves(config),
         )
         schedule = Schedule(config.retry, rng)
+        bounces = Bounces(
+            config.server.name,
+            self._next_id,
+            langs=LANGUAGES[config.server.lang],
+            expire=config.retry.expire,
+        )
+        prepare = Prepare(config.signing, self._now, saved=self._saved)
         turns = Turns(config.server.data / "pace")
         for number in numbers:
-            path = lane_file(config.server.data, number)
-            lane = Lane(path, capacity=config.server.capacity)
+            lane = Lane(
+                file_of(config.server.data, number),
+                number,
+                capacity=config.server.capacity,
+                places=self._common.places,
+            )
             await lane.open()
-            ids = lane.ids(number)
             if not self._lanes:
-                self._ids = ids
+                self._ids = lane.ids(number)
             dispatcher = Dispatcher(
                 lane,
                 config.hops,
@@ -118,13 +127,8 @@ class Relay:
                 connect=connect,
                 judge=outcomes,
                 schedule=schedule,
-                bounce=Bounces(
-                    config.server.name,
-                    lambda: text_of(self._ids.next(self._now())),
-                    langs=LANGUAGES[config.server.lang],
-                    expire=config.retry.expire,
-                ),
-                prepare=Prepare(config.signing, self._now, saved=self._saved),
+                bounce=bounces,
+                prepare=prepare,
                 turns=turns,
                 alarm=self._alarm,
                 now=self._now,
@@ -140,7 +144,13 @@ class Relay:
         signing_in = any(one.mode is not Mode.RELAY for one in config.listen)
         if signing_in:
             self._accounts = Accounts(config.server.data, create=True)
-            self._gate = Gate(self._accounts, self._clock, self._say)
+            self._gate = Gate(
+                self._accounts,
+                self._clock,
+                self._say,
+                pairs=self._common.failed_pairs,
+                places=self._common.failed_places,
+            )
         context = self._certificate().context() if signing_in or config.certificate else None
         terms = Terms(
             config.server.name, config.server.size, config.server.recipients, config.limits
@@ -148,11 +158,13 @@ class Relay:
         desk = Desk(
             terms,
             self._keep,
-            lambda: text_of(self._ids.next(self._now())),
+            self._next_id,
             gate=self._gate,
             clock=self._clock,
             watch=self._say,
             tls=context is not None,
+            ledger=self._common.messages,
+            crowd=Crowd(self._number, self._common.crowd),
         )
         for listening, sock in zip(config.listen, sockets, strict=True):
             await self._serve(desk, listening, sock, context)
@@ -212,6 +224,10 @@ class Relay:
 
     def _saved(self, saving: Saving) -> None:
         self.saved += saving.before - saving.after
+
+    def _next_id(self) -> str:
+        """Of a new letter or report, by the worker's own lane, whichever lane a report is for."""
+        return text_of(self._ids.next(self._now()))
 
     def _now(self) -> float:
         return self._clock.time()

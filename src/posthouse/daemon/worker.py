@@ -12,17 +12,19 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from wsgiref.simple_server import WSGIServer
 
 from posthouse.config import Config
 from posthouse.daemon import metrics
 from posthouse.daemon.log import EventLog, Say, say_to
+from posthouse.daemon.pruning import Pruning
 from posthouse.daemon.supervisor import Post
 from posthouse.daemon.wiring import Relay
 from posthouse.letter import Event
 from posthouse.net.loop import run
+from posthouse.send.queue.files import file_of, lanes_in
 
 LOOK: Final = 1.0  # seconds between looks at the supervisor, and between metrics
 PATIENCE: Final = 10.0  # seconds for messages that are being handed in while we end
@@ -39,8 +41,6 @@ class Worker:
     """The owner of one process."""
 
     def __init__(self, post: Post, say: Say, watch: Callable[[Event], None] | None = None) -> None:
-        self.config = post.config
-        self.number = post.number
         self._post = post
         self._say = say
         self._counts = metrics.Counts()
@@ -52,29 +52,47 @@ class Worker:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.stop.set)
         loop.set_exception_handler(self._failed)
-        relay = Relay(self.config, self.number, watch=self._event, say=self._said)
-        await relay.open(lanes(self.config, self.number))
-        served = None
+        relay = Relay(
+            self._post.config,
+            self._post.number,
+            watch=self._event,
+            say=self._said,
+            common=self._post.common,
+        )
+        mine = lanes(self._post.config, self._post.number)
+        await relay.open(mine)
+        served = pruning = None
         try:
             await relay.listen(self._post.sockets)
             served = self._serve_metrics()
             self._write_metrics(relay)
             self._post.ready()
+            pruning = self._prune(mine)
             await self._until_stop(relay)
         finally:
+            if pruning is not None:
+                await asyncio.to_thread(pruning.close)
             await relay.close(PATIENCE)
             if served is not None:
                 served.shutdown()
 
+    def _prune(self, mine: Sequence[int]) -> Pruning | None:
+        """Remove old events, where they are not to be kept for ever."""
+        config = self._post.config
+        if not config.keep_events:
+            return None
+        paths = [file_of(config.server.data, lane) for lane in mine]
+        return Pruning(paths, config.keep_events, self._say)
+
     def _serve_metrics(self) -> WSGIServer | None:
         """By the first worker alone. Mail goes on without, where somebody else has the port."""
-        if self.config.metrics is None or self.number != 0:
+        if self._post.config.metrics is None or self._post.number != 0:
             return None
-        reader = metrics.Reader(self.config.server.data, self.config.server.workers)
+        reader = metrics.Reader(self._post.config.server.data, self._post.config.server.workers)
         try:
-            return metrics.serve(*self.config.metrics, reader)
+            return metrics.serve(*self._post.config.metrics, reader)
         except OSError as error:
-            self._say("metrics_failed", listen=self.config.metrics, error=str(error))
+            self._say("metrics_failed", listen=self._post.config.metrics, error=str(error))
             return None
 
     async def _until_stop(self, relay: Relay) -> None:
@@ -102,7 +120,9 @@ class Worker:
     def _write_metrics(self, relay: Relay) -> None:
         for name, label, number in relay.counters():
             self._counts.values[name, label] = number
-        metrics.write(self.config.server.data, self.number, self._counts, relay.gauges())
+        metrics.write(
+            self._post.config.server.data, self._post.number, self._counts, relay.gauges()
+        )
 
     def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
@@ -112,8 +132,5 @@ class Worker:
 def lanes(config: Config, worker: int) -> list[int]:
     """The worker's own lane first, then those without a worker that fall to it."""
     workers = config.server.workers
-    there = [
-        path.stem.partition("-")[2] for path in (config.server.data / "queue").glob("lane-*.sqlite")
-    ]
-    numbers = sorted(int(text) for text in there if text.isdigit())
-    return [worker, *(n for n in numbers if n >= workers and n % workers == worker)]
+    there = lanes_in(config.server.data)
+    return [worker, *(n for n in there if n >= workers and n % workers == worker)]

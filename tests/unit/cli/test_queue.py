@@ -289,3 +289,43 @@ def test_sizes_fit_their_column(octets: int, text: str) -> None:
 )
 def test_ages(seconds: float, text: str) -> None:
     assert show.age(seconds) == text
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_prune(world: World, data: Path, lang: str) -> None:
+    def prune(*more: str) -> Ran:
+        return run(world, data, "prune", "--older-than", *more, lang=lang)
+
+    assert prune("1s").out.strip() == ("Nothing to remove." if lang == "en" else "没有可以清除的。")
+    assert run(world, data, "delete", "--from", "*@d.example", "--yes").code == 0
+    gone = {"dry_run": True, "messages": 1, "events": 4, "schema": 1}
+    assert prune("1d", "--json").json == {**gone, "dry_run": False, "messages": 0, "events": 0}
+    time.sleep(0.01)
+    assert prune("0s", "--dry-run", "--json").json == gone
+    ran = prune("0s", "--dry-run")
+    assert (ran.code, ran.err) == (0, "")
+    assert ("Would be" if lang == "en" else "将清除") in ran.out
+    ran = prune("0s")
+    assert (
+        "Removed. Messages: 1, events: 4." if lang == "en" else "已清除 1 封邮件的 4 条"
+    ) in ran.out
+    assert len(ids_of(data)) == 2
+    assert all(run(world, data, "show", name).code == 0 for name in ids_of(data))
+
+
+def test_prune_needs_a_time(world: World, data: Path) -> None:
+    for given in ([], ["--older-than", "soon"], ["--older-than", "30"]):
+        ran = run(world, data, "prune", *given)
+        assert ran.code == 2
+        assert "--older-than" in ran.err
+    assert run(world, data / "nowhere", "prune", "--older-than", "1d").code == 2
+
+
+def test_prune_shows_how_far_it_is(world: World, data: Path, monkeypatch) -> None:
+    from posthouse.cli.queue import prune
+
+    monkeypatch.setattr(prune, "QUIET", -1.0)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    run(world, data, "delete", "--all", "--yes")
+    ran = run(world, data, "prune", "--older-than", "0s")
+    assert (ran.code, ran.out[:8]) == (0, "Removed.")

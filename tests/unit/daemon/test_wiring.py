@@ -7,8 +7,9 @@ from pathlib import Path
 from fakes.dns import FakeDns
 from posthouse import config
 from posthouse.daemon import metrics
-from posthouse.daemon.wiring import Relay, lane_file
+from posthouse.daemon.wiring import Relay
 from posthouse.net.resolver import DnsResolver
+from posthouse.send.queue.files import file_of
 
 CONFIG = {
     "server": {"name": "relay.test", "data": "data", "workers": 1},
@@ -20,7 +21,7 @@ CONFIG = {
 
 async def test_the_hit_rate_of_dns_is_among_the_metrics(tmp_path: Path) -> None:
     made = config.of(CONFIG, tmp_path)
-    lane_file(made.server.data, 0).parent.mkdir(parents=True)
+    file_of(made.server.data, 0).parent.mkdir(parents=True)
     async with FakeDns({("mail.test", "A"): ["127.0.0.1"]}) as server:
         resolver = DnsResolver(server.address)
         relay = Relay(made, 0, watch=lambda _e: None, say=lambda _k, _f: None, resolver=resolver)

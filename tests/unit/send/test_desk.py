@@ -13,7 +13,9 @@ import pytest
 from budget import soon
 from posthouse.letter import Event, Item, Letter, Outcome, Recipient, Result, Settled, State
 from posthouse.send.queue import desk as module
-from posthouse.send.queue.desk import Act, Desk, DeskError
+from posthouse.send.queue import files, rows
+from posthouse.send.queue.desk import Act, Desk
+from posthouse.send.queue.files import LaneError
 from posthouse.send.queue.ids import Ids, text_of
 from posthouse.send.queue.lane import Lane
 from posthouse.send.queue.query import Query
@@ -227,7 +229,7 @@ async def test_changes(filled, first, act, query, changed, state, event) -> None
                 assert (after[address].state, after[address].due) == (state, NOW + 1)
         events = events_of(data, event)
         assert {address for address, _ in events} == changed
-        assert all(told == '{"by": "root"}' for _, told in events)
+        assert all(told == '{"by":"root"}' for _, told in events)
     assert one.changed() is bool(changed)
     assert not two.changed()  # nothing of its letters fits
 
@@ -365,7 +367,7 @@ async def test_ten_thousand_messages(tmp_path: Path) -> None:
 
 
 def reason(data: Path) -> str:
-    with pytest.raises(DeskError) as caught:
+    with pytest.raises(LaneError) as caught:
         Desk(data)
     return caught.value.reason
 
@@ -393,13 +395,13 @@ async def test_a_file_that_is_no_lane(tmp_path: Path) -> None:
 
 async def test_a_lane_that_is_never_free(filled, monkeypatch: pytest.MonkeyPatch) -> None:
     data, (one, _) = filled
-    monkeypatch.setattr(module, "BUSY", 0.05)
+    monkeypatch.setattr(files, "BUSY", 0.05)
     other = sqlite3.connect(data / "queue" / "lane-0.sqlite", isolation_level=None)
     with Desk(data) as desk:
         picked = desk.pick(Query(), Act.HOLD)
         other.execute("BEGIN IMMEDIATE")
         assert desk.list(Query()).total == 5  # to look is always possible
-        with pytest.raises(DeskError) as caught:
+        with pytest.raises(LaneError) as caught:
             desk.do(picked, NOW)
         assert caught.value.reason == "busy"
         other.execute("ROLLBACK")
@@ -410,9 +412,9 @@ async def test_a_lane_that_is_never_free(filled, monkeypatch: pytest.MonkeyPatch
 
 async def test_a_change_is_whole_or_not_at_all(filled, monkeypatch: pytest.MonkeyPatch) -> None:
     data, (one, _) = filled
-    monkeypatch.setattr(module, "_EVENT", "INSERT INTO nowhere VALUES (?, ?, ?, ?, ?)")
+    monkeypatch.setattr(rows, "_EVENTS", "INSERT INTO nowhere VALUES (?)")
     with Desk(data) as desk:
-        with pytest.raises(DeskError, match="damaged"):
+        with pytest.raises(LaneError, match="damaged"):
             desk.do(desk.pick(Query(), Act.DELETE), NOW)
         assert desk.list(Query()).total == 5
     assert not one.changed()

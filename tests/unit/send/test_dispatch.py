@@ -293,8 +293,9 @@ async def test_what_is_delivered_is_recorded_when_we_end_though_the_store_failed
         await until(lambda: dispatcher.stopped)
         asyncio.get_running_loop().call_later(0.1, broken.__setitem__, 0, False)
         await dispatcher.close()
-        assert lane.count == 0
-    assert len(world.sent) == len(kinds(tmp_path)) == 3
+        assert world.sent  # not all of them, where the store failed before the last was begun
+        assert lane.count == 3 - len(world.sent)
+    assert len(kinds(tmp_path)) == len(world.sent)
 
 
 async def test_what_does_not_fit_in_memory_stays_on_the_disk_until_there_is_room(

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,19 @@ async def test_a_store_that_cannot_be_opened_says_so(
     with pytest.raises(StoreError, match="full"):
         async with asyncio.timeout(5):
             await opened(tmp_path)
+
+
+async def test_a_lane_of_a_newer_posthouse_is_left_alone(tmp_path: Path) -> None:
+    lane = await opened(tmp_path)
+    await lane.put(letter(1))
+    await lane.close()
+    with closing(sqlite3.connect(tmp_path / "lane.db")) as db:
+        db.execute("PRAGMA user_version = 2")
+    with pytest.raises(StoreError, match=r"lane.db.* newer Posthouse .*version 2"):
+        await opened(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "lane.db")) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert db.execute("SELECT count(*) FROM letters").fetchone() == (1,)
 
 
 async def test_many_at_once_share_commits(tmp_path: Path) -> None:

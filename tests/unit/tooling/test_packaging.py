@@ -64,6 +64,7 @@ def test_what_is_switched_off_in_the_example_is_right_too(tmp_path) -> None:
 def test_what_the_example_calls_a_default_is_one(tmp_path) -> None:
     shown, plain = config.read(all_on(tmp_path)), config.read(EXAMPLE)
     assert (shown.limits, shown.retry) == (plain.limits, plain.retry)
+    assert shown.keep_events == plain.keep_events
     for name in ("size", "recipients", "capacity", "lang"):
         assert getattr(shown.server, name) == getattr(plain.server, name)
 

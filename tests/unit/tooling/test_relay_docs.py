@@ -115,6 +115,7 @@ KEYS = {
     "route": set(ROUTE),
     "dkim": {"domain", "selector", "key"},
     "retry": {"first", "most", "expire", "warn"},
+    "queue": {"keep_events"},
     "metrics": {"listen"},
 }
 

@@ -82,12 +82,13 @@ def is_filtered(given: Mapping[str, Any]) -> bool:
 def at_desk(words: Catalogue, given: Mapping[str, Any], use: Callable[[Desk], int]) -> int:
     """Open the queue, use it, let go; the exit code."""
     from posthouse.cli.config import data_folder
-    from posthouse.send.queue.desk import Desk, DeskError
+    from posthouse.send.queue.desk import Desk
+    from posthouse.send.queue.files import LaneError
 
     try:
         with Desk(data_folder(words, given)) as desk:
             return use(desk)
-    except DeskError as error:
+    except LaneError as error:
         params = {"path": str(error.path), "why": error.why}
         said = words.text(f"queue.error.{error.reason}", **params)
         if error.reason == "no_queue":

@@ -12,6 +12,7 @@ from typing import Final
 from posthouse.config import Config
 from posthouse.flow import Finding, Status
 from posthouse.net.clock import Clock
+from posthouse.send.queue.files import lanes_in
 from posthouse.send.queue.sound import look_at
 from posthouse.send.submit.accounts import Accounts, AccountsUnreadable
 from posthouse.send.submit.settings import Mode
@@ -27,7 +28,7 @@ def look(config: Config, clock: Clock) -> Iterator[Finding]:
 
 
 def _lanes(config: Config, clock: Clock) -> Iterator[Finding]:
-    paths = sorted((config.server.data / "queue").glob("lane-*.sqlite"))
+    paths = lanes_in(config.server.data).values()
     end = clock.monotonic() + SECONDS
     messages = 0
     for path in paths:

@@ -1,8 +1,8 @@
-"""The queue from the command's side: look, hold, release, retry, delete, beside a running relay.
+"""The queue from the command's side: look, change, prune, beside a running relay.
 
 Enters: the relay's data folder, a ``Query``. Leaves: entries, what happened to one letter, how much
 was changed. Each change is one transaction a lane, with its events, and counts up the row that
-tells the lane's worker to look again. Called by ``posthouse queue``. Fails with ``DeskError``; a
+tells the lane's worker to look again. Called by ``posthouse queue``. Fails with ``LaneError``; a
 lane is then as it was.
 
 A worker may hold what is changed here in its hands: a recipient that is held or deleted in that
@@ -15,39 +15,26 @@ import heapq
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote
 
-from posthouse.letter import Entry, Event, Item, Recipient, State
+from posthouse.letter import Entry, Event, Item, State
 from posthouse.protocol.message.headers import HEADER_LIMIT
 from posthouse.protocol.smtp.data import unstuff
 from posthouse.send.queue import query as queries
+from posthouse.send.queue import rows
+from posthouse.send.queue.files import LaneError, folder_of, lanes_in, opened, told
 from posthouse.send.queue.ids import number_of, text_of
+from posthouse.send.queue.prune import Pruned, prune
 from posthouse.send.queue.query import Query, Where
 
-FOLDER: Final = "queue"  # below the data folder
-LANES: Final = "lane-*.sqlite"
-BUSY: Final = 5.0  # seconds to wait for a worker, which writes for milliseconds
-VERSION: Final = 1  # of the schema
 WHOLE: Final = 1 << 30  # octets: more than SQLite keeps in one value (10^9)
 EVENTS: Final = 10_000  # of one letter that are shown, the latest: with 1,000 recipients for days
 
 Key = tuple[int, int]  # a recipient: the letter's number and its place in it
-
-
-class DeskError(Exception):
-    """``reason``: no_queue, denied, busy, version, damaged. ``path`` is what it is about."""
-
-    def __init__(self, reason: str, path: Path, why: str = "") -> None:
-        super().__init__(f"{reason}: {path} {why}".rstrip())
-        self.reason = reason
-        self.path = path
-        self.why = why
 
 
 class Act(StrEnum):
@@ -117,15 +104,14 @@ class Desk:
     """The owner of a connection to each lane of a data folder."""
 
     def __init__(self, data: Path) -> None:
-        folder = data / FOLDER
-        paths = sorted(folder.glob(LANES), key=lambda path: (len(path.name), path.name))
+        paths = lanes_in(data).values()
         if not paths:
-            raise DeskError("no_queue", folder)
+            raise LaneError("no_queue", folder_of(data))
         self._lanes: list[tuple[Path, sqlite3.Connection]] = []
         try:
             for path in paths:
-                self._lanes.append((path, _open(path)))
-        except DeskError:
+                self._lanes.append((path, opened(path)))
+        except LaneError:
             self.close()
             raise
 
@@ -152,7 +138,7 @@ class Desk:
         where, total = queries.of_letters(query), 0
         found: list[list[Entry]] = []
         for path, db in self._lanes:
-            with _told(path):
+            with told(path):
                 count = f"SELECT count(*) FROM letters WHERE {where.text}"  # noqa: S608
                 total += db.execute(count, where.values).fetchone()[0]
                 found.append(_entries(db, where, query, limit, oldest))
@@ -165,7 +151,7 @@ class Desk:
         """One letter, also one that has left the queue; None where nothing is known of it."""
         for number in queries.numbers([letter]):
             for path, db in self._lanes:
-                with _told(path):
+                with told(path):
                     shown = _shown(db, number)
                 if shown is not None:
                     return shown
@@ -179,7 +165,7 @@ class Desk:
         """The message as it was handed in: unstuffed. None where it is gone."""
         for number in queries.numbers([letter]):
             for path, db in self._lanes:
-                with _told(path):
+                with told(path):
                     row = db.execute(_CONTENT, (WHOLE, number)).fetchone()
                 if row is not None:
                     return unstuff(row[0])
@@ -197,9 +183,9 @@ class Desk:
         )
         keys = []
         for place, (path, db) in enumerate(self._lanes):
-            with _told(path):
-                rows = db.execute(sql, (*recipients.values, *letters.values)).fetchall()
-            keys.append((place, tuple(rows)))
+            with told(path):
+                found = db.execute(sql, (*recipients.values, *letters.values)).fetchall()
+            keys.append((place, tuple(found)))
         return Picked(act, tuple(keys))
 
     def do(self, picked: Picked, now: float, by: str = "") -> Picked:
@@ -207,13 +193,18 @@ class Desk:
         done = []
         for place, keys in picked.keys:
             path, db = self._lanes[place]
-            with _told(path):
+            with told(path):
                 done.append((place, _change(db, picked.act, keys, now, by)))
         return replace(picked, keys=tuple(done))
 
+    def prune(self, before: float, now: float, *, dry: bool = False) -> Iterator[Pruned]:
+        """Remove the events before that time of letters that have left; see ``prune``."""
+        for path, db in self._lanes:
+            with told(path):
+                yield from prune(db, before, now, dry=dry)
+
 
 _ENTRY: Final = "id, sender, accepted, size, user, client, message_id"
-_ITEM: Final = "letter, n, address, params, state, attempts, due, last, cause, warned"
 _CONTENT: Final = "SELECT substr(content, 1, ?) FROM letters WHERE id = ?"
 _KEYS: Final = (
     "(letter, n) IN (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]')"
@@ -221,72 +212,32 @@ _KEYS: Final = (
 )
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    """One lane, which must be there: nothing is made where no relay is."""
-    with _told(path):
-        uri = f"file:{quote(str(path.absolute()))}?mode=rw"
-        db = sqlite3.connect(uri, uri=True, timeout=BUSY, isolation_level=None)
-        try:
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            db.execute("PRAGMA synchronous = FULL")
-        except sqlite3.Error:
-            db.close()
-            raise
-    if version != VERSION:
-        db.close()
-        raise DeskError("version", path, str(version))
-    return db
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """What SQLite says, in the words of the desk."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        name = getattr(error, "sqlite_errorname", "") or ""
-        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            reason = "busy"
-        elif name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH")):
-            reason = "denied"
-        else:
-            reason = "damaged"
-        raise DeskError(reason, path, str(error)) from error
-
-
 def _entries(
     db: sqlite3.Connection, where: Where, query: Query, limit: int, oldest: bool
 ) -> list[Entry]:
     order = "ASC" if oldest else "DESC"
     sql = f"SELECT {_ENTRY} FROM letters WHERE {where.text} ORDER BY id {order} LIMIT ?"  # noqa: S608
-    rows = db.execute(sql, (*where.values, limit or -1)).fetchall()
-    items = _items(db, [row[0] for row in rows], queries.of_recipients(query))
-    return [_entry(row, items.get(row[0], ())) for row in rows]
+    found = db.execute(sql, (*where.values, limit or -1)).fetchall()
+    items = _items(db, [row[0] for row in found], queries.of_recipients(query))
+    return [_entry(row, items.get(row[0], ())) for row in found]
 
 
 def _items(
     db: sqlite3.Connection, letters: Sequence[int], where: Where
 ) -> Mapping[int, Sequence[Item]]:
     sql = (
-        f"SELECT {_ITEM} FROM recipients WHERE letter IN (SELECT value FROM json_each(?))"  # noqa: S608
+        f"SELECT {rows.ITEM} FROM recipients WHERE letter IN (SELECT value FROM json_each(?))"  # noqa: S608
         f" AND {where.text} ORDER BY letter, n"
     )
     found: dict[int, list[Item]] = {}
     for row in db.execute(sql, (json.dumps(letters), *where.values)):
-        found.setdefault(row[0], []).append(_item(row))
+        found.setdefault(row[0], []).append(rows.item_of(row))
     return found
 
 
 def _entry(row: tuple[Any, ...], items: Sequence[Item]) -> Entry:
     number, sender, accepted, size, user, client, message_id = row
     return Entry(text_of(number), sender, accepted, size, user, client, message_id, tuple(items))
-
-
-def _item(row: tuple[Any, ...]) -> Item:
-    number, n, address, params, state, attempts, due, last, cause, warned = row
-    recipient = Recipient(address, json.loads(params) if params != "{}" else {})
-    name = text_of(number)
-    return Item(n, name, recipient, State(state), attempts, due, last, cause, bool(warned))
 
 
 def _shown(db: sqlite3.Connection, number: int) -> Shown | None:
@@ -322,13 +273,13 @@ def _change(
         sql = (
             f"SELECT letter, n, address FROM recipients WHERE {_KEYS} AND state IN ({_states(act)})"  # noqa: S608
         )
-        rows = db.execute(sql, (json.dumps(keys),)).fetchall()
-        done = tuple((letter, n) for letter, n, _ in rows)
+        found = db.execute(sql, (json.dumps(keys),)).fetchall()
+        done = tuple((letter, n) for letter, n, _ in found)
         if done:
             _write(db, doing, done, now)
-            data = json.dumps({"by": by} if by else {}, ensure_ascii=False)
-            events = [(now, doing.event, letter, address, data) for letter, _, address in rows]
-            db.executemany(_EVENT, events)
+            data = rows.plain({"by": by} if by else {})
+            events = [(now, doing.event, letter, address, data) for letter, _, address in found]
+            rows.write_events(db, events)
             db.execute("UPDATE changes SET n = n + 1")
         db.execute("COMMIT")
     except BaseException:
@@ -338,20 +289,13 @@ def _change(
     return done
 
 
-_EVENT: Final = "INSERT INTO events (at, kind, letter, recipient, data) VALUES (?, ?, ?, ?, ?)"
-
-
 def _write(db: sqlite3.Connection, doing: _Doing, keys: Sequence[Key], now: float) -> None:
     text = json.dumps(keys)
     if doing.text:
         db.execute(f"UPDATE recipients SET {doing.text} WHERE {_KEYS}", (now, text))  # noqa: S608
         return
     db.execute(f"DELETE FROM recipients WHERE {_KEYS}", (text,))  # noqa: S608
-    db.execute(
-        "DELETE FROM letters WHERE id IN (SELECT value FROM json_each(?))"
-        " AND NOT EXISTS (SELECT 1 FROM recipients WHERE letter = letters.id)",
-        (json.dumps(sorted({letter for letter, _ in keys})),),
-    )
+    rows.drop_letters(db, {letter for letter, _ in keys})
 
 
 def _states(act: Act) -> str:

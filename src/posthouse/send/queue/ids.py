@@ -41,6 +41,11 @@ class Ids:
         return number
 
 
+def first_at(now: float) -> int:
+    """The lowest number of that time, in all lanes; 0 before there were any."""
+    return max(0, int((now - EPOCH) * 1000)) << 22
+
+
 def text_of(number: int) -> str:
     """As people see it: "1f3k9q0000g0"."""
     pairs = []

@@ -4,6 +4,10 @@ Enters: letters and what became of them. Leaves: items to deliver. Durable: a ca
 returns after the commit (WAL, synchronous=FULL), so a 250 never runs ahead of the disk. The event
 of each change is in the same transaction. Nobody else writes but the command, whose changes
 ``changed`` tells. Can fail: QueueFull before anything is written, StoreError with nothing written.
+
+Letters are counted in ``places``, for all lanes together: those in the file and those on their way
+there. When the command has changed the file they are counted anew, at a moment when no outcome is
+on its way: of a letter that goes with one nobody could say whether it is still among them.
 """
 
 from __future__ import annotations
@@ -27,25 +31,34 @@ from posthouse.letter import (
     StoreError,
 )
 from posthouse.send.queue import rows
+from posthouse.send.queue.files import BUSY, VERSION
 from posthouse.send.queue.ids import Ids, number_of, text_of
+from posthouse.send.queue.places import CAPACITY, Places
 from posthouse.send.queue.writer import Writer
 
-# A message of 4 KiB costs about 1 KiB of memory while it waits, so this is some 100 MiB, and days
-# of mail of a company; what is above it is a loop or an attack.
-CAPACITY: Final = 100_000  # messages
 SPARE: Final = 64 * 1024 * 1024  # octets that must stay free, so that deliveries can be recorded
 SPACE_LOOK: Final = 1.0  # seconds a look at the free space is believed
-BUSY: Final = 5.0  # seconds to wait for the command, which writes for milliseconds
 
 
 class Lane:
-    """The owner of one file. ``now`` is the clock, in seconds since 1970."""
+    """The owner of one file. ``capacity`` is that of all lanes that share ``places``."""
 
-    def __init__(self, path: Path, *, capacity: int = CAPACITY, spare: int = SPARE) -> None:
+    def __init__(
+        self,
+        path: Path,
+        number: int = 0,
+        *,
+        capacity: int = CAPACITY,
+        places: Places | None = None,
+        spare: int = SPARE,
+    ) -> None:
         self._path = path
+        self._number = number
         self._capacity = capacity
+        self._places = places or Places()
         self._spare = spare
-        self._count = 0  # letters kept, and those on their way to the disk
+        self._settling = 0  # outcomes on their way to the disk
+        self._recount = False  # when there are none
         self._space: tuple[float, int] = (float("-inf"), 0)
         self._seen = 0
         self._putting: set[str] = set()  # letters that whoever put them does not know of yet
@@ -55,13 +68,13 @@ class Lane:
         self._writer = Writer(self._connect, rows.commit)
         await self._writer.start()
         self._reader = self._connect()
-        self._count = self._reader.execute("SELECT count(*) FROM letters").fetchone()[0]
+        self._count_letters()
         self._seen = self._changes()
 
     @property
     def count(self) -> int:
-        """Messages in the queue."""
-        return self._count
+        """Messages in this lane."""
+        return self._places.of(self._number)
 
     @property
     def commits(self) -> tuple[int, int]:
@@ -76,16 +89,15 @@ class Lane:
         self, letter: Letter, *, events: Sequence[Event] = (), now: float | None = None
     ) -> tuple[Item, ...]:
         """See ``Queue``."""
-        if self._count >= self._capacity:
-            raise QueueFull(f"{self._count} messages wait")
         self._check_space(letter.accepted if now is None else now, len(letter.content))
         items = _items(letter)
-        self._count += 1
+        if not self._places.take(self._number, self._capacity):
+            raise QueueFull(f"{self._places.taken} messages wait")
         self._putting.add(letter.id)
         try:
             await self._writer.submit(rows.put(letter, items, events))
         except StoreError:
-            self._count -= 1
+            self._places.add(self._number, -1)
             raise
         finally:
             self._putting.discard(letter.id)
@@ -99,16 +111,21 @@ class Lane:
         puts = [rows.put(bounce, its, ()) for bounce, its in zip(bounces, items, strict=True)]
         told = [rows.event_row(event) for event in events]
         names = {bounce.id for bounce in bounces}
-        self._count += len(bounces)
+        change = len(bounces)  # they need no place: a report that is due is never refused
+        self._places.add(self._number, change)
         self._putting |= names
+        self._settling += 1
         try:
-            gone = await self._writer.submit(rows.Settle(settled, told, puts), urgent=False)
-            self._count -= gone  # not in one line: it would be read before the wait
+            gone: int = await self._writer.submit(rows.Settle(settled, told, puts), urgent=False)
+            self._places.add(self._number, -gone)
         except StoreError:
-            self._count -= len(bounces)
+            self._places.add(self._number, -change)
             raise
         finally:
             self._putting -= names
+            self._settling -= 1
+            if self._recount:
+                self._count_letters()
         return tuple(item for its in items for item in its)
 
     async def load(self, letter: str) -> Letter | None:
@@ -124,9 +141,8 @@ class Lane:
     async def waiting(self) -> tuple[Item, ...]:
         """See ``Queue``. What ``put`` is about to give to its caller is not among them."""
         self._seen = self._changes()
-        kept = self._reader.execute("SELECT count(*) FROM letters").fetchone()[0]
-        items = [_item(row) for row in self._reader.execute(_ALL_ITEMS)]
-        self._count = kept + len(self._putting.difference(item.letter for item in items))
+        items = [rows.item_of(row) for row in self._reader.execute(_ALL_ITEMS)]
+        self._count_letters()
         return tuple(item for item in items if item.letter not in self._putting)
 
     def changed(self) -> bool:
@@ -137,6 +153,14 @@ class Lane:
         """See ``Queue``."""
         await self._writer.close()
         self._reader.close()
+
+    def _count_letters(self) -> None:
+        """Those in the file and those on their way there, in one statement: as of one moment."""
+        self._recount = self._settling > 0
+        if not self._recount:
+            putting = json.dumps([number_of(letter) for letter in self._putting])
+            kept = self._reader.execute(_OTHERS, (putting,)).fetchone()[0]
+            self._places.put(self._number, kept + len(self._putting))
 
     def _changes(self) -> int:
         changes: int = self._reader.execute("SELECT n FROM changes").fetchone()[0]
@@ -160,8 +184,16 @@ class Lane:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open one lane's file as it must be opened: durable, and readable while it is written."""
+    """Open one lane's file as it must be opened: durable, and readable while it is written.
+
+    Raises StoreError where a newer Posthouse has made it, of whose rows this one knows nothing.
+    """
     db = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        db.close()
+        said = f"a newer Posthouse has made it (version {version}; this one knows {VERSION})"
+        raise StoreError(f"{path} can't be used: {said}")
     os.chmod(path, 0o600)  # mail is private
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
@@ -173,9 +205,8 @@ _ONE_LETTER: Final = (
     "SELECT id, sender, content, accepted, params, user, client, message_id FROM letters"
     " WHERE id = ?"
 )
-_ALL_ITEMS: Final = (
-    "SELECT letter, n, address, params, state, attempts, due, last, cause, warned FROM recipients"
-)
+_ALL_ITEMS: Final = f"SELECT {rows.ITEM} FROM recipients"  # noqa: S608  nothing but names
+_OTHERS: Final = "SELECT count(*) FROM letters WHERE id NOT IN (SELECT value FROM json_each(?))"
 _HIGHEST: Final = (
     "SELECT max(coalesce((SELECT max(id) FROM letters), 0),"
     " coalesce((SELECT max(letter) FROM events), 0))"
@@ -201,19 +232,4 @@ def _letter(row: tuple[Any, ...], recipients: list[Recipient]) -> Letter:
         user,
         client,
         message_id,
-    )
-
-
-def _item(row: tuple[Any, ...]) -> Item:
-    number, n, address, params, state, attempts, due, last, cause, warned = row
-    return Item(
-        n,
-        text_of(number),
-        Recipient(address, json.loads(params)),
-        State(state),
-        attempts,
-        due,
-        last,
-        cause,
-        bool(warned),
     )

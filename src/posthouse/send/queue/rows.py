@@ -8,14 +8,14 @@ statement, all recipients, all events, all that was delivered. ``lane`` makes th
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from posthouse.letter import Event, Item, Letter, Settled, State
-from posthouse.send.queue.ids import number_of
+from posthouse.letter import Event, Item, Letter, Recipient, Settled, State
+from posthouse.send.queue.ids import number_of, text_of
 
 MOST_ROWS: Final = 64  # letters in one statement: its text is made for each power of two
 _encoder: Final = msgspec.json.Encoder()
@@ -69,6 +69,18 @@ def event_row(event: Event) -> EventRow:
     return event.at, event.kind, number_of(event.letter), event.recipient, plain(event.data)
 
 
+# A recipient's columns, as ``item_of`` reads them.
+ITEM: Final = "letter, n, address, params, state, attempts, due, last, cause, warned"
+
+
+def item_of(row: tuple[Any, ...]) -> Item:
+    """One recipient as it is kept."""
+    number, n, address, params, state, attempts, due, last, cause, warned = row
+    recipient = Recipient(address, msgspec.json.decode(params) if params != "{}" else {})
+    name = text_of(number)
+    return Item(n, name, recipient, State(state), attempts, due, last, cause, bool(warned))
+
+
 def plain(values: Mapping[str, Any]) -> str:
     """A mapping as the text of one column."""
     return _encoder.encode(values).decode() if values else "{}"
@@ -84,7 +96,7 @@ def commit(db: sqlite3.Connection, jobs: Sequence[Job]) -> list[int]:
     events = [row for job in puts for row in job.events]
     events += [row for job in settles for row in job.events]
     if events:
-        db.execute(_EVENTS, (_rows(events),))
+        write_events(db, events)
     # The count is of all; that only the first is told it all does not matter to who sums it up.
     results = [0] * len(jobs)
     if gone:
@@ -113,8 +125,7 @@ def _settle(db: sqlite3.Connection, settled: Sequence[Settled]) -> int:
     if not over:
         return 0
     db.execute(_OVER, (_rows(over),))
-    letters = _encoder.encode({number for number, _ in over}).decode()
-    return db.execute(_GONE, (letters,)).rowcount
+    return drop_letters(db, {number for number, _ in over})
 
 
 def _defer(db: sqlite3.Connection, one: Settled) -> None:
@@ -133,6 +144,16 @@ def _defer(db: sqlite3.Connection, one: Settled) -> None:
             State.HELD,
         ),
     )
+
+
+def write_events(db: sqlite3.Connection, events: Sequence[EventRow]) -> None:
+    """In the transaction that is open."""
+    db.execute(_EVENTS, (_rows(events),))
+
+
+def drop_letters(db: sqlite3.Connection, numbers: Iterable[int]) -> int:
+    """Those that have no recipients any more; how many."""
+    return db.execute(_GONE, (_encoder.encode(list(numbers)).decode(),)).rowcount
 
 
 def _rows(rows: Sequence[tuple[Any, ...]]) -> str:

@@ -6,14 +6,13 @@ doctor. Nothing fails: what can't be read is told. Nothing is written.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from posthouse.send.queue.desk import BUSY, VERSION
+from posthouse.send.queue.files import LaneError, opened, told
 
 STEPS: Final = 100_000  # of SQLite's machine between two looks at the time: about a millisecond
 
@@ -32,18 +31,15 @@ def look_at(path: Path, enough: Callable[[], bool]) -> Sound:
     """Open one lane and look at all of its pages, or as many as time allows."""
     messages = 0
     try:
-        uri = f"{path.absolute().as_uri()}?mode=rw"
-        with closing(sqlite3.connect(uri, uri=True, timeout=BUSY, isolation_level=None)) as db:
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version != VERSION:
-                return Sound(problem=f"version {version}")
+        with told(path), closing(opened(path)) as db:
             messages = db.execute("SELECT count(*) FROM letters").fetchone()[0]
             db.set_progress_handler(lambda: int(enough()), STEPS)
             said = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-    except sqlite3.Error as error:
-        name = getattr(error, "sqlite_errorname", "") or ""
-        if name == "SQLITE_INTERRUPT":
+    except LaneError as error:
+        if error.name == "SQLITE_INTERRUPT":
             return Sound(messages)
-        damaged = name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
-        return Sound(messages, problem=str(error), damaged=damaged)
+        if error.reason == "version":
+            return Sound(problem=f"version {error.why}")
+        damaged = error.name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
+        return Sound(messages, problem=error.why, damaged=damaged)
     return Sound(messages, True) if said == "ok" else Sound(messages, True, said, True)

@@ -1,19 +1,21 @@
 """What all sessions of one process share: the terms, the gate, the counts, and whoever keeps mail.
 
 Enters: settings and the parts, from the daemon. Leaves: ``Desk.sessions(listening)``, which
-``net.smtp_listen.Listener`` calls for each connection. One desk a process, made after the fork.
+``net.smtp_listen.Listener`` calls for each connection. One desk a process, made after the fork;
+what holds for all processes it counts in memory made before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from posthouse.letter import Event, Letter
 from posthouse.net.clock import Clock
 from posthouse.protocol.smtp.reply import Reply
-from posthouse.send.submit.limits import Rate, Rates
+from posthouse.send.submit.crowd import Crowd
+from posthouse.send.submit.limits import Ledger, Rate, Rates
 from posthouse.send.submit.login import Gate, Watch
 from posthouse.send.submit.message import Room
 from posthouse.send.submit.settings import RECIPIENTS, SIZE, Limits, Listening, Mode
@@ -21,7 +23,8 @@ from posthouse.send.submit.settings import RECIPIENTS, SIZE, Limits, Listening, 
 if TYPE_CHECKING:
     from posthouse.send.submit.session import Session
 
-CONNECTIONS: Final = 250  # at once from one client address; an office has less, a pool of ours 50
+# At once from one client address, to all workers; an office has less, a relay of ours 50 a worker.
+CONNECTIONS: Final = 500
 HOUR: Final = 3_600.0
 DAY: Final = 86_400.0
 
@@ -53,6 +56,8 @@ class Desk:
         clock: Clock,
         watch: Watch,
         tls: bool = True,  # whether there is a certificate for STARTTLS
+        ledger: Ledger | None = None,  # of messages, with three windows; None: of this process
+        crowd: Crowd | None = None,
     ) -> None:
         self.terms = terms
         self.keep = keep
@@ -62,10 +67,11 @@ class Desk:
         self.watch = watch
         self.tls = tls
         self.room = Room()
-        self.clients: dict[str, int] = {}  # connections of each client address
+        self._crowd = crowd or Crowd()
         limits = terms.limits
         self.rates = Rates(
-            [Rate(limits.burst, 1.0), Rate(limits.hour, HOUR), Rate(limits.day, DAY)]
+            [Rate(limits.burst, 1.0), Rate(limits.hour, HOUR), Rate(limits.day, DAY)],
+            ledger=ledger,
         )
         self.greeting = Reply(220, (f"{terms.name} ESMTP",))
 
@@ -76,19 +82,18 @@ class Desk:
         hello = {secure: self._hello(listening.mode, secure) for secure in (False, True)}
         return lambda: Session(self, listening, hello)
 
+    @property
+    def clients(self) -> Mapping[str, int]:
+        """Connections of each client address to this process."""
+        return self._crowd.here
+
     def arrived(self, client: str) -> bool:
         """Count a connection; False where there are too many."""
-        count = self.clients.get(client, 0) + 1
-        self.clients[client] = count
-        return count <= CONNECTIONS
+        return self._crowd.arrived(client) <= CONNECTIONS
 
     def left(self, client: str) -> None:
         """A connection that was counted is over."""
-        count = self.clients.get(client, 0) - 1
-        if count > 0:
-            self.clients[client] = count
-        else:
-            self.clients.pop(client, None)
+        self._crowd.left(client)
 
     def _hello(self, mode: Mode, secure: bool) -> Reply:
         """The EHLO reply: what is true, and nothing else."""

@@ -7,17 +7,35 @@ says how many seconds to wait. No clock of its own. Called by ``session`` for me
 A window is cut into slices. What is counted are the slices that may still reach into the window,
 so there are never more than ``most`` in any span of that length; in exchange a place may become
 free up to one slice later than it could.
+
+The counts stand in a ``Ledger``: memory that all workers of a relay see, so that a limit is one of
+the whole relay, to the message, and a worker that is started anew goes on where the last one was.
+A key is its 64-bit hash (Python's own, keyed anew with each start of the relay and the same in all
+its forks); eight keys share a bucket, and the bucket is what processes have turns for. A worker
+that is stopped in its turn makes the others count without: some may then be lost.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import mmap
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from posthouse.send.shared import Shared
+
 SLICES: Final = 20  # of a window: a day is free again by 72 minutes, a second by 50 ms
-KEYS: Final = 10_000  # kept at once, 2 to 8 KB each: who was not seen for the longest goes first
+KEYS: Final = 16_384  # kept at once, 100 to 300 octets each, in memory only when they come
+WAYS: Final = 8  # keys of a bucket: of these who was not seen for the longest goes first
+
+_RING: Final = SLICES + 1  # slices that may reach into a window
+_WINDOW: Final = struct.Struct(f"q{_RING}I")  # number of the newest slice; counts, newest first
+_ROOM: Final = 96  # octets of a window: the next multiple of eight
+_NEWEST: Final = struct.Struct("I")
+_FIRST: Final = 8  # where the newest count stands
+_MARK: Final = struct.Struct("q")
+_SEEN: Final = struct.Struct("d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,78 +54,158 @@ class Refusal:
     wait: float
 
 
-class _Window:
-    """What one key did within one rate."""
+# Where it stands; its rate and slice; the newest slice and the counts; whether they have moved on.
+_Window = tuple[int, Rate, float, int, list[int], bool]
 
-    __slots__ = ("slices", "total")
 
-    def __init__(self) -> None:
-        self.slices: deque[list[int]] = deque()  # [number of the slice, how many]
-        self.total = 0
+class Ledger:
+    """The owner of the memory of ``windows`` counts for each of ``keys``.
 
-    def drop(self, before: int) -> None:
-        """Forget the slices that have left the window."""
-        slices = self.slices
-        while slices and slices[0][0] < before:
-            self.total -= slices.popleft()[1]
+    A bucket is the marks of its keys (0: none), when each was seen, and their windows.
+    """
 
-    def add(self, number: int) -> None:
-        """Count one. The newest slice takes it where a clock should go back."""
-        slices = self.slices
-        if slices and slices[-1][0] >= number:
-            slices[-1][1] += 1
-        else:
-            slices.append([number, 1])
-        self.total += 1
+    def __init__(self, windows: int, keys: int = KEYS, *, forks: bool = False) -> None:
+        self.ways = min(WAYS, keys)
+        self.buckets = -(-keys // self.ways)
+        self.room = windows * _ROOM  # octets of a key's windows
+        self.head = self.ways * (_MARK.size + _SEEN.size)
+        self.size = self.head + self.ways * self.room  # of a bucket
+        self.shared = Shared(self.buckets * self.size, forks=forks)
+        self._marks = struct.Struct(f"{self.ways}q")
+        self._seen = struct.Struct(f"{self.ways}d")
+
+    def __len__(self) -> int:
+        found = 0
+        for bucket in range(self.buckets):
+            marks = self._marks.unpack_from(self.shared.memory, bucket * self.size)
+            found += self.ways - marks.count(0)
+        return found
+
+    def find(self, bucket: int, mark: int) -> int:
+        """Its way in the bucket, or -1."""
+        marks = self._marks.unpack_from(self.shared.memory, bucket * self.size)
+        return marks.index(mark) if mark in marks else -1
+
+    def make(self, bucket: int, mark: int) -> int:
+        """A way for a key that has none, if need be that of another."""
+        memory, start = self.shared.memory, bucket * self.size
+        marks = self._marks.unpack_from(memory, start)
+        seen = self._seen.unpack_from(memory, start + self._marks.size)
+        way = marks.index(0) if 0 in marks else seen.index(min(seen))
+        windows = self.windows(bucket, way)
+        memory[windows : windows + self.room] = bytes(self.room)
+        _MARK.pack_into(memory, start + way * _MARK.size, mark)
+        return way
+
+    def windows(self, bucket: int, way: int) -> int:
+        """Where the windows of a key begin."""
+        return bucket * self.size + self.head + way * self.room
+
+    def see(self, bucket: int, way: int, now: float) -> None:
+        """It was here."""
+        start = bucket * self.size + self._marks.size
+        _SEEN.pack_into(self.shared.memory, start + way * _SEEN.size, now)
+
+    def drop(self, bucket: int, way: int) -> None:
+        """Forget a key."""
+        _MARK.pack_into(self.shared.memory, bucket * self.size + way * _MARK.size, 0)
 
 
 class Rates:
-    """The owner of all counts of one kind. Rates of 0 are none."""
+    """Counts of one kind. Rates of 0 are none.
 
-    def __init__(self, rates: Sequence[Rate], keys: int = KEYS) -> None:
-        self._rates = [(rate, rate.seconds / SLICES) for rate in rates if rate.most > 0]
-        self._keys = keys
-        self._known: dict[str, list[_Window]] = {}
+    ``ledger`` has a window for each of ``rates``, whether it is 0 or not; None: one of our own.
+    """
+
+    def __init__(
+        self, rates: Sequence[Rate], keys: int = KEYS, *, ledger: Ledger | None = None
+    ) -> None:
+        self._rates = [
+            (n * _ROOM, rate, rate.seconds / SLICES)
+            for n, rate in enumerate(rates)
+            if rate.most > 0
+        ]
+        self._ledger = Ledger(len(rates), keys) if ledger is None else ledger
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._ledger)
 
     def refusal(self, key: str, now: float) -> Refusal | None:
         """Count one more, or say why not: then nothing is counted."""
-        if not self._rates:
-            return None
-        refused = self.blocked(key, now)
-        if refused is None:
-            self.count(key, now)
-        return refused
+        return self._do(key, now, look=True, count=True)
 
     def blocked(self, key: str, now: float) -> Refusal | None:
         """Whether one more would be too many; counts nothing. The longest wait is told."""
-        windows = self._known.get(key)
-        if windows is None:
-            return None
-        found = None
-        for window, (rate, slice_) in zip(windows, self._rates, strict=True):
-            window.drop(int(now / slice_) - SLICES)
-            if window.total >= rate.most:
-                # The oldest slice leaves when the window begins after its end.
-                wait = (window.slices[0][0] + SLICES + 1) * slice_ - now
-                if found is None or wait > found.wait:
-                    found = Refusal(rate, wait)
-        return found
+        return self._do(key, now, look=True, count=False)
 
     def count(self, key: str, now: float) -> None:
         """Count one, allowed or not."""
-        # Taken out and put in again: the first in the dict is who was not seen for the longest.
-        windows = self._known.pop(key, None)
-        if windows is None:
-            windows = [_Window() for _ in self._rates]
-            if len(self._known) >= self._keys:
-                del self._known[next(iter(self._known))]
-        self._known[key] = windows
-        for window, (_, slice_) in zip(windows, self._rates, strict=True):
-            window.add(int(now / slice_))
+        self._do(key, now, look=False, count=True)
 
     def forget(self, key: str) -> None:
         """Begin anew for this key."""
-        self._known.pop(key, None)
+        ledger, mark = self._ledger, _mark(key)
+        bucket = mark % ledger.buckets
+        alone = ledger.shared.take(bucket)
+        way = ledger.find(bucket, mark)
+        if way >= 0:
+            ledger.drop(bucket, way)
+        if alone:
+            ledger.shared.give(bucket)
+
+    def _do(self, key: str, now: float, *, look: bool, count: bool) -> Refusal | None:
+        if not self._rates:
+            return None
+        ledger, mark = self._ledger, _mark(key)
+        bucket = mark % ledger.buckets
+        alone = ledger.shared.take(bucket)
+        way, refused = ledger.find(bucket, mark), None
+        if way < 0 and count:
+            way = ledger.make(bucket, mark)
+        if way >= 0:
+            windows = self._windows(ledger.windows(bucket, way), now)
+            if look:
+                refused = _refusal(windows, now)
+            if count and refused is None:
+                ledger.see(bucket, way, now)
+                _count(ledger.shared.memory, windows)
+        if alone:
+            ledger.shared.give(bucket)
+        return refused
+
+    def _windows(self, start: int, now: float) -> list[_Window]:
+        """What a key did, as of now. The newest slice stays it where a clock should go back."""
+        memory, found = self._ledger.shared.memory, []
+        for place, rate, slice_ in self._rates:
+            newest, *counts = _WINDOW.unpack_from(memory, start + place)
+            gone = int(now / slice_) - newest  # slices that have left at the end
+            if gone > 0:
+                newest += gone
+                counts = [0] * min(gone, _RING) + counts[: max(0, _RING - gone)]
+            found.append((start + place, rate, slice_, newest, counts, gone > 0))
+        return found
+
+
+def _refusal(windows: Sequence[_Window], now: float) -> Refusal | None:
+    found = None
+    for _, rate, slice_, newest, counts, _ in windows:
+        if sum(counts) >= rate.most:
+            # The oldest slice leaves when the window begins after its end.
+            oldest = newest - max(n for n, count in enumerate(counts) if count)
+            wait = (oldest + _RING) * slice_ - now
+            if found is None or wait > found.wait:
+                found = Refusal(rate, wait)
+    return found
+
+
+def _count(memory: mmap.mmap | bytearray, windows: Sequence[_Window]) -> None:
+    for start, _, _, newest, counts, moved in windows:
+        counts[0] += 1
+        if moved:
+            _WINDOW.pack_into(memory, start, newest, *counts)
+        else:
+            _NEWEST.pack_into(memory, start + _FIRST, counts[0])
+
+
+def _mark(key: str) -> int:
+    return hash(key) or 1

@@ -9,7 +9,8 @@ Called by ``session``. Nothing is raised; a file of users that cannot be read de
   and dies with the process, and what is remembered counts only while the user's change counter
   stands still.
 - A login that does not exist costs the same hash as one that does.
-- Failures are counted for the address, and for the login from that address. Not for the login
+- Failures are counted for the address, and for the login from that address, by all workers
+  together: a guesser gains nothing by being let in by another one. Not for the login
   alone: anybody could then shut out anybody, and our secrets cannot be guessed in any number.
 """
 
@@ -38,7 +39,7 @@ from posthouse.send.submit.accounts import (
     User,
     normal_name,
 )
-from posthouse.send.submit.limits import Rate, Rates
+from posthouse.send.submit.limits import Ledger, Rate, Rates
 from posthouse.send.submit.senders import Senders
 from posthouse.send.submit.settings import plain_address, within
 
@@ -87,17 +88,25 @@ class _Known:
 
 
 class Gate:
-    """The owner of what one process knows of logins."""
+    """The owner of what one process knows of logins; of failures, what all know."""
 
-    def __init__(self, accounts: Accounts, clock: Clock, watch: Watch) -> None:
+    def __init__(
+        self,
+        accounts: Accounts,
+        clock: Clock,
+        watch: Watch,
+        *,
+        pairs: Ledger | None = None,
+        places: Ledger | None = None,
+    ) -> None:
         self._accounts = accounts
         self._clock = clock
         self._watch = watch
         self._key = secrets.token_bytes(32)
         self._known: dict[bytes, _Known] = {}
         self._looked: dict[str, tuple[float, int | None]] = {}
-        self._pairs = Rates([GUESSES])
-        self._places = Rates([GUESSES_ADDRESS])
+        self._pairs = Rates([GUESSES], ledger=pairs)
+        self._places = Rates([GUESSES_ADDRESS], ledger=places)
         self._threads = ThreadPoolExecutor(THREADS, "login")
         self._waiting = 0
         self._dummy = app_secret.hashed(app_secret.normal(app_secret.make()))

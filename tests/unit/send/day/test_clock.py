@@ -129,9 +129,9 @@ def retry(w: World, address: str) -> None:
     """``posthouse queue retry``, by its own clock."""
     import sqlite3
 
-    from posthouse.daemon.wiring import lane_file
+    from posthouse.send.queue.files import file_of
 
-    path = lane_file(w.config.server.data, 0)
+    path = file_of(w.config.server.data, 0)
     db = sqlite3.connect(path, isolation_level=None, timeout=5)
     due = w.clock.now().timestamp()
     db.execute("UPDATE recipients SET state='ready', due=? WHERE address=?", (due, address))

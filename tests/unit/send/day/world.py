@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from posthouse import config
-from posthouse.daemon.wiring import Relay, lane_file
+from posthouse.daemon.wiring import Relay
 from posthouse.letter import Event
 from posthouse.net.resolver import FixtureResolver
 from posthouse.net.smtp_carry import Carrier
 from posthouse.protocol.smtp import command as c
+from posthouse.send.queue.files import file_of
 from unit.send.day.loop import DayClock
 from unit.send.day.server import PORT, Server
 
@@ -88,7 +89,7 @@ class World:
             clock=self.clock,
             resolver=FixtureResolver(zone),
         )
-        lane_file(self.config.server.data, 0).parent.mkdir(parents=True, exist_ok=True)
+        file_of(self.config.server.data, 0).parent.mkdir(parents=True, exist_ok=True)
         await self.relay.open([0])
         sock = socket.socket()
         sock.bind(("127.0.0.1", 0))
@@ -158,7 +159,7 @@ class World:
 
     def rows(self) -> list[tuple[str, str, float]]:
         """Kind, recipient, time."""
-        path = lane_file(self.config.server.data, 0)
+        path = file_of(self.config.server.data, 0)
         with contextlib.closing(sqlite3.connect(path)) as db:
             return list(db.execute("SELECT kind, recipient, at FROM events ORDER BY id"))
 

@@ -9,6 +9,7 @@ import pytest
 from posthouse.flow import Secret
 from posthouse.send.submit import login
 from posthouse.send.submit import secret as app_secret
+from posthouse.send.submit.limits import Ledger
 from posthouse.send.submit.login import Denied, Identity, site
 from unit.send.submit.world import ALICE, World
 
@@ -119,6 +120,21 @@ async def test_guessing_is_bounded_and_shuts_nobody_else_out(
     assert isinstance(await enter(world, client=HOME), Identity)
     world.clock.advance(login.GUESSES.seconds * 1.1)
     assert isinstance(await enter(world, client=AWAY), Identity)
+
+
+async def test_workers_know_of_each_others_failures(world: World) -> None:
+    pairs, places = Ledger(1), Ledger(1)
+    gates = [
+        login.Gate(world.accounts, world.clock, world.watch, pairs=pairs, places=places)
+        for _ in range(2)
+    ]
+    tries = [await one.sign_in(ALICE, Secret("no"), AWAY) for one in [*gates] * 3]
+    assert tries == [Denied.WRONG] * login.GUESSES.most + [Denied.BLOCKED]
+    right = Secret(world.secret)
+    assert [await one.sign_in(ALICE, right, AWAY) for one in gates] == [Denied.BLOCKED] * 2
+    assert isinstance(await gates[0].sign_in(ALICE, right, HOME), Identity)
+    for one in gates:
+        await one.close()
 
 
 async def test_one_address_cannot_try_many_names(world: World) -> None:
