@@ -7,7 +7,7 @@ worker.
 
 Each lane has eight octets, written only by the worker that empties it; all read the sum. Taking is
 to compare the sum and to add one, so takers have turns (``send.shared``): two that do not see each
-other cannot both take the last place. That is two system calls, some 3 us a letter, and needs no
+other cannot both take the last place. That is two system calls, some 4 us a letter, and needs no
 margin in which it would be inexact. Giving back needs no turn: it only makes room. A worker that
 dies leaves its counts as they were, at most too high by the letters it had not written yet, until
 the next one has counted the file. One that is stopped in its turn makes the others refuse for as
