@@ -71,6 +71,11 @@ class Outcome(NamedTuple):
     # has taken that over (RFC 3461 section 5.2.2).
     action: str = ""
 
+    @property
+    def last(self) -> str:
+        """The answer on one line, for people: "451 4.7.1 Try again later"."""
+        return " ".join(f"{self.code or ''} {self.enhanced} {self.text}".split())
+
 
 class Event(NamedTuple):
     """Something that happened to a message: written in one transaction with what it changed."""

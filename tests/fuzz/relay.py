@@ -12,10 +12,11 @@ from posthouse.protocol.message.recode import (
     to_eight_bits,
     to_seven_bits,
 )
+from posthouse.protocol.smtp.data import unstuff
 from posthouse.send.deliver.bounce import Bounces
 from posthouse.send.deliver.keys import Keys, from_domain
 from posthouse.send.deliver.pool import Task
-from posthouse.send.deliver.prepare import Prepare, stuffed, unstuffed
+from posthouse.send.deliver.prepare import Prepare, stuffed
 from posthouse.send.deliver.waits import LEAST, MOST, read_wait
 
 _BOB = Recipient("bob@e.example", {"NOTIFY": "FAILURE,SUCCESS"})
@@ -65,7 +66,7 @@ def _is_lines(data: bytes) -> bool:
 def prepared(data: bytes) -> None:
     """Any content is sent or refused, in sound wire form; its sender can be told."""
     wire = stuffed(data)
-    assert unstuffed(wire) == data
+    assert unstuff(wire) == data
     letter = Letter("1", "alice@d.example", (_BOB,), wire, 0.0)
     for offers in _OFFERS:
         for binary in (False, True):

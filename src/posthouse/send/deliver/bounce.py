@@ -18,9 +18,10 @@ from posthouse.explain import Catalogue, Explanation, catalogue, cause, remedy, 
 from posthouse.letter import Item, Letter, Outcome, Recipient, Result
 from posthouse.protocol.message.headers import parse_headers
 from posthouse.protocol.message.report import Report, Told, needs_utf8, write_report
+from posthouse.protocol.smtp.data import unstuff
 from posthouse.protocol.smtp.extensions import decode_xtext
 from posthouse.send.deliver.outcome import explained, ours
-from posthouse.send.deliver.prepare import header_of, stuffed, unstuffed
+from posthouse.send.deliver.prepare import header_of, stuffed
 
 SUBJECT_LIMIT: Final = 80  # characters of the original's subject that are repeated
 SHOWN: Final = 50  # recipients named under one explanation in the text; the fields name all
@@ -59,7 +60,7 @@ class Bounces:
 
     def _written(self, letter: Letter, told: Sequence[Told_], kind: str, now: float) -> Letter:
         id_ = self._new_id()
-        original = unstuffed(letter.content)
+        original = unstuff(letter.content)
         report = Report(
             reporter=self._name,
             recipient=letter.sender,

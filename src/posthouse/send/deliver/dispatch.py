@@ -337,7 +337,6 @@ class Dispatcher:
 
     def _wait_for(self, one: Settled, due: float) -> None:
         item = one.item
-        last = f"{one.outcome.code or ''} {one.outcome.enhanced} {one.outcome.text}"
         later = Item(
             item.key,
             item.letter,
@@ -345,7 +344,7 @@ class Dispatcher:
             State.DEFERRED,
             item.attempts + 1,
             one.due or 0.0,
-            " ".join(last.split()),
+            one.outcome.last,
             one.outcome.cause,
             one.warned,
         )
@@ -447,9 +446,3 @@ class Dispatcher:
         """Ways that nothing goes any more: a relay meets many domains."""
         for way in [way for way, pool in self.pools.items() if pool.quiet]:
             await self.pools.pop(way).close()
-
-
-def count(pools: Iterable[Pool]) -> tuple[int, int]:
-    """Connections open, and tasks without one."""
-    pairs = [(pool.open, pool.waiting) for pool in pools]
-    return sum(a for a, _ in pairs), sum(b for _, b in pairs)

@@ -32,7 +32,6 @@ SWEEP: Final = 1.0  # seconds between looks for connections that are over their 
 SORE: Final = 15.0  # seconds nothing is tried after nobody could be reached
 LOGIN_SORE: Final = 300.0  # the same after a refused login, lest the account be locked
 ENDING: Final = 5.0  # seconds for what is under way when we end: cut off, it may arrive twice
-OVERLOAD: Final = frozenset({421, 450, 451, 452, 454})  # greetings and replies that mean "slower"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +83,8 @@ class Transaction(NamedTuple):
 def as_it_is(task: Task, extensions: Mapping[str, str], *, binary: bool = False) -> Transaction:
     """The letter unchanged, with those parameters that the server knows."""
     letter = task.letter
-    recipients = tuple(
-        c.Rcpt(item.recipient.address, dict(item.recipient.params) if "DSN" in extensions else {})
-        for item in task.items
-    )
-    return Transaction(
-        c.Mail(letter.sender, mail_parameters(letter, extensions)), recipients, letter.content
-    )
+    mail = c.Mail(letter.sender, mail_parameters(letter, extensions))
+    return Transaction(mail, recipients_of(task, extensions), letter.content)
 
 
 Report = Callable[[Task, Carried, Carrier | None], None]
@@ -137,11 +131,6 @@ class Pool:
     def open(self) -> int:
         """Connections there are, and those being opened."""
         return len(self._idle) + len(self._busy) + len(self._opening)
-
-    @property
-    def busy(self) -> int:
-        """Messages under way."""
-        return len(self._busy)
 
     @property
     def waiting(self) -> int:
@@ -364,6 +353,17 @@ def _failed(task: Task, error: NetworkFailure | Refused) -> Carried:
         return Carried(failure=error)
     said = (error.stage, error.reply)
     return Carried(dict.fromkeys(task.recipients, said), host=error.host)
+
+
+def recipients_of(task: Task, extensions: Mapping[str, str]) -> tuple[c.Rcpt, ...]:
+    """RCPT for each, with what a server that knows DSN is told (RFC 3461)."""
+    dsn = "DSN" in extensions
+    return tuple(
+        [
+            c.Rcpt(item.recipient.address, dict(item.recipient.params) if dsn else {})
+            for item in task.items
+        ]
+    )
 
 
 def mail_parameters(letter: Letter, extensions: Mapping[str, str]) -> dict[str, str | None]:

@@ -30,10 +30,11 @@ from posthouse.protocol.message.recode import (
     to_seven_bits,
 )
 from posthouse.protocol.smtp import command as c
+from posthouse.protocol.smtp.data import unstuff
 from posthouse.protocol.smtp.extensions import size_limit
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.deliver.keys import Keys, from_domain
-from posthouse.send.deliver.pool import Task, Transaction, mail_parameters
+from posthouse.send.deliver.pool import Task, Transaction, mail_parameters, recipients_of
 
 KEPT_LETTERS: Final = 2_000  # letters whose signature is remembered, some 600 octets each
 KEPT_OCTETS: Final = 16 * 1024 * 1024  # recoded contents remembered
@@ -115,7 +116,7 @@ class Prepare:
         mail.pop("SMTPUTF8", None)
         if utf8:
             mail["SMTPUTF8"] = None
-        return Transaction(c.Mail(letter.sender, mail), _recipients(task, extensions), content)
+        return Transaction(c.Mail(letter.sender, mail), recipients_of(task, extensions), content)
 
     def _content(self, letter: Letter, form: Form) -> tuple[bytes, bool]:
         """What is sent, and whether as BINARYMIME."""
@@ -130,7 +131,7 @@ class Prepare:
 
     def _made(self, letter: Letter, form: Form) -> _Kept:
         """Recoded first, signed after: the signature is of what the receiver gets."""
-        plain = unstuffed(letter.content)
+        plain = unstuff(letter.content)
         message = plain if form is Form.SAME else self._recoded(letter, plain, form)
         signature = self._signature(message)
         if message is plain:
@@ -209,27 +210,14 @@ def _form(letter: Letter, ascii_only: bool, extensions: Mapping[str, str], binar
     return Form.BINARY if "BINARYMIME" in extensions and "CHUNKING" in extensions else Form.EIGHT
 
 
-def _recipients(task: Task, extensions: Mapping[str, str]) -> tuple[c.Rcpt, ...]:
-    if "DSN" not in extensions:
-        return tuple(c.Rcpt(address) for address in task.recipients)
-    return tuple(c.Rcpt(item.recipient.address, dict(item.recipient.params)) for item in task.items)
-
-
 def header_of(message: bytes) -> bytes:
     """The header section; the same in wire form, for no field begins with a dot."""
     end = message.find(b"\r\n\r\n")
     return message[: end + 2] if end >= 0 else message
 
 
-def unstuffed(wire: bytes) -> bytes:
-    """The message itself: a dot at the start of a line is not part of it (RFC 5321 4.5.2)."""
-    if wire.startswith(b"."):
-        wire = wire[1:]
-    return wire.replace(_DOTS, b"\r\n") if _DOTS in wire else wire
-
-
 def stuffed(message: bytes) -> bytes:
-    """The message in wire form."""
+    """The message in wire form. ``data.stuff`` also refuses bare CR and LF; the engine will do so."""
     if message.startswith(b"."):
         message = b"." + message
     return message.replace(_DOTS, b"\r\n..") if _DOTS in message else message

@@ -129,14 +129,13 @@ def _settle(db: sqlite3.Connection, settled: Sequence[Settled]) -> int:
 
 
 def _defer(db: sqlite3.Connection, one: Settled) -> None:
-    last = f"{one.outcome.code or ''} {one.outcome.enhanced} {one.outcome.text}"
     db.execute(
         "UPDATE recipients SET state = ?, attempts = attempts + 1, due = ?, last = ?,"
         " cause = ?, warned = max(warned, ?) WHERE letter = ? AND n = ? AND state != ?",
         (
             State.HELD if one.held else State.DEFERRED,
             one.due,
-            " ".join(last.split())[:LAST],
+            one.outcome.last[:LAST],
             one.outcome.cause,
             one.warned,
             number_of(one.item.letter),

@@ -17,11 +17,11 @@ from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.letter import Item, Letter, Outcome, Recipient, Result, State
 from posthouse.net.smtp_carry import Carried
 from posthouse.protocol.message import parse_delivery_status, parse_message, walk
+from posthouse.protocol.smtp.data import unstuff
 from posthouse.protocol.smtp.reply import parse_reply
 from posthouse.send.deliver.bounce import Bounces
 from posthouse.send.deliver.outcome import outcomes
 from posthouse.send.deliver.pool import Task
-from posthouse.send.deliver.prepare import unstuffed
 
 NOW, ACCEPTED = 1_760_000_900.0, 1_760_000_000.0
 HOUR, DAY = 3_600.0, 86_400.0
@@ -91,12 +91,12 @@ def made(
 
 
 def text_of(report: Letter) -> str:
-    message = email.message_from_bytes(unstuffed(report.content), policy=email.policy.default)
+    message = email.message_from_bytes(unstuff(report.content), policy=email.policy.default)
     return str(next(message.walk().__iter__()).get_body(("plain",)).get_content())  # type: ignore
 
 
 def read(report: Letter) -> Bounce:
-    found = read_bounce(unstuffed(report.content))
+    found = read_bounce(unstuff(report.content))
     assert found is not None
     return found
 
@@ -178,7 +178,7 @@ def test_nothing_of_a_bad_message_id_gets_into_the_header(bad: str) -> None:
 
 
 def fields(report: Letter) -> dict[str, str]:
-    parts = walk(parse_message(unstuffed(report.content)))
+    parts = walk(parse_message(unstuff(report.content)))
     status = next(part for part in parts if part.media_type == "message/delivery-status")
     group = parse_delivery_status(status.content()).recipients[0]
     return dict(group.fields)
@@ -279,7 +279,7 @@ def test_a_broken_end_is_told() -> None:
 
 
 def returned(report: Letter) -> tuple[str, bytes]:
-    message = email.message_from_bytes(unstuffed(report.content))
+    message = email.message_from_bytes(unstuff(report.content))
     last = message.get_payload()[-1]
     if last.get_content_maintype() == "message" and isinstance(last.get_payload(), list):
         return last.get_content_type(), last.get_payload()[0].as_bytes()
@@ -337,7 +337,7 @@ def test_whatever_was_sent_the_report_is_sound(content: bytes, ret: str) -> None
     assert max(map(len, lines)) <= 998
     assert not any(b"\n" in line or b"\r" in line for line in lines)
     assert not any(line.startswith(b".") and not line.startswith(b"..") for line in lines)
-    message = email.message_from_bytes(unstuffed(report.content))
+    message = email.message_from_bytes(unstuff(report.content))
     assert len(message.get_payload()) == 3
     assert read(report).recipients[0].recipient == "bob@e.example"
 
@@ -428,7 +428,7 @@ def test_every_failure_can_be_reported(failure: Failure) -> None:
 @pytest.mark.parametrize("told", ["no.such", "", "../x"])
 def test_a_cause_that_is_none_is_not_believed(told: str) -> None:
     content = made().content.replace(b"Cause: rcpt.unknown", b"Cause: " + told.encode())
-    found = read_bounce(unstuffed(content))
+    found = read_bounce(unstuff(content))
     assert found is not None
     assert found.recipients[0].explanation is not None
     assert found.recipients[0].explanation.cause.id == "rcpt.unknown"

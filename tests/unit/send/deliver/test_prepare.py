@@ -21,9 +21,10 @@ from posthouse.protocol.dkim import (
     write_private_key,
 )
 from posthouse.protocol.message import parse_message
+from posthouse.protocol.smtp.data import unstuff
 from posthouse.send.deliver.keys import Keys, from_domain, read_dkim
 from posthouse.send.deliver.pool import Task, Transaction
-from posthouse.send.deliver.prepare import Prepare, Saving, stuffed, unstuffed
+from posthouse.send.deliver.prepare import Prepare, Saving, stuffed
 from posthouse.send.settings import SettingError
 
 ASCII = b"From: Alice <alice@d.example>\r\nSubject: x\r\n\r\nhi\r\n..dot\r\n...\r\n"
@@ -138,7 +139,7 @@ def test_seven_bits_where_the_server_knows_no_more() -> None:
     made = prepare()(task(EIGHT, BODY="8BITMIME"), offers("SIZE"))
     assert made.content.isascii()
     assert dict(made.mail.params) == {"SIZE": str(len(made.content))}
-    read = parse_message(unstuffed(made.content))
+    read = parse_message(unstuff(made.content))
     assert read.text() == "Grüße\n.dot\n"
 
 
@@ -209,7 +210,7 @@ def verified(content: bytes, pem: Mapping[str, bytes]) -> bool:
         return record_text(read_private_key(pem[kind]).public_key()).encode()
 
     try:
-        return bool(dkimpy.DKIM(unstuffed(content)).verify(dnsfunc=txt))
+        return bool(dkimpy.DKIM(unstuff(content)).verify(dnsfunc=txt))
     except dkimpy.ValidationError:
         return False
 
@@ -306,8 +307,8 @@ def test_what_is_remembered_is_bounded(
     ],
 )
 def test_dots(wire: bytes, plain: bytes) -> None:
-    assert unstuffed(wire) == plain
-    assert unstuffed(stuffed(plain)) == plain
+    assert unstuff(wire) == plain
+    assert unstuff(stuffed(plain)) == plain
 
 
 # Configuration
