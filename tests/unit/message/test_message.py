@@ -174,6 +174,10 @@ def test_received_of_an_ipv6_client_without_a_date() -> None:
         ("from unknown (EHLO 10.0.0.1) by y", ""),
         ("from x (cafe) by y", ""),
         ("from x by y (5.6.7.8)", ""),
+        ("from [10.0.0.1] (mail.test [192.0.2.7]) by mx.test with ESMTP id 1", "192.0.2.7"),
+        ("from [10.0.0.1] (unknown 192.0.2.7) by mx.test", "192.0.2.7"),
+        ("from [192.0.2.7] (port=4711 helo=[10.0.0.1]) by mx.test with esmtps", "192.0.2.7"),
+        ("from mail.test ([192.0.2.7] helo=[10.0.0.1]) by mx.test", "192.0.2.7"),
     ],
 )
 def test_received_with_the_address_in_round_brackets(value: str, address: str) -> None:

@@ -19,11 +19,10 @@ LINE_LIMIT: Final = 2_000  # characters of one line that are read
 _TOKEN: Final = re.compile(r"\((?:[^()]|\([^()]{0,500}\)){0,1000}\)|[^\s()]+")
 _CLAUSES: Final = frozenset({"from", "by", "via", "with", "id", "for"})
 _ADDRESS: Final = re.compile(r"\[(?:IPv6:)?([0-9A-Fa-f.:]{3,45})\]")
-# "(192.0.2.1)" and "(mx.test 192.0.2.1)": how some servers write the client, without brackets. Not
-# "(HELO 192.0.2.1)", which is only what the client says it is.
-_BARE: Final = re.compile(
-    r"\((?!(?:HELO|EHLO)\s)(?:[\w.-]{1,255}\s+)?([0-9A-Fa-f.:]{3,45})\)", re.IGNORECASE
-)
+# "(192.0.2.1)" and "(mx.test 192.0.2.1)": how some servers write the client, without brackets.
+_BARE: Final = re.compile(r"\((?:[\w.-]{1,255}\s+)?([0-9A-Fa-f.:]{3,45})\)")
+# "(HELO 192.0.2.1)" of qmail, "(helo=[192.0.2.1])" of Exim: only what the client says it is.
+_CLAIMED: Final = re.compile(r"\b(?:HELO|EHLO)[\s=]\s{0,5}[^\s()]{0,300}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +53,9 @@ def parse_received(value: str) -> Received:
         elif clause and not found[clause]:
             found[clause] = token
     sender = found.get("from", "")
-    address = _ADDRESS.search(sender) or _ADDRESS.search(comments)
     return Received(
         sender,
-        address[1] if address else _bare(comments),
+        _client(sender, _CLAIMED.sub("", comments)),
         found.get("by", ""),
         found.get("with", ""),
         found.get("id", ""),
@@ -66,10 +64,15 @@ def parse_received(value: str) -> Received:
     )
 
 
-def _bare(comments: str) -> str:
-    """The first address that stands alone, or behind a name, in round brackets."""
-    found = (parse_ip(text) for text in _BARE.findall(comments))
-    return next((address for address in found if address), "")
+def _client(sender: str, comments: str) -> str:
+    """What the server saw stands in a comment; the name before it may be a literal, and a lie."""
+    found = _ADDRESS.search(comments)
+    if found is not None:
+        return found[1]
+    alone = (parse_ip(text) for text in _BARE.findall(comments))
+    address = next((address for address in alone if address), "")
+    found = _ADDRESS.search(sender)
+    return address or (found[1] if found is not None else "")
 
 
 def _date(text: str) -> datetime | None:

@@ -217,7 +217,7 @@ def header_of(message: bytes) -> bytes:
 
 
 def stuffed(message: bytes) -> bytes:
-    """The message in wire form. ``data.stuff`` also refuses bare CR and LF; the engine will do so."""
+    """The message in wire form. ``data.stuff`` also refuses bare CR and LF, as the engine will."""
     if message.startswith(b"."):
         message = b"." + message
     return message.replace(_DOTS, b"\r\n..") if _DOTS in message else message
