@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from chaos.judge import Record
 from chaos.run import FarEnd
 from fakes.background import running as in_background
 from fakes.behaviour import Behaviour
@@ -336,7 +338,7 @@ def counting(host: str) -> Iterator[FarEnd]:
 
     class Counting:
         def __init__(self) -> None:
-            self.end = FarEnd()
+            self.end = FarEnd(Record())
 
         async def __aenter__(self) -> FarEnd:
             self.listener = Listener(self.end.session)
@@ -387,7 +389,8 @@ def test_ten_thousand_fit_exactly_and_all_are_delivered_when_the_hop_is_back() -
         with counting(FAR) as end:
             assert ours.asked("queue", "retry", "--all")["recipients"] == capacity
             ours.wait_until_empty(60)
-            assert sum(end.arrived.values()) == len(end.arrived) == capacity
+            arrived = Counter(arrival.number for arrival in end.record.arrivals)
+            assert sum(arrived.values()) == len(arrived) == capacity
         ours.send(MESSAGE, ALICE, BOB)  # there is room again
 
 

@@ -253,7 +253,8 @@ def show_many(screen: Screen, report: Report) -> None:
     _causes(screen, report)
     if tally.unsure:
         screen.mark(Status.WARN, words.text("send.unsure", n=tally.unsure))
-    if report.journal is not None and (tally.bad or rest or report.end.stopped):
+    unknown = rest is None and report.end.interrupted  # before the messages were counted
+    if report.journal is not None and (tally.bad or rest or unknown or report.end.stopped):
         screen.blank()
         screen.say(words.text("send.journal.again", path=str(report.journal)))
 

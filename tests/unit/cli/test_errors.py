@@ -45,7 +45,7 @@ WRONG = [
     (["explain", "--provider", "nobody", "535 no"], "no provider 'nobody'"),
     (["explain", "--stage", "login", "535 no"], "must be one of"),
     (["completion", "tcsh"], "bash, zsh, fish"),
-    (["queue", "--lang", "en"], "list|show|hold|release|retry|delete is missing"),
+    (["queue", "--lang", "en"], "list|show|hold|release|retry|delete|prune is missing"),
     (["route", "--lang", "en"], "test is missing"),
     (["user", "--lang", "en"], "add|list|password|revoke|disable|enable|delete is missing"),
     (["domain", "--lang", "en"], "give a domain"),

@@ -159,7 +159,7 @@ class Dispatcher:
                 await asyncio.wait([self._recording], timeout=LOOK)
             else:  # the store failed: what is not recorded will be delivered once more
                 await asyncio.sleep(AGAIN)
-                await self._write()
+                self._recording = asyncio.create_task(self._write())
 
     @property
     def waiting(self) -> int:
@@ -380,7 +380,9 @@ class Dispatcher:
             await asyncio.sleep(LOOK)
             looks += 1
             if self._stopped:
-                await self._write()
+                # Not awaited itself: who closes us cancels this look, and the record would be lost.
+                self._recording = asyncio.create_task(self._write())
+                await asyncio.wait([self._recording])
                 if self._recording is None and not self._record.settled:
                     self._go_on()
                 continue
