@@ -377,7 +377,7 @@ def many(count: int, connections: int) -> list[bytes]:
 
 def test_ten_thousand_fit_exactly_and_all_are_delivered_when_the_hop_is_back() -> None:
     capacity = 10_000
-    config = relay.text(PLAIN, server=f"capacity = {capacity}")
+    config = relay.text(PLAIN, server=f"capacity = {capacity}", workers=2)
     config = config.replace('first = "1s"\nmost = "2s"', 'first = "1h"\nmost = "1h"')
     with relay.running(config) as ours:
         replies = many(capacity + 40, 20)
