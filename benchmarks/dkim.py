@@ -18,16 +18,16 @@ import argparse
 import base64
 import json
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
+sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
 sys.path = [place for place in sys.path if Path(place or ".").resolve() != ROOT / "benchmarks"]
 
+from benchmarks._node import run_node  # noqa: E402
 from cryptography.hazmat.primitives import hashes  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import padding  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: E402
@@ -107,14 +107,7 @@ def mailauth(folder: Path, size: int, seconds: float) -> tuple[Rate, Rate]:
         "seconds": seconds,
         "turn": TURN,
     }
-    done = subprocess.run(
-        ["node", "-e", NODE, str(folder.resolve())],
-        input=json.dumps(data),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found = json.loads(done.stdout)
+    found = run_node(NODE, folder, data)
 
     def lookup(ask: Ask) -> Answer:
         return Answer(ask.name, ask.type, AnswerStatus.OK, (record,))

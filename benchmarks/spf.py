@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -22,7 +21,10 @@ from typing import Any
 from unittest import mock
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[0] = str(ROOT / "src")  # in place of this folder: pyspf's module has this file's name
+# In place of this folder: pyspf's module has this file's name.
+sys.path[:1] = [str(ROOT / "src"), str(ROOT)]
+
+from benchmarks._node import run_node  # noqa: E402
 
 from posthouse.protocol import dns, spf  # noqa: E402
 from posthouse.protocol.spf import check as check_module  # noqa: E402
@@ -159,14 +161,7 @@ def mailauth(folder: Path, seconds: float) -> dict[str, tuple[str, float]]:
         "ip": CLIENT,
         "seconds": seconds,
     }
-    done = subprocess.run(
-        ["node", "-e", NODE, str(folder.resolve())],
-        input=json.dumps(data),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return {shape: (row[0], row[1]) for shape, row in json.loads(done.stdout).items()}
+    return {shape: (row[0], row[1]) for shape, row in run_node(NODE, folder, data).items()}
 
 
 def rate(one: Callable[[str], str], domain: str, seconds: float) -> float:

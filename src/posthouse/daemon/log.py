@@ -12,7 +12,6 @@ import contextlib
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -44,11 +43,6 @@ def say_to(stream: Any = None, **always: Any) -> Say:
     return say
 
 
-@lru_cache(maxsize=8)  # hundreds of events fall into one second
-def _second(at: int) -> str:
-    return datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat()
-
-
 class EventLog:
     """The events of letters, written together once a turn of the loop: there are thousands."""
 
@@ -59,8 +53,7 @@ class EventLog:
 
     def __call__(self, event: Event) -> None:
         """One more line, soon."""
-        whole = int(event.at)
-        at = f"{_second(whole)}.{int((event.at - whole) * 1000):03}+00:00"
+        at = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="milliseconds")
         facts: dict[str, object] = {"at": at, "kind": event.kind, "worker": self._worker}
         facts["letter"] = event.letter
         if event.recipient:

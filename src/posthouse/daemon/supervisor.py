@@ -26,6 +26,7 @@ from typing import IO, Any, Final
 
 from posthouse.config import Config, ConfigError
 from posthouse.daemon.common import Common
+from posthouse.daemon.ports import text_of, unbound
 from posthouse.send.queue.files import folder_of
 
 BACKLOG: Final = 1024  # connections the kernel keeps for us while all workers are busy
@@ -372,12 +373,9 @@ def _shared(sockets: Sequence[socket.socket]) -> Iterator[None]:
 
 def bound(address: str, port: int, *, beside: bool = False) -> socket.socket:
     """A listening socket; ``beside`` others of ours that are ``_shared``. Raises StartError."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = None
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock = unbound(address)
         if beside:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind((address, port))
@@ -386,9 +384,10 @@ def bound(address: str, port: int, *, beside: bool = False) -> socket.socket:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
         sock.setblocking(False)
     except OSError as error:
-        sock.close()
+        if sock is not None:
+            sock.close()
         reason = {errno.EACCES: "port_denied", errno.EADDRINUSE: "port_in_use"}
-        where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+        where = text_of(address, port)
         kind = reason.get(error.errno or 0, "port")
         raise StartError(kind, address=where, error=error.strerror or str(error)) from None
     return sock

@@ -11,7 +11,6 @@ import fcntl
 import os
 import pwd
 import resource
-import socket
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,6 +20,7 @@ from typing import Final
 
 from posthouse.config import Config
 from posthouse.daemon.metrics import Reader
+from posthouse.daemon.ports import text_of, unbound
 from posthouse.flow import Finding, Status
 from posthouse.send.queue.lane import SPARE
 from posthouse.send.submit.settings import Listening
@@ -174,7 +174,7 @@ def open_files(process: int | None) -> int:
 
 
 def _port(one: Listening, *, running: bool) -> Finding:
-    where = f"[{one.address}]:{one.port}" if ":" in one.address else f"{one.address}:{one.port}"
+    where = text_of(one.address, one.port)
     code = _bind(one)
     params = {"address": where, "why": os.strerror(code)}
     match code:
@@ -193,13 +193,9 @@ def _port(one: Listening, *, running: bool) -> Finding:
 
 def _bind(one: Listening) -> int:
     """0, or why not."""
-    family = socket.AF_INET6 if ":" in one.address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as sock:
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    try:
+        with unbound(one.address) as sock:
             sock.bind((one.address, one.port))
-        except OSError as error:
-            return error.errno or errno.EIO
+    except OSError as error:
+        return error.errno or errno.EIO
     return 0
