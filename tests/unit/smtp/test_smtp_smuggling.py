@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from fakes.behaviour import Behaviour
 from fakes.certs import Authority
 from fakes.smtp import FakeSmtpServer
+from fakes.smuggling import FALSE_ENDS
 from posthouse.flow import Secret
 from posthouse.net.smtp import SmtpClient
 from posthouse.net.stream import MemoryStream
@@ -27,19 +28,6 @@ from posthouse.net.tls import TlsOptions
 from posthouse.protocol.smtp import LocalProtocolError
 from posthouse.protocol.smtp.data import Stuffer
 
-FALSE_ENDS = [
-    pytest.param(b"\n.\n", id="LF.LF-CVE-2023-51764-Postfix"),
-    pytest.param(b"\n.\r\n", id="LF.CRLF-CVE-2023-51764-Postfix-CVE-2023-51765-Sendmail"),
-    pytest.param(b"\r\n.\n", id="CRLF.LF-CVE-2023-51766-Exim"),
-    pytest.param(b"\r.\r\n", id="CR.CRLF-CVE-2023-51765-Sendmail-CVE-2024-27305-aiosmtpd"),
-    pytest.param(b"\r\n.\r", id="CRLF.CR-CVE-2024-27305-aiosmtpd"),
-    pytest.param(b"\r.\r", id="CR.CR"),
-    pytest.param(b"\r.\n", id="CR.LF"),
-    pytest.param(b"\n.\r", id="LF.CR"),
-    pytest.param(b"\r\n.\r\r\n", id="CRLF.CRCRLF"),
-    pytest.param(b"\r\r\n.\r\r\n", id="CRCRLF.CRCRLF"),
-    pytest.param(b"\n\n.\n\n", id="LFLF.LFLF"),
-]
 SMUGGLED = b"MAIL FROM:<evil@x.test>\r\nRCPT TO:<victim@y.test>\r\nDATA\r\nSubject: forged\r\n\r\nx"
 # What some server somewhere takes for the end of data: a lone dot between any breaks of lines.
 ANY_END = re.compile(rb"(?<=[\r\n])\.(?=[\r\n])")
