@@ -13,6 +13,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from posthouse.config import Config
@@ -200,13 +201,23 @@ class Relay:
 
     # -- how the stages meet
 
-    async def _keep(self, letter: Letter, events: Sequence[Event]) -> None:
-        """Durable first, then on its way. Raises QueueFull or StoreError."""
-        first = self._lanes[0]
-        items = await first.lane.put(letter, events=events)
+    def _keep(self, letter: Letter, events: Sequence[Event]) -> asyncio.Future[tuple[Item, ...]]:
+        """Durable first, then on its way. Raises QueueFull, or is done with QueueFull, StoreError.
+
+        The caller's own callback comes after ours: the 250 is said when delivery has it.
+        """
+        kept = asyncio.ensure_future(self._lanes[0].lane.put(letter, events=events))
+        kept.add_done_callback(partial(self._kept, letter, events))
+        return kept
+
+    def _kept(
+        self, letter: Letter, events: Sequence[Event], kept: asyncio.Future[tuple[Item, ...]]
+    ) -> None:
+        if kept.cancelled() or kept.exception() is not None:
+            return  # whoever asked is told
         for event in events:
             self._watch(event)
-        first.dispatcher.take(letter, items)
+        self._lanes[0].dispatcher.take(letter, kept.result())
 
     def _choose(self, letter: Letter, item: Item) -> Choice:
         if self._facts[0] != letter.id:  # of one letter for all its recipients

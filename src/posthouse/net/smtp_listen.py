@@ -40,7 +40,18 @@ _ENOUGH: Final = Reply.make(421, "Too many errors, closing connection", "4.7.0")
 _SHUT: Final = Reply.make(421, "Shutting down, try again soon", "4.3.2")
 _LATER: Final = Reply.make(451, "Local error, try again later", "4.3.0")
 
-Answer = Reply | Awaitable[Reply]
+
+class Later(NamedTuple):
+    """A reply that waits for something under way: ``reply`` makes it of the future that is done.
+
+    For what each message waits for, its way to the disk: a task for that costs more than it does.
+    """
+
+    done: asyncio.Future[Any]
+    reply: Callable[[asyncio.Future[Any]], Reply]
+
+
+Answer = Reply | Later | Awaitable[Reply]
 
 
 class Peer(NamedTuple):
@@ -54,7 +65,7 @@ class Peer(NamedTuple):
 
 
 class Session(Protocol):
-    """Who decides, in one connection. An answer that has to wait is an awaitable."""
+    """Who decides, in one connection. An answer that has to wait is an awaitable, or ``Later``."""
 
     def greet(self, peer: Peer) -> Answer:
         """The first words: 220, or a refusal."""
@@ -73,6 +84,10 @@ class Session(Protocol):
 
     def ended(self, end: BodyEnd, connection: Connection) -> Answer:
         """The message, or one chunk of it, is complete."""
+        ...
+
+    def refused(self, reply: Reply, reason: str) -> None:
+        """The engine refused a line, or the message; for whoever counts. ``reason``: its word."""
         ...
 
     def secured(self, peer: Peer) -> None:
@@ -163,6 +178,8 @@ class _Protocol(asyncio.Protocol):
         "_securing",
         "_session",
         "_shutting",
+        "_side",
+        "_then",
         "_tls",
         "_transport",
     )
@@ -172,10 +189,12 @@ class _Protocol(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._tls = implicit
         self._connection = Connection(Role.SERVER, tls=implicit)
+        self._side = self._connection.server
         self._session = listener.make()
         self._events: list[Event] = []
         self._out: list[bytes] = []
-        self._busy: asyncio.Task[None] | None = None  # an answer that waits
+        self._busy: asyncio.Future[Any] | None = None  # an answer that waits
+        self._then: Callable[[asyncio.Future[Any]], Reply] | None = None  # makes it of ``_busy``
         self._errors = 0
         self._shutting = False
         self._handed_in = False  # a message, at least one
@@ -196,7 +215,7 @@ class _Protocol(asyncio.Protocol):
         if len(self._listener.sessions) > self._listener.most:
             self.end(Reply.make(421, "Too many connections, try again later", "4.7.0"), "crowded")
             return
-        self._answer(self._session.greet(self._peer()), self._said)
+        self._answer(self._session.greet(self._peer()))
         self._flush()
 
     def data_received(self, data: bytes) -> None:
@@ -205,7 +224,12 @@ class _Protocol(asyncio.Protocol):
             # Decrypted already, and here before ``start_tls`` has given us the new transport.
             self._early += data
             return
-        self._events += self._connection.receive(data)
+        command = self._side.at_once(data)
+        if command is not None:  # then nothing is under way, and nobody is waited for
+            self._answer(self._session.command(command, self._connection))
+            self._flush()
+            return
+        self._events += self._side.receive(data)
         if self._busy is None:
             self._work()
         elif self._connection.pending > AHEAD and self._transport is not None:
@@ -267,39 +291,47 @@ class _Protocol(asyncio.Protocol):
         if isinstance(event, CommandReceived):
             if isinstance(event.command, c.Bdat):
                 return  # its reply is owed after its octets (RFC 3030 section 2)
-            self._answer(self._session.command(event.command, self._connection), self._said)
+            self._answer(self._session.command(event.command, self._connection))
         elif isinstance(event, BodyChunk):
             self._session.body(event.data)
         elif isinstance(event, BodyEnd):
             facts = event.facts
             self._handed_in |= event.last
             if event.last and not event.chunked and (facts.bare_lf or facts.bare_cr):
+                self._session.refused(_BARE, "bare_lf" if facts.bare_lf else "bare_cr")
                 self._said(_BARE)
                 self._hang_up()
             else:
-                self._answer(self._session.ended(event, self._connection), self._said)
+                self._answer(self._session.ended(event, self._connection))
         elif isinstance(event, Refused):
+            self._session.refused(event.reply, event.reason)
             self._said(event.reply)
             if event.fatal:
                 self._hang_up()
 
-    def _answer(self, answer: Answer, then: Callable[[Reply], None]) -> None:
+    def _answer(self, answer: Answer) -> None:
         if isinstance(answer, Reply):
-            then(answer)
+            self._said(answer)
             return
-        self._busy = self._loop.create_task(self._wait(answer, then))
+        if isinstance(answer, Later):
+            self._busy, self._then = answer
+        else:
+            self._busy, self._then = self._loop.create_task(_reply_of(answer)), _result
+        self._busy.add_done_callback(self._done)
 
-    async def _wait(self, answer: Awaitable[Reply], then: Callable[[Reply], None]) -> None:
+    def _done(self, future: asyncio.Future[Any]) -> None:
+        """What was waited for is there."""
+        if self._then is None or future.cancelled():
+            return
         try:
-            reply = await answer
-        except asyncio.CancelledError:
-            raise
-        except Exception:  # a bug must not take the client's message with it
-            self._loop.call_exception_handler({"message": "a session failed", "session": self})
+            reply = self._then(future)
+        except Exception as error:  # a bug must not take the client's message with it
+            told = {"message": "a session failed", "exception": error, "session": self}
+            self._loop.call_exception_handler(told)
             reply = _LATER
-        self._busy = None
+        self._busy = self._then = None
         self._heard = self._loop.time()
-        then(reply)
+        self._said(reply)
         if self._paused and self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
             self._paused = False
@@ -307,9 +339,9 @@ class _Protocol(asyncio.Protocol):
 
     def _said(self, reply: Reply) -> None:
         """A reply to the oldest command; what was pipelined behind it can be looked at now."""
-        connection = self._connection
-        self._out.append(connection.send(reply))
-        state = connection.state
+        side = self._side
+        self._out.append(side.send(reply))
+        state = side.session.state
         if state is State.TLS:
             self._upgrade()
             return
@@ -324,7 +356,8 @@ class _Protocol(asyncio.Protocol):
         if self._shutting and self._handed_in and self._between:
             self.end(_SHUT, "shutdown")
             return
-        self._events += connection.receive(b"")
+        if side.buffer:
+            self._events += side.receive(b"")
 
     def _flush(self) -> None:
         if self._out and self._transport is not None:
@@ -378,3 +411,11 @@ class _Protocol(asyncio.Protocol):
         version = f"{tls.version()} {(tls.cipher() or ('',))[0]}"
         certificate = self._transport.get_extra_info("peercert")
         return Peer(str(name[0]), int(name[1]), self._tls, certificate, version)
+
+
+async def _reply_of(answer: Awaitable[Reply]) -> Reply:
+    return await answer
+
+
+def _result(future: asyncio.Future[Reply]) -> Reply:
+    return future.result()

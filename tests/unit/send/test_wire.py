@@ -82,6 +82,8 @@ class Session:
         await asyncio.sleep(self.desk.delay)
         return reply
 
+    def refused(self, reply: Reply, reason: str) -> None: ...
+
     def secured(self, peer: Peer) -> None:
         self.desk.peers.append(peer)
 

@@ -187,7 +187,7 @@ class ClientSide:
         self._last = (awaited, reply.code)
         if reply.code >= 300:
             self._ahead = None  # not what was hoped
-        self.session.answered(awaited, reply)
+        self.session.answered(awaited.name, awaited.command, reply)
         return ReplyReceived(reply, awaited.command)
 
     def _unasked(self, reply: Reply) -> ReplyReceived:

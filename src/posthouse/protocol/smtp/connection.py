@@ -58,6 +58,13 @@ class Connection:
         self.receive: Callable[[bytes], list[Event]] = self._side.receive
 
     @property
+    def server(self) -> ServerSide:
+        """The server's side itself, for a listener that looks at each command at once."""
+        if not isinstance(self._side, ServerSide):
+            raise LocalProtocolError("this is the client's side")
+        return self._side
+
+    @property
     def state(self) -> State:
         """Where the session is, as far as replies have confirmed it."""
         return self._session.state

@@ -13,8 +13,7 @@ that they may change it. No loop runs once a line: find, count and replace do th
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from posthouse.protocol.smtp.errors import LocalProtocolError
 from posthouse.protocol.smtp.limits import TEXT_LINE
@@ -23,8 +22,7 @@ END: Final = b"\r\n.\r\n"
 _ANY_BREAK: Final = re.compile(rb"\r\n|\r|\n")
 
 
-@dataclass(frozen=True, slots=True)
-class BodyFacts:
+class BodyFacts(NamedTuple):
     """What is true of the octets of a message (after DATA: in wire form, without the end)."""
 
     size: int  # octets

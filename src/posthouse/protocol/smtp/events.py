@@ -1,7 +1,7 @@
 """What ``Connection.receive`` gives back, and what its ``send`` takes.
 
-Bytes in, events out; none of them is an exception. The two that come for each command and reply
-are named tuples, which are made at a fifth of the time.
+Bytes in, events out; none of them is an exception. Those that come for each command, reply or
+message are named tuples, which are made at a fifth of the time.
 """
 
 from __future__ import annotations
@@ -58,19 +58,20 @@ class Refused:
     fatal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class BodyChunk:
+class BodyChunk(NamedTuple):
     """Server: octets of the message. Where one chunk ends and the next begins means nothing.
 
     After DATA they are in wire form (dots stuffed; ``data.unstuff`` takes them out of the whole);
     after BDAT they are the message itself.
     """
 
-    data: bytes = field(repr=False)
+    data: bytes
+
+    def __repr__(self) -> str:
+        return f"BodyChunk({len(self.data)} octets)"  # never what it says
 
 
-@dataclass(frozen=True, slots=True)
-class BodyEnd:
+class BodyEnd(NamedTuple):
     """Server: the message (``last``) or one BDAT chunk of it is complete; replies are owed.
 
     ``facts`` are of the whole message so far. ``chunked``: it came by BDAT.

@@ -42,23 +42,24 @@ class Session:
     utf8: bool = False  # this transaction has SMTPUTF8
     binary: bool = False  # this transaction has BODY=BINARYMIME
 
-    def answered(self, awaited: Awaited, reply: Reply) -> None:
-        """Move on: ``reply`` is the answer to ``awaited``."""
-        name, command = awaited
-        self.state = after(self.state, name, reply.code)
+    def answered(self, name: str, command: c.Command | None, reply: Reply) -> None:
+        """Move on: ``reply`` is the answer to ``command``, of which ``name`` is the row."""
+        state = self.state = after(self.state, name, reply.code)
         if name in _TELLING:
             if reply.code < 300:
-                self._agreed(command, reply)
-        elif name in _ENDING and self.state is State.READY:
+                # The two that each message has come first.
+                if isinstance(command, c.Rcpt):
+                    if state is State.RCPT:
+                        self.recipients.append(command.recipient)
+                elif isinstance(command, c.Mail):
+                    self._begin(command)
+                else:
+                    self._agreed(command, reply)
+        elif name in _ENDING and state is State.READY:
             self._forget_transaction()
 
     def _agreed(self, command: c.Command | None, reply: Reply) -> None:
-        if isinstance(command, c.Rcpt):
-            if self.state is State.RCPT:
-                self.recipients.append(command.recipient)
-        elif isinstance(command, c.Mail):
-            self._begin(command)
-        elif isinstance(command, c.TELLING_HELLOS):
+        if isinstance(command, c.TELLING_HELLOS):
             self._forget_transaction()
             # The first line is the server's name (RFC 5321 section 4.1.1.1).
             self.extensions = parse_ehlo(reply.lines[1:])

@@ -102,9 +102,12 @@ def permitted(state: State, command: str) -> bool:
 
 def after(state: State, command: str, code: int) -> State:
     """The state after a reply with ``code`` to ``command``."""
-    if code == 421:
+    if code < 400:
+        column = OK if code < 300 else GO_ON
+    elif code == 421:
         return _CLOSED
-    column = OK if code < 300 else GO_ON if code < 400 else NO
+    else:
+        column = NO
     found = TABLE.get((state, command, column))
     return found or _ANYWHERE.get((command, column)) or state
 

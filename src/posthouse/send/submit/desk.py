@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from posthouse.letter import Event, Letter
 from posthouse.net.clock import Clock
@@ -30,7 +30,7 @@ DAY: Final = 86_400.0
 
 # Makes a letter durable, with its events. Raises QueueFull or StoreError: then it is not accepted.
 # It is not cancelled when the client goes away: what has begun to be kept is kept, and delivered.
-Keep = Callable[[Letter, Sequence[Event]], Awaitable[None]]
+Keep = Callable[[Letter, Sequence[Event]], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,15 @@ no login.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from posthouse.flow import Secret
 from posthouse.letter import Event, Letter, QueueFull, Recipient, StoreError
-from posthouse.net.smtp_listen import Answer, Peer
+from posthouse.net.smtp_listen import Answer, Later, Peer
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.connection import Connection
 from posthouse.protocol.smtp.events import BodyEnd
@@ -140,6 +142,9 @@ class Session:
         answer = self._accept(end)
         self._forget()
         return answer
+
+    def refused(self, reply: Reply, reason: str) -> None:
+        self._refused("any", reply, reason)
 
     def secured(self, peer: Peer) -> None:
         self._tls = _tls_of(peer)
@@ -298,7 +303,7 @@ class Session:
         line = received(self._origin, name, protocol, id_, only=only, second=second)
         return line.encode("utf-8")
 
-    async def _keep(self, letter: Letter, label: str) -> Reply:
+    def _keep(self, letter: Letter, label: str) -> Answer:
         facts = {
             "sender": letter.sender,
             "recipients": [recipient.address for recipient in letter.recipients],
@@ -309,15 +314,25 @@ class Session:
             "client": letter.client,
             "tls": self._tls,
         }
+        event = Event(letter.accepted, "accepted", letter.id, "", facts)
         try:
-            await self._desk.keep(
-                letter, (Event(letter.accepted, "accepted", letter.id, "", facts),)
-            )
+            kept = asyncio.ensure_future(self._desk.keep(letter, (event,)))
         except QueueFull:
             return self._refused("queue", replies.FULL, "queue_full")
         except StoreError:
             return self._refused("queue", replies.NO_STORE, "store")
-        return Reply(250, (f"Queued as {letter.id}",), replies.OK)
+        return Later(kept, partial(self._kept, letter.id))
+
+    def _kept(self, id_: str, kept: asyncio.Future[Any]) -> Reply:
+        """The disk has it, or not."""
+        error = kept.exception()
+        if error is None:
+            return Reply(250, (f"Queued as {id_}",), replies.OK)
+        if isinstance(error, QueueFull):
+            return self._refused("queue", replies.FULL, "queue_full")
+        if isinstance(error, StoreError):
+            return self._refused("queue", replies.NO_STORE, "store")
+        raise error
 
     # -- helpers
 

@@ -169,6 +169,8 @@ class _Session:
         to = tuple(self.recipients)
         self.server.taken.append(Taken(now, self.sender, to, self.content, self.number))
 
+    def refused(self, reply: Reply, reason: str) -> None: ...
+
     def secured(self, peer: Peer) -> None: ...
 
     def closed(self, reason: str) -> None:

@@ -446,7 +446,7 @@ async def test_from_elsewhere_nothing_is_taken(world: World, mode: Mode) -> None
         for line in ("EHLO x", "STARTTLS", "MAIL FROM:<>", "RCPT TO:<a@b.example>"):
             assert (await client.say(line))[:3] == "503"
         assert await client.say("QUIT") == "221 2.0.0"
-    assert world.reasons() == ["network"]
+        assert world.reasons() == ["network", *["bad_sequence"] * 4]
 
 
 async def test_a_relay_without_networks_is_open_to_nobody(world: World) -> None:
