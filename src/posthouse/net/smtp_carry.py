@@ -36,6 +36,10 @@ END: Final = 600.0  # seconds for the reply to the end of data (section 4.5.3.2.
 KEEP_ALIVE: Final = 30  # seconds of silence before TCP asks whether the peer is there, and between
 
 
+_DATA: Final = c.Data()
+_END: Final = c.MessageEnd()
+
+
 class Refused(Exception):
     """The server said no before any message: to the connection, EHLO, STARTTLS or the login."""
 
@@ -61,6 +65,7 @@ class Carrier(asyncio.Protocol):
     def __init__(self, *, lmtp: bool = False, tls: bool = False) -> None:
         self._loop = asyncio.get_running_loop()
         self._connection = Connection(Role.CLIENT, lmtp=lmtp, tls=tls)
+        self._side = self._connection.client
         self._transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[Reply] | None = None  # one command, while opening
         self._early: Reply | None = None
@@ -202,7 +207,12 @@ class Carrier(asyncio.Protocol):
 
     def _commands(self, work: _Work) -> bytes:
         """All commands at once where the server takes them so, else the next one."""
-        grouped = "PIPELINING" in self._connection.extensions
+        grouped = "PIPELINING" in self._side.session.extensions
+        if grouped and work.whole and work.commands and work.commands[0] is work.mail:
+            octets = self._side.send_envelope(work.mail, work.envelope)
+            work.owed = len(work.commands)
+            work.commands.clear()
+            return octets
         out: list[bytes] = []
         while work.commands:
             if isinstance(work.commands[0], c.Bdat):
@@ -230,26 +240,26 @@ class Carrier(asyncio.Protocol):
             return b""
         return self._commands(work)
 
-    def _replied(self, event: ReplyReceived) -> None:
-        if event.continued:
-            return
-        if event.unsolicited or self._work is None:
+    def _unasked(self, event: ReplyReceived) -> None:
+        """A reply to no transaction: while we open or end, or at the server's own wish."""
+        if not event.continued:
             if self._waiting is not None and not self._waiting.done():
                 self._waiting.set_result(event.reply)
             elif not event.unsolicited:
                 self._early = event.reply  # the greeting may be there before we ask for it
             else:  # 421 before a time-out (RFC 5321 section 3.8)
                 self._broken(NetworkFailure(Failure.CLOSED, Stage.ANY, text=str(event.reply)))
-            return
-        self._advance(self._work, event.command, event.reply)
 
     def _advance(self, work: _Work, command: c.Command | None, reply: Reply) -> None:
         work.owed -= 1
-        if isinstance(command, c.Mail):
-            if not reply.is_success:
+        if isinstance(command, c.Rcpt):
+            if 200 <= reply.code < 300:
+                work.accepted.append(command.recipient)
+            elif not work.refused_sender:
+                work.replies[command.recipient] = (Stage.RCPT, reply)
+        elif isinstance(command, c.Mail):
+            if not 200 <= reply.code < 300:
                 work.refuse_all(Stage.MAIL, reply)
-        elif isinstance(command, c.Rcpt):
-            work.recipient(command.recipient, reply)
         elif isinstance(command, c.Data):
             self._data(work, reply)
             return
@@ -285,8 +295,8 @@ class Carrier(asyncio.Protocol):
             content = work.content if work.accepted else b""
             work.sent = bool(work.accepted)
             try:
-                out = self._connection.send(MessageData(content, wire=True)) if content else b""
-                end = self._connection.send(c.MessageEnd())
+                out = self._side.send(MessageData(content, wire=True)) if content else b""
+                end = self._side.send(_END)
             except LocalProtocolError:
                 work.refuse_all(Stage.DATA, Reply.make(554, "The message is malformed", "5.6.0"))
                 self.abort(NetworkFailure(Failure.CLOSED, Stage.DATA))
@@ -329,9 +339,14 @@ class Carrier(asyncio.Protocol):
             self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        for event in self._connection.receive(data):
+        for event in self._side.receive(data):
             if isinstance(event, ReplyReceived):
-                self._replied(event)
+                reply, command, continued, unsolicited = event
+                work = self._work
+                if work is None or continued or unsolicited:
+                    self._unasked(event)
+                else:
+                    self._advance(work, command, reply)
             elif isinstance(event, RemoteError):
                 self.abort(NetworkFailure(Failure.BAD_REPLY, Stage.ANY, reason=event.reason))
                 return
@@ -395,11 +410,13 @@ class _Work:
         "content",
         "done",
         "ending",
+        "envelope",
+        "mail",
         "owed",
-        "recipients",
         "refused_sender",
         "replies",
         "sent",
+        "whole",
     )
 
     def __init__(
@@ -411,10 +428,12 @@ class _Work:
     ) -> None:
         self.done = done
         self.content = content
-        self.recipients = [r.recipient for r in recipients]
+        self.mail = mail
+        self.envelope = recipients
         binary = mail.params.get("BODY") == "BINARYMIME"
-        last = c.Bdat(len(content), last=True) if binary else c.Data()
-        self.commands: deque[c.Command] = deque((mail, *recipients, last))
+        last = c.Bdat(len(content), last=True) if binary else _DATA
+        self.commands: deque[c.Command] = deque((mail, *recipients, last))  # still to be said
+        self.whole = not binary and len(recipients) > 0  # may be said as one group
         self.accepted: list[str] = []
         self.replies: dict[str, tuple[Stage, Reply]] = {}
         self.refused_sender = False
@@ -424,14 +443,8 @@ class _Work:
 
     def refuse_all(self, stage: Stage, reply: Reply) -> None:
         self.refused_sender = True
-        for recipient in self.recipients:
-            self.replies.setdefault(recipient, (stage, reply))
-
-    def recipient(self, recipient: str, reply: Reply) -> None:
-        if reply.is_success:
-            self.accepted.append(recipient)
-        elif not self.refused_sender:
-            self.replies[recipient] = (Stage.RCPT, reply)
+        for one in self.envelope:
+            self.replies.setdefault(one.recipient, (stage, reply))
 
     def ended(self, command: c.Command, reply: Reply, *, lmtp: bool) -> None:
         one = command.recipient if isinstance(command, c.MessageEnd) else ""

@@ -11,6 +11,8 @@ the next command sees all of them, and any cut of the same octets gives the same
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
+from typing import Final
 
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.data import Stuffer
@@ -22,6 +24,11 @@ from posthouse.protocol.smtp.reply import Reply, ReplyReader, common
 from posthouse.protocol.smtp.session import GREETING, Awaited, Session
 from posthouse.protocol.smtp.state import State, hoped, permitted
 from posthouse.protocol.smtp.write import write_command
+
+
+_DATA_LINE: Final = b"DATA\r\n"
+_DATA_AWAITED: Final = Awaited("DATA", c.Data())
+_MESSAGE_END: Final = c.MessageEnd()
 
 
 class ClientSide:
@@ -65,6 +72,30 @@ class ClientSide:
         self._sent(name, item)
         self._ahead = hoped(state, name)
         return line
+
+    def send_envelope(self, mail: c.Mail, recipients: Sequence[c.Rcpt]) -> bytes:
+        """MAIL, RCPT for each and DATA as one group (RFC 2920): as ``send`` gives them, or none."""
+        if self._chunk:
+            raise LocalProtocolError("a BDAT chunk is not complete")
+        self._check_group(mail)
+        extensions = self.session.extensions
+        if "PIPELINING" not in extensions:
+            raise LocalProtocolError("the server does not offer PIPELINING")
+        if self._hoped_state() is not State.READY or not recipients:
+            raise LocalProtocolError("a transaction may not begin here, or has no recipients")
+        if mail.params.get("BODY") == "BINARYMIME":  # RFC 3030 section 3
+            raise LocalProtocolError("BINARYMIME needs BDAT")
+        utf8 = "SMTPUTF8" in mail.params
+        lines = [write_command(mail, extensions=extensions)]
+        lines += [write_command(one, extensions=extensions, utf8=utf8) for one in recipients]
+        lines.append(_DATA_LINE)
+        awaited = self.awaited
+        awaited.append(Awaited("MAIL", mail))
+        for one in recipients:
+            awaited.append(Awaited("RCPT", one))
+        awaited.append(_DATA_AWAITED)
+        self._mail, self._stuffer, self._ahead = mail, Stuffer(), State.DATA
+        return b"".join(lines)
 
     def _hoped_state(self) -> State:
         """Where the session is when all replies that are under way say yes."""
@@ -128,7 +159,7 @@ class ClientSide:
             raise LocalProtocolError("no message is expected now")
         out = self._stuffer.end()
         self._stuffer = None
-        self.awaited.extend(self.session.message_replies("MESSAGE", c.MessageEnd()))
+        self.awaited.extend(self.session.message_replies("MESSAGE", _MESSAGE_END))
         self._ahead = None
         return out
 
@@ -137,28 +168,36 @@ class ClientSide:
     def receive(self, data: bytes) -> list[Event]:
         """Take octets; give the replies that are complete."""
         events: list[Event] = []
-        self.buffer += data
-        begin = 0
+        begin, reader = 0, self._reader
+        if self.buffer:
+            self.buffer += data
+            text = bytes(self.buffer) if b"\n" in data else b""
+        else:
+            text = data
         while not self._broken and self.session.state is not State.TLS:
-            end = self.buffer.find(b"\n", begin)
-            if end < 0:
+            end = text.find(b"\n", begin) + 1
+            if end == 0:
                 break
-            line = bytes(self.buffer[begin : end + 1])
-            begin = end + 1
-            try:
-                reply = self._read(line)
-            except RemoteProtocolError as error:
-                events.append(self._break(error.reason, error.raw))
-                break
+            line = text[begin:end]
+            begin = end
+            reply = None
+            if not reader.octets and len(line) <= self._limits.reply_line:
+                reply = common(line)
+            if reply is None:
+                try:
+                    reply = reader.add(line)
+                except RemoteProtocolError as error:
+                    events.append(self._break(error.reason, error.raw))
+                    break
             if reply is not None:
                 events.append(self._reply(reply))
-        del self.buffer[:begin]
-        self._check_rest(events)
+        if self.buffer:
+            del self.buffer[:begin]
+        elif begin < len(text):
+            self.buffer += text[begin:]
+        if self.buffer or reader.octets or self._broken:
+            self._check_rest(events)
         return events
-
-    def _read(self, line: bytes) -> Reply | None:
-        plain = not self._reader.in_progress and len(line) <= self._limits.reply_line
-        return (common(line) if plain else None) or self._reader.add(line)
 
     def _check_rest(self, events: list[Event]) -> None:
         if self._broken:

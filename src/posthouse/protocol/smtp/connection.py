@@ -58,6 +58,13 @@ class Connection:
         self.receive: Callable[[bytes], list[Event]] = self._side.receive
 
     @property
+    def client(self) -> ClientSide:
+        """The client's side itself, for a relay that says whole envelopes."""
+        if not isinstance(self._side, ClientSide):
+            raise LocalProtocolError("this is the server's side")
+        return self._side
+
+    @property
     def server(self) -> ServerSide:
         """The server's side itself, for a listener that looks at each command at once."""
         if not isinstance(self._side, ServerSide):

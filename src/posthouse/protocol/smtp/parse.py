@@ -73,7 +73,7 @@ def usual(line: bytes, extensions: Mapping[str, str]) -> c.Command | None:
         params["SIZE"] = size.decode("ascii")
     if body is not None:
         params["BODY"] = body.decode("ascii")
-    if any(MAIL_PARAMETERS[name].needs not in extensions for name in params):
+    if params and any(MAIL_PARAMETERS[name].needs not in extensions for name in params):
         return None
     return c.Mail(address, params)
 

@@ -80,9 +80,14 @@ def parse_path(text: str, *, utf8: bool = False, null: bool = False) -> tuple[st
     return address, rest
 
 
+def is_usual(address: str) -> bool:
+    """Whether it is, without a doubt, an address as nearly all are; it needs no other check."""
+    return len(address) + len("<>") <= PATH and _USUAL_ADDRESS.fullmatch(address) is not None
+
+
 def check_address(address: str, *, utf8: bool = False, null: bool = False) -> None:
     """PathError unless ``<address>`` is one whole path without a source route."""
-    if len(address) + len("<>") <= PATH and _USUAL_ADDRESS.fullmatch(address) is not None:
+    if is_usual(address):
         return
     path, rest = parse_path(f"<{address}>", utf8=utf8, null=null)
     if rest or path != address:

@@ -23,14 +23,17 @@ from posthouse.protocol.smtp.extensions import (
     parameter_problem,
 )
 from posthouse.protocol.smtp.limits import AUTH_LINE, command_limit
-from posthouse.protocol.smtp.path import PathError, check_address
+from posthouse.protocol.smtp.path import PathError, check_address, is_usual
 
 _MECHANISM: Final = re.compile(r"[A-Z0-9_-]{1,20}")  # RFC 4422 section 3.1
+_SIZE_DIGITS: Final = 20  # RFC 1870 section 3
 _UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def write_command(item: c.Command, *, extensions: Mapping[str, str], utf8: bool = False) -> bytes:
     """One command line; ``utf8``: the transaction has SMTPUTF8 (for RCPT)."""
+    if (usual := _usual(item, extensions)) is not None:
+        return usual
     writer = _WRITERS.get(type(item))
     if writer is None:
         raise LocalProtocolError(f"{item.verb} is no command to send")
@@ -42,6 +45,25 @@ def write_command(item: c.Command, *, extensions: Mapping[str, str], utf8: bool 
     if len(line) > limit:
         raise LocalProtocolError(f"{item.verb} line is longer than {limit} octets")
     return line
+
+
+def _usual(item: c.Command, extensions: Mapping[str, str]) -> bytes | None:
+    """What nearly all lines are, at one go; None: the writers look closer."""
+    if isinstance(item, c.Rcpt):
+        if item.params or not is_usual(item.recipient):
+            return None
+        return b"RCPT TO:<%b>\r\n" % item.recipient.encode("ascii")
+    if not isinstance(item, c.Mail) or not is_usual(item.sender):
+        return None
+    sender = item.sender.encode("ascii")
+    if not item.params:
+        return b"MAIL FROM:<%b>\r\n" % sender
+    size = item.params.get("SIZE")
+    if size is None or len(item.params) > 1 or "SIZE" not in extensions:
+        return None
+    if len(size) > _SIZE_DIGITS or not (size.isascii() and size.isdigit()):
+        return None
+    return b"MAIL FROM:<%b> SIZE=%b\r\n" % (sender, size.encode("ascii"))
 
 
 Writer = Callable[[Any, Mapping[str, str], bool], str]
