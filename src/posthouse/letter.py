@@ -12,9 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from posthouse.flow import Stage
+
+if TYPE_CHECKING:
+    import asyncio
 
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -142,18 +145,26 @@ class Settled(NamedTuple):
 
 
 class Queue(Protocol):
-    """Where accepted messages wait. All calls that write are durable when they return."""
+    """Where accepted messages wait. What is written is durable when its future is done.
 
-    async def put(self, letter: Letter, *, events: Sequence[Event] = ()) -> tuple[Item, ...]:
-        """Keep a message. Raises QueueFull or StoreError: then it was not accepted."""
+    It is written also where the future is cancelled.
+    """
+
+    def put(
+        self, letter: Letter, *, events: Sequence[Event] = ()
+    ) -> asyncio.Future[tuple[Item, ...]]:
+        """Keep a message. Raises QueueFull at once; the future may have StoreError instead.
+
+        Either way it was not accepted.
+        """
         ...
 
-    async def settle(
+    def settle(
         self, settled: Sequence[Settled], events: Sequence[Event], bounces: Sequence[Letter] = ()
-    ) -> tuple[Item, ...]:
+    ) -> asyncio.Future[tuple[Item, ...]]:
         """Record outcomes, their events and the bounces they cause, all in one transaction.
 
-        Gives the items of the bounces. Raises StoreError: then nothing was recorded.
+        The future has the items of the bounces, or StoreError: then nothing was recorded.
         """
         ...
 

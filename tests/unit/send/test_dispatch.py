@@ -245,14 +245,14 @@ async def test_a_store_that_fails_stops_delivery_and_nothing_is_sent_twice(
     world = World(delay=0.05)
     broken = [False]
 
-    def settle(*arguments: Any) -> int:
-        if broken[0] and arguments[1]:
+    def write(own: rows.Rows, batch: rows.Batch) -> None:
+        if broken[0] and batch.over:
             raise sqlite3.OperationalError("disk I/O error")
-        return real(*arguments)
+        real(own, batch)
 
-    real = rows._settle
+    real = rows.Rows._write
     async with working(tmp_path, world) as (dispatcher, lane, keep):
-        monkeypatch.setattr(rows, "_settle", settle)
+        monkeypatch.setattr(rows.Rows, "_write", write)
         await keep(*(letter(n) for n in range(5)))
         broken[0] = True
         for number in range(5, 20):
@@ -281,14 +281,14 @@ async def test_what_is_delivered_is_recorded_when_we_end_though_the_store_failed
     world = World(delay=0.05)
     broken = [True]
 
-    def settle(*arguments: Any) -> int:
-        if broken[0] and arguments[1]:
+    def write(own: rows.Rows, batch: rows.Batch) -> None:
+        if broken[0] and batch.over:
             raise sqlite3.OperationalError("database or disk is full")
-        return real(*arguments)
+        real(own, batch)
 
-    real = rows._settle
+    real = rows.Rows._write
     async with working(tmp_path, world) as (dispatcher, lane, keep):
-        monkeypatch.setattr(rows, "_settle", settle)
+        monkeypatch.setattr(rows.Rows, "_write", write)
         await keep(*(letter(n) for n in range(3)))
         await until(lambda: dispatcher.stopped)
         asyncio.get_running_loop().call_later(0.1, broken.__setitem__, 0, False)

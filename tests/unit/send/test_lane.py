@@ -143,7 +143,7 @@ async def test_a_store_that_cannot_write_says_so_and_keeps_nothing(
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as broken:
-        broken.setattr(rows, "_insert", full)
+        broken.setattr(rows.Rows, "_write", full)
         with pytest.raises(StoreError, match="full"):
             await lane.put(letter(1))
     assert lane.count == 0

@@ -1,15 +1,16 @@
-"""What the writer's thread does in one lane: letters, outcomes and events, as few statements.
+"""What the writer's thread does in one lane: letters, outcomes and events in one statement.
 
-Enters: the jobs of one batch. Leaves: rows; for each job its result. Each statement gives up the
-interpreter's lock and has to wait for it again, so a batch is gathered first: all letters are one
-statement, all recipients, all events, all that was delivered. ``lane`` makes the jobs.
+Enters: the jobs of one batch. Leaves: rows, and how many letters are gone with them. Each statement
+gives up the interpreter's lock several times and has to wait for it again, beside a loop that is
+busy; so a batch is one insertion into a view, whose trigger (``batch.sql``) does all there is to
+do. ``lane`` makes the jobs.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -17,7 +18,6 @@ import msgspec
 from posthouse.letter import Event, Item, Letter, Recipient, Settled, State
 from posthouse.send.queue.ids import number_of, text_of
 
-MOST_ROWS: Final = 64  # letters in one statement: its text is made for each power of two
 _encoder: Final = msgspec.json.Encoder()
 LAST: Final = 1_000  # characters kept of the last answer
 
@@ -27,46 +27,143 @@ EventRow = tuple[float, str, int, str, str]
 class Put(NamedTuple):
     """Keep one letter."""
 
-    letter: tuple[Any, ...]
-    recipients: Sequence[tuple[Any, ...]]
-    events: Sequence[EventRow]
+    letter: Letter
+    items: Sequence[Item]
+    events: Sequence[Event] = ()
+
+    @property
+    def octets(self) -> int:
+        """How large it is."""
+        return len(self.letter.content)
 
 
 class Settle(NamedTuple):
-    """Record outcomes. Its result is how many letters are gone with their last recipient."""
+    """Record outcomes, and keep the reports they cause."""
 
     settled: Sequence[Settled]
-    events: Sequence[EventRow]
-    bounces: Sequence[Put]
+    events: Sequence[Event]
+    bounces: Sequence[Put] = ()
+
+    @property
+    def octets(self) -> int:
+        """How large it is."""
+        return sum(bounce.octets for bounce in self.bounces) if self.bounces else 0
 
 
 Job = Put | Settle
 
 
-def put(letter: Letter, items: Sequence[Item], events: Sequence[Event]) -> Put:
-    """The rows of one letter."""
-    number = number_of(letter.id)
-    row = (
-        number,
-        letter.sender,
-        letter.accepted,
-        len(letter.content),
-        letter.user,
-        letter.client,
-        letter.message_id,
-        plain(letter.params),
-        letter.content,
+class Rows:
+    """The owner of the connection that writes."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._gone = 0
+        db.create_function("gone", 1, self._tell)
+        db.executescript(files("posthouse.send.queue").joinpath("batch.sql").read_text("utf-8"))
+
+    def commit(self, jobs: Sequence[Job]) -> int:
+        """Write a batch, all or nothing; how many letters are gone with their last recipient."""
+        batch = _batch(jobs)
+        self._gone = batch.leaving
+        self._write(batch)
+        return self._gone
+
+    def close(self) -> None:
+        """Let go."""
+        self._db.close()
+
+    def _write(self, batch: Batch) -> None:
+        self._db.execute(_WRITE, batch)
+
+    def _tell(self, gone: int) -> None:
+        self._gone = gone
+
+
+_NONE: Final[Mapping[str, Any]] = {}  # as JSON; a proxy has none
+
+
+class Batch(NamedTuple):
+    """What is written in one step: the columns of the view. None and "" are nothing."""
+
+    letters: str | None
+    contents: bytes | None
+    recipients: str | None
+    deferred: str | None
+    over: str | None
+    leaving: int  # letters whose last recipient is over, where each has no more than are over here
+    events: str | None
+
+
+_WRITE: Final = f"INSERT INTO batch VALUES ({', '.join('?' * len(Batch._fields))})"  # noqa: S608
+
+
+def _batch(jobs: Sequence[Job]) -> Batch:
+    puts: list[Put] = []
+    settled: list[Settled] = []
+    events: list[Event] = []
+    for job in jobs:
+        events += job.events
+        if isinstance(job, Put):
+            puts.append(job)
+        else:
+            puts += job.bounces
+            settled += job.settled
+    over = [(number_of(one.item.letter), one.item.key) for one in settled if one.due is None]
+    deferred = [_deferred(one) for one in settled if one.due is not None]
+    told = [(e.at, e.kind, number_of(e.letter), e.recipient, e.data or _NONE) for e in events]
+    return Batch(
+        *_letters(puts),
+        _json(deferred),
+        _json(over),
+        len({number for number, _ in over}),
+        _json(told),
     )
-    recipients = [
-        (number, i.key, i.recipient.address, plain(i.recipient.params), i.state, i.due)
-        for i in items
-    ]
-    return Put(row, recipients, [event_row(event) for event in events])
 
 
-def event_row(event: Event) -> EventRow:
-    """One event as it is kept."""
-    return event.at, event.kind, number_of(event.letter), event.recipient, plain(event.data)
+def _letters(puts: Sequence[Put]) -> tuple[str | None, bytes | None, str | None]:
+    """Letters, their contents, their recipients."""
+    if not puts:
+        return None, None, None
+    letters, recipients, begin = [], [], 1  # SQL counts from one
+    for letter, items, _ in puts:
+        number, size = number_of(letter.id), len(letter.content)
+        letters.append(
+            (
+                number,
+                letter.sender,
+                letter.accepted,
+                size,
+                letter.user,
+                letter.client,
+                letter.message_id,
+                letter.params or _NONE,
+                begin,
+            )
+        )
+        begin += size
+        for key, _, (address, params), _, _, due, *_ in items:
+            recipients.append((number, key, address, params or _NONE, due))
+    contents = [put.letter.content for put in puts]
+    whole = contents[0] if len(contents) == 1 else b"".join(contents)  # one is not copied
+    return _json(letters), whole, _json(recipients)
+
+
+def _deferred(one: Settled) -> tuple[Any, ...]:
+    item, outcome = one.item, one.outcome
+    return (
+        number_of(item.letter),
+        item.key,
+        State.HELD if one.held else State.DEFERRED,
+        one.due,
+        outcome.last[:LAST],
+        outcome.cause,
+        one.warned,
+    )
+
+
+def _json(rows: Sequence[tuple[Any, ...]]) -> str | None:
+    return _encoder.encode(rows).decode() if rows else None
 
 
 # A recipient's columns, as ``item_of`` reads them.
@@ -86,65 +183,6 @@ def plain(values: Mapping[str, Any]) -> str:
     return _encoder.encode(values).decode() if values else "{}"
 
 
-def commit(db: sqlite3.Connection, jobs: Sequence[Job]) -> list[int]:
-    """Write a batch, in the transaction that is open. A letter's rows come before its outcomes."""
-    puts = [job for job in jobs if isinstance(job, Put)]
-    settles = [job for job in jobs if isinstance(job, Settle)]
-    puts += [bounce for job in settles for bounce in job.bounces]
-    _insert(db, puts)
-    gone = _settle(db, [one for job in settles for one in job.settled])
-    events = [row for job in puts for row in job.events]
-    events += [row for job in settles for row in job.events]
-    if events:
-        write_events(db, events)
-    # The count is of all; that only the first is told it all does not matter to who sums it up.
-    results = [0] * len(jobs)
-    if gone:
-        results[next(n for n, job in enumerate(jobs) if isinstance(job, Settle))] = gone
-    return results
-
-
-def _insert(db: sqlite3.Connection, puts: Sequence[Put]) -> None:
-    if not puts:
-        return
-    begin = 0
-    while begin < len(puts):
-        size = min(MOST_ROWS, 1 << (len(puts) - begin).bit_length() - 1)
-        rows = [value for job in puts[begin : begin + size] for value in job.letter]
-        db.execute(_letters(size), rows)
-        begin += size
-    db.execute(_RECIPIENTS, (_rows([row for job in puts for row in job.recipients]),))
-
-
-def _settle(db: sqlite3.Connection, settled: Sequence[Settled]) -> int:
-    """Record outcomes; how many letters are gone with their last recipient."""
-    over = [(number_of(one.item.letter), one.item.key) for one in settled if one.due is None]
-    for one in settled:
-        if one.due is not None:
-            _defer(db, one)
-    if not over:
-        return 0
-    db.execute(_OVER, (_rows(over),))
-    return drop_letters(db, {number for number, _ in over})
-
-
-def _defer(db: sqlite3.Connection, one: Settled) -> None:
-    db.execute(
-        "UPDATE recipients SET state = ?, attempts = attempts + 1, due = ?, last = ?,"
-        " cause = ?, warned = max(warned, ?) WHERE letter = ? AND n = ? AND state != ?",
-        (
-            State.HELD if one.held else State.DEFERRED,
-            one.due,
-            one.outcome.last[:LAST],
-            one.outcome.cause,
-            one.warned,
-            number_of(one.item.letter),
-            one.item.key,
-            State.HELD,
-        ),
-    )
-
-
 def write_events(db: sqlite3.Connection, events: Sequence[EventRow]) -> None:
     """In the transaction that is open."""
     db.execute(_EVENTS, (_rows(events),))
@@ -159,24 +197,11 @@ def _rows(rows: Sequence[tuple[Any, ...]]) -> str:
     return _encoder.encode(rows).decode()
 
 
-@cache
-def _letters(rows: int) -> str:
-    values = ",".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * rows)
-    return f"INSERT INTO letters VALUES {values}"  # noqa: S608  nothing but marks
-
-
-def _from_json(statement: str, fields: int) -> str:
-    """All rows come as one JSON text: one statement for a batch ("->>" would need SQLite 3.38)."""
-    columns = ", ".join(f"json_extract(value, '$[{n}]')" for n in range(fields))
-    rows = f"SELECT {columns} FROM json_each(?)"  # noqa: S608  nothing but field numbers
-    return statement.replace("ROWS", rows)
-
-
-_RECIPIENTS: Final = _from_json(
-    "INSERT INTO recipients (letter, n, address, params, state, due) ROWS", 6
+_EVENTS: Final = (
+    "INSERT INTO events (at, kind, letter, recipient, data) SELECT json_extract(value, '$[0]'),"
+    " json_extract(value, '$[1]'), json_extract(value, '$[2]'), json_extract(value, '$[3]'),"
+    " json_extract(value, '$[4]') FROM json_each(?)"
 )
-_EVENTS: Final = _from_json("INSERT INTO events (at, kind, letter, recipient, data) ROWS", 5)
-_OVER: Final = _from_json("DELETE FROM recipients WHERE (letter, n) IN (ROWS)", 2)
 _GONE: Final = (
     "DELETE FROM letters WHERE id IN (SELECT value FROM json_each(?))"
     " AND NOT EXISTS (SELECT 1 FROM recipients WHERE letter = letters.id)"
