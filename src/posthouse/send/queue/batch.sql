@@ -1,42 +1,38 @@
--- The program of one batch: what is inserted into this view is taken apart and written by one step
--- of SQLite, one transaction by itself. Only on the connection of the lane's writer, so no file
--- knows of it. Rows come as JSON arrays; contents, which are no JSON, one behind the other.
--- A letter's rows come before its outcomes. ("->>" would need SQLite 3.38, UPDATE FROM 3.33.)
-CREATE TEMP VIEW batch AS
-    SELECT NULL AS letters, NULL AS contents, NULL AS recipients, NULL AS deferred, NULL AS over,
-        NULL AS leaving, NULL AS events;
-CREATE TEMP TRIGGER batch_comes INSTEAD OF INSERT ON batch BEGIN
+-- The program of a batch: whatever is inserted into this view goes into the tables, all rows by one
+-- step of SQLite. Only on the connection of the lane's writer, so no file knows of it. A row has a
+-- letter, a recipient, an outcome or an event, or those that go together; what it has not is 0.
+CREATE TEMP VIEW batch AS SELECT
+    NULL AS letter, NULL AS n,
+    NULL AS content, NULL AS sender, NULL AS accepted, NULL AS size, NULL AS user, NULL AS client,
+    NULL AS message_id, NULL AS params,
+    NULL AS address, NULL AS asked,
+    NULL AS over, NULL AS leaving,
+    NULL AS state, NULL AS due, NULL AS last, NULL AS cause, NULL AS warned,
+    NULL AS kind, NULL AS at, NULL AS recipient, NULL AS data;
+CREATE TEMP TRIGGER batch_letter INSTEAD OF INSERT ON batch WHEN NEW.content IS NOT 0 BEGIN
     INSERT INTO letters (id, sender, accepted, size, user, client, message_id, params, content)
-        SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),
-            json_extract(value, '$[2]'), json_extract(value, '$[3]'),
-            json_extract(value, '$[4]'), json_extract(value, '$[5]'),
-            json_extract(value, '$[6]'), json_extract(value, '$[7]'),
-            CASE json_extract(value, '$[3]') WHEN length(NEW.contents) THEN NEW.contents  -- no copy
-            ELSE substr(NEW.contents, json_extract(value, '$[8]'), json_extract(value, '$[3]')) END
-        FROM json_each(NEW.letters);
+        VALUES (NEW.letter, NEW.sender, NEW.accepted, NEW.size, NEW.user, NEW.client,
+            NEW.message_id, NEW.params, NEW.content);
+END;
+CREATE TEMP TRIGGER batch_recipient INSTEAD OF INSERT ON batch WHEN NEW.address IS NOT 0 BEGIN
     INSERT INTO recipients (letter, n, address, params, state, due)
-        SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),
-            json_extract(value, '$[2]'), json_extract(value, '$[3]'), 'ready',
-            json_extract(value, '$[4]')
-        FROM json_each(NEW.recipients);
-    -- What the command has removed meanwhile, or holds, stays as it is.
-    REPLACE INTO recipients
-            (letter, n, address, params, state, attempts, due, last, cause, warned)
-        SELECT kept.letter, kept.n, kept.address, kept.params, json_extract(value, '$[2]'),
-            kept.attempts + 1, json_extract(value, '$[3]'), json_extract(value, '$[4]'),
-            json_extract(value, '$[5]'), max(kept.warned, json_extract(value, '$[6]'))
-        FROM json_each(NEW.deferred) CROSS JOIN recipients AS kept
-            ON kept.letter = json_extract(value, '$[0]') AND kept.n = json_extract(value, '$[1]')
-        WHERE kept.state <> 'held';
-    DELETE FROM recipients WHERE (letter, n) IN
-        (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(NEW.over));
-    DELETE FROM letters
-        WHERE id IN (SELECT json_extract(value, '$[0]') FROM json_each(NEW.over))
-            AND NOT EXISTS (SELECT 1 FROM recipients WHERE letter = letters.id);
-    -- Told only where it is not what was to be expected: to tell, one has to wait for Python.
-    SELECT gone(changes()) WHERE changes() <> NEW.leaving;
+        VALUES (NEW.letter, NEW.n, NEW.address, NEW.asked, NEW.state, NEW.due);
+END;
+-- What the command has removed meanwhile, or holds, stays as it is.
+CREATE TEMP TRIGGER batch_deferred INSTEAD OF INSERT ON batch WHEN NEW.last IS NOT 0 BEGIN
+    UPDATE recipients SET state = NEW.state, attempts = attempts + 1, due = NEW.due,
+            last = NEW.last, cause = NEW.cause, warned = max(warned, NEW.warned)
+        WHERE letter = NEW.letter AND n = NEW.n AND state <> 'held';
+END;
+-- Whoever knows how many letters leave is told only what is otherwise: to be told, one has to wait
+-- for one's turn with Python.
+CREATE TEMP TRIGGER batch_over INSTEAD OF INSERT ON batch WHEN NEW.over BEGIN
+    DELETE FROM recipients WHERE letter = NEW.letter AND n = NEW.n;
+    DELETE FROM letters WHERE id = NEW.letter
+        AND NOT EXISTS (SELECT 1 FROM recipients WHERE letter = NEW.letter);
+    SELECT differs(changes() - NEW.leaving) WHERE changes() <> NEW.leaving;
+END;
+CREATE TEMP TRIGGER batch_event INSTEAD OF INSERT ON batch WHEN NEW.kind IS NOT 0 BEGIN
     INSERT INTO events (at, kind, letter, recipient, data)
-        SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),
-            json_extract(value, '$[2]'), json_extract(value, '$[3]'), json_extract(value, '$[4]')
-        FROM json_each(NEW.events);
+        VALUES (NEW.at, NEW.kind, NEW.letter, NEW.recipient, NEW.data);
 END;
