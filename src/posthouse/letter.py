@@ -147,7 +147,7 @@ class Settled(NamedTuple):
 class Queue(Protocol):
     """Where accepted messages wait. What is written is durable when its future is done.
 
-    It is written also where the future is cancelled.
+    It is written also where the future is cancelled. What was given must not change until then.
     """
 
     def put(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -158,6 +159,25 @@ def test_any_number_of_rows_is_written(tmp_path: Path, tables: Tables, rows: int
     counts = "SELECT (SELECT count(*) FROM letters), (SELECT count(*) FROM recipients)"
     assert asked(tmp_path, counts) == [(rows, rows)]
     assert asked(tmp_path, "SELECT count(*) FROM events") == [(0,)]
+
+
+def test_an_empty_batch_is_nothing(tables: Tables) -> None:
+    assert tables.commit([settle()]) == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Linux tells how much there is")
+def test_nothing_large_is_kept_in_memory(tables: Tables) -> None:
+    """The statement of each number of rows has values of its own."""
+    before = resident()
+    for rows in range(1, 11):
+        many = [put(letter(rows * 100 + n)) for n in range(rows)]
+        many[0] = put(many[0].letter._replace(content=bytes(16 * 1024 * 1024)))
+        tables.commit(many)
+    assert resident() - before < 64 * 1024 * 1024
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 async def test_a_batch_is_bounded_in_octets(

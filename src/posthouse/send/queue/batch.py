@@ -27,6 +27,7 @@ _EVENT: Final = 4
 COLUMNS: Final = 2 + _CONTENT + _ADDRESS + _ITEM + _EVENT
 
 MOST: Final = 256  # rows in one statement
+LARGE: Final = 256 * 1024  # octets of contents that a statement may keep when it is done
 LAST: Final = 1_000  # characters kept of the last answer
 
 
@@ -75,17 +76,17 @@ class Tables:
         for job in jobs:
             rows.add(job)
         self._off = 0
-        if len(rows.values) <= self._most * COLUMNS:
-            self._insert(rows.values)
-        else:
-            self._insert_many(rows.values)
+        if len(rows.values) > self._most * COLUMNS:
+            self._insert_many(rows)
+        elif rows.values:
+            self._insert(rows.values, large=rows.octets > LARGE)
         return rows.leaving + self._off
 
     def close(self) -> None:
         """Let go."""
         self._db.close()
 
-    def _insert(self, values: list[Any]) -> None:
+    def _insert(self, values: list[Any], *, large: bool) -> None:
         """One transaction by itself, where none is open."""
         rows = len(values) // COLUMNS
         # To prepare one costs more than some rows of nothing, and many would be kept.
@@ -93,13 +94,15 @@ class Tables:
         rows = min(-(-rows // step) * step, self._most)
         values += [0] * (rows * COLUMNS - len(values))
         self._db.execute(_statement(rows), values)
+        if large:  # a statement keeps what was bound to it until something else is
+            self._db.execute(_statement(rows), [0] * len(values))
 
-    def _insert_many(self, values: list[Any]) -> None:
-        size = self._most * COLUMNS
+    def _insert_many(self, rows: _Rows) -> None:
+        values, size = rows.values, self._most * COLUMNS
         self._db.execute("BEGIN IMMEDIATE")
         try:
             for begin in range(0, len(values), size):
-                self._insert(values[begin : begin + size])
+                self._insert(values[begin : begin + size], large=rows.octets > LARGE)
             self._db.execute("COMMIT")
         except BaseException:
             with suppress(sqlite3.Error):  # a full disk ends the transaction by itself
@@ -130,11 +133,12 @@ class _Rows:
     and its event. Letters come before their outcomes, events in their order.
     """
 
-    __slots__ = ("leaving", "values")
+    __slots__ = ("leaving", "octets", "values")
 
     def __init__(self) -> None:
         self.values: list[Any] = []
         self.leaving = 0  # letters that are expected to go
+        self.octets = 0  # of contents
 
     def add(self, job: Job) -> None:
         if isinstance(job, Put):
@@ -146,12 +150,13 @@ class _Rows:
 
     def _put(self, put: Put) -> None:
         letter, items, events = put
-        number = number_of(letter.id)
+        number, size = number_of(letter.id), len(letter.content)
+        self.octets += size
         head: tuple[Any, ...] = (
             letter.content,
             letter.sender,
             letter.accepted,
-            len(letter.content),
+            size,
             letter.user,
             letter.client,
             letter.message_id,
