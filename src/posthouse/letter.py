@@ -8,16 +8,13 @@ a frozen dataclass takes five times as long to make.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from posthouse.flow import Stage
-
-if TYPE_CHECKING:
-    import asyncio
 
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -148,11 +145,10 @@ class Queue(Protocol):
     """Where accepted messages wait. What is written is durable when its future is done.
 
     It is written also where the future is cancelled. What was given must not change until then.
+    What is awaited is an asyncio future; ``asyncio.ensure_future`` gives it as it is.
     """
 
-    def put(
-        self, letter: Letter, *, events: Sequence[Event] = ()
-    ) -> asyncio.Future[tuple[Item, ...]]:
+    def put(self, letter: Letter, *, events: Sequence[Event] = ()) -> Awaitable[tuple[Item, ...]]:
         """Keep a message. Raises QueueFull at once; the future may have StoreError instead.
 
         Either way it was not accepted.
@@ -161,7 +157,7 @@ class Queue(Protocol):
 
     def settle(
         self, settled: Sequence[Settled], events: Sequence[Event], bounces: Sequence[Letter] = ()
-    ) -> asyncio.Future[tuple[Item, ...]]:
+    ) -> Awaitable[tuple[Item, ...]]:
         """Record outcomes, their events and the bounces they cause, all in one transaction.
 
         The future has the items of the bounces, or StoreError: then nothing was recorded.
