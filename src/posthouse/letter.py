@@ -8,7 +8,7 @@ a frozen dataclass takes five times as long to make.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -142,18 +142,25 @@ class Settled(NamedTuple):
 
 
 class Queue(Protocol):
-    """Where accepted messages wait. All calls that write are durable when they return."""
+    """Where accepted messages wait. What is written is durable when its future is done.
 
-    async def put(self, letter: Letter, *, events: Sequence[Event] = ()) -> tuple[Item, ...]:
-        """Keep a message. Raises QueueFull or StoreError: then it was not accepted."""
+    It is written also where the future is cancelled. What was given must not change until then.
+    What is awaited is an asyncio future; ``asyncio.ensure_future`` gives it as it is.
+    """
+
+    def put(self, letter: Letter, *, events: Sequence[Event] = ()) -> Awaitable[tuple[Item, ...]]:
+        """Keep a message. Raises QueueFull at once; the future may have StoreError instead.
+
+        Either way it was not accepted.
+        """
         ...
 
-    async def settle(
+    def settle(
         self, settled: Sequence[Settled], events: Sequence[Event], bounces: Sequence[Letter] = ()
-    ) -> tuple[Item, ...]:
+    ) -> Awaitable[tuple[Item, ...]]:
         """Record outcomes, their events and the bounces they cause, all in one transaction.
 
-        Gives the items of the bounces. Raises StoreError: then nothing was recorded.
+        The future has the items of the bounces, or StoreError: then nothing was recorded.
         """
         ...
 

@@ -22,7 +22,7 @@ from posthouse.send.deliver import pool as pools
 from posthouse.send.deliver.dispatch import Dispatcher
 from posthouse.send.deliver.pool import Task
 from posthouse.send.hop import Action, Choice, Hop, Target
-from posthouse.send.queue import rows
+from posthouse.send.queue import batch
 from posthouse.send.queue.ids import text_of
 from posthouse.send.queue.lane import Lane
 
@@ -245,14 +245,14 @@ async def test_a_store_that_fails_stops_delivery_and_nothing_is_sent_twice(
     world = World(delay=0.05)
     broken = [False]
 
-    def settle(*arguments: Any) -> int:
-        if broken[0] and arguments[1]:
+    def commit(tables: batch.Tables, jobs: Sequence[batch.Job]) -> int:
+        if broken[0] and any(isinstance(job, batch.Settle) for job in jobs):
             raise sqlite3.OperationalError("disk I/O error")
-        return real(*arguments)
+        return real(tables, jobs)
 
-    real = rows._settle
+    real = batch.Tables.commit
     async with working(tmp_path, world) as (dispatcher, lane, keep):
-        monkeypatch.setattr(rows, "_settle", settle)
+        monkeypatch.setattr(batch.Tables, "commit", commit)
         await keep(*(letter(n) for n in range(5)))
         broken[0] = True
         for number in range(5, 20):
@@ -281,14 +281,14 @@ async def test_what_is_delivered_is_recorded_when_we_end_though_the_store_failed
     world = World(delay=0.05)
     broken = [True]
 
-    def settle(*arguments: Any) -> int:
-        if broken[0] and arguments[1]:
+    def commit(tables: batch.Tables, jobs: Sequence[batch.Job]) -> int:
+        if broken[0] and any(isinstance(job, batch.Settle) for job in jobs):
             raise sqlite3.OperationalError("database or disk is full")
-        return real(*arguments)
+        return real(tables, jobs)
 
-    real = rows._settle
+    real = batch.Tables.commit
     async with working(tmp_path, world) as (dispatcher, lane, keep):
-        monkeypatch.setattr(rows, "_settle", settle)
+        monkeypatch.setattr(batch.Tables, "commit", commit)
         await keep(*(letter(n) for n in range(3)))
         await until(lambda: dispatcher.stopped)
         asyncio.get_running_loop().call_later(0.1, broken.__setitem__, 0, False)

@@ -25,8 +25,8 @@ from posthouse.letter import (
     State,
     StoreError,
 )
+from posthouse.send.queue import batch
 from posthouse.send.queue import lane as lanes
-from posthouse.send.queue import rows
 from posthouse.send.queue.ids import number_of, text_of
 from posthouse.send.queue.lane import Lane
 
@@ -143,7 +143,7 @@ async def test_a_store_that_cannot_write_says_so_and_keeps_nothing(
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as broken:
-        broken.setattr(rows, "_insert", full)
+        broken.setattr(batch.Tables, "commit", full)
         with pytest.raises(StoreError, match="full"):
             await lane.put(letter(1))
     assert lane.count == 0

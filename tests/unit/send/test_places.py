@@ -183,8 +183,8 @@ async def test_what_the_command_deletes_makes_room_also_while_outcomes_are_under
     items = [(await lane.put(letter(n)))[0] for n in range(1, 61)]
     other = sqlite3.connect(tmp_path / "lane.db", isolation_level=None)
     for n in range(0, 40, 2):
-        going = asyncio.create_task(lane.settle([Settled(items[n], outcome("bob@e.example"))], []))
-        coming = asyncio.create_task(lane.put(letter(100 + n)))
+        going = lane.settle([Settled(items[n], outcome("bob@e.example"))], [])
+        coming = lane.put(letter(100 + n))
         await asyncio.sleep(n / 40 * 0.02)  # before, while and after it is written
         gone = (number_of(items[n + 1].letter),)
         other.execute("BEGIN IMMEDIATE")

@@ -12,6 +12,7 @@ on its way: of a letter that goes with one nobody could say whether it is still 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sqlite3
@@ -30,7 +31,7 @@ from posthouse.letter import (
     State,
     StoreError,
 )
-from posthouse.send.queue import rows
+from posthouse.send.queue import batch, rows
 from posthouse.send.queue.files import BUSY, VERSION
 from posthouse.send.queue.ids import Ids, number_of, text_of
 from posthouse.send.queue.places import CAPACITY, Places
@@ -65,7 +66,8 @@ class Lane:
 
     async def open(self) -> None:
         """Make or open the file. Raises StoreError."""
-        self._writer = Writer(self._connect, rows.commit)
+        self._loop = asyncio.get_running_loop()
+        self._writer = Writer(lambda: batch.Tables(self._connect()), self._written)
         await self._writer.start()
         self._reader = self._connect()
         self._count_letters()
@@ -85,48 +87,48 @@ class Lane:
         """Names for new letters, higher than all that were given."""
         return Ids(lane, self._reader.execute(_HIGHEST).fetchone()[0])
 
-    async def put(
+    def put(
         self, letter: Letter, *, events: Sequence[Event] = (), now: float | None = None
-    ) -> tuple[Item, ...]:
+    ) -> asyncio.Future[tuple[Item, ...]]:
         """See ``Queue``."""
         self._check_space(letter.accepted if now is None else now, len(letter.content))
-        items = _items(letter)
         if not self._places.take(self._number, self._capacity):
             raise QueueFull(f"{self._places.taken} messages wait")
         self._putting.add(letter.id)
-        try:
-            await self._writer.submit(rows.put(letter, items, events))
-        except StoreError:
-            self._places.add(self._number, -1)
-            raise
-        finally:
-            self._putting.discard(letter.id)
-        return items
+        items = _items(letter)
+        return self._writer.submit(batch.Put(letter, items, events), items)
 
-    async def settle(
+    def settle(
         self, settled: Sequence[Settled], events: Sequence[Event], bounces: Sequence[Letter] = ()
-    ) -> tuple[Item, ...]:
+    ) -> asyncio.Future[tuple[Item, ...]]:
         """See ``Queue``."""
-        items = [_items(bounce) for bounce in bounces]
-        puts = [rows.put(bounce, its, ()) for bounce, its in zip(bounces, items, strict=True)]
-        told = [rows.event_row(event) for event in events]
-        names = {bounce.id for bounce in bounces}
-        change = len(bounces)  # they need no place: a report that is due is never refused
-        self._places.add(self._number, change)
-        self._putting |= names
+        puts = [batch.Put(bounce, _items(bounce)) for bounce in bounces]
+        if puts:  # they need no place: a report that is due is never refused
+            self._places.add(self._number, len(puts))
+            self._putting.update(bounce.id for bounce in bounces)
         self._settling += 1
-        try:
-            gone: int = await self._writer.submit(rows.Settle(settled, told, puts), urgent=False)
+        items = tuple([item for put in puts for item in put.items])
+        return self._writer.submit(batch.Settle(settled, events, puts), items, urgent=False)
+
+    def _written(self, jobs: Sequence[batch.Job], gone: int, failure: StoreError | None) -> None:
+        """Count what became of a batch, also of jobs whose caller has gone."""
+        names: list[str] = []
+        for job in jobs:
+            if isinstance(job, batch.Put):
+                names.append(job.letter.id)
+            else:
+                names += [bounce.letter.id for bounce in job.bounces]
+                self._settling -= 1
+        if failure is not None:
+            self._places.add(self._number, -len(names))
+            self._putting.difference_update(names)
+        else:
             self._places.add(self._number, -gone)
-        except StoreError:
-            self._places.add(self._number, -change)
-            raise
-        finally:
-            self._putting -= names
-            self._settling -= 1
-            if self._recount:
-                self._count_letters()
-        return tuple(item for its in items for item in its)
+            # Behind the callbacks of the futures, which are done right after this: until its
+            # caller has a letter, ``waiting`` must not give it to somebody else.
+            self._loop.call_soon(self._putting.difference_update, names)
+        if self._recount:
+            self._count_letters()
 
     async def load(self, letter: str) -> Letter | None:
         """See ``Queue``."""
@@ -197,6 +199,9 @@ def connect(path: Path) -> sqlite3.Connection:
     os.chmod(path, 0o600)  # mail is private
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
+    # Debian's SQLite writes zeros over all that is deleted: a third of all pages, half of them for
+    # large letters. This leaves it to those pages that are written anyway.
+    db.execute("PRAGMA secure_delete = FAST")
     db.executescript(files("posthouse.send.queue").joinpath("schema.sql").read_text("utf-8"))
     return db
 
@@ -214,9 +219,9 @@ _HIGHEST: Final = (
 
 
 def _items(letter: Letter) -> tuple[Item, ...]:
+    name, due = letter.id, letter.accepted
     return tuple(
-        Item(n, letter.id, recipient, State.READY, due=letter.accepted)
-        for n, recipient in enumerate(letter.recipients)
+        [Item(n, name, one, State.READY, 0, due) for n, one in enumerate(letter.recipients)]
     )
 
 

@@ -1,9 +1,11 @@
 """The one thread that writes: it takes all that waits and commits it as one transaction.
 
-Enters: jobs of whatever kind the ``commit`` it was given understands. Leaves: their results, after
-the commit is on the disk (SQLite, synchronous=FULL). Called by ``lane`` from the event loop, which
-never waits for a disk. A busy queue makes large batches by itself, a quiet one commits at once;
-jobs that nobody waits for (a delivery is recorded) ride with the next, or go after ``PATIENCE``.
+Enters: jobs of whatever kind the ``Store`` it was given understands, each with its result. Leaves:
+those results, after the commit is on the disk (SQLite, synchronous=FULL). Called by ``lane`` from
+the event loop, which never waits for a disk. What is submitted in one turn of the loop is handed
+over at once at its end, so a busy queue makes large batches by itself and a quiet one commits at
+once. Jobs that nobody waits for (a delivery is recorded) stay behind until the next that somebody
+does, or for ``PATIENCE``.
 
 What can fail: a database error (disk full, damaged file) takes the whole batch with it as
 StoreError: nothing of it was written, and nothing of it may be acknowledged.
@@ -12,32 +14,75 @@ StoreError: nothing of it was written, and nothing of it may be acknowledged.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any, Final, Generic, TypeVar
+from queue import SimpleQueue
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from posthouse.letter import StoreError
 
-J = TypeVar("J")
-Commit = Callable[[sqlite3.Connection, Sequence[J]], Sequence[Any]]
 BATCH: Final = 500  # jobs in one transaction; more only makes the first of them wait longer
+OCTETS: Final = 32 * 1024 * 1024  # in one, but for a job that alone has more: they are in memory
 PATIENCE: Final = 0.01  # seconds: a kill within them repeats deliveries, so they are few
 
 
-class Writer(Generic[J]):
-    """The owner of the connection that writes. ``commit`` writes a batch; it gives each result."""
+class Sized(Protocol):
+    """A job."""
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], commit: Commit[J]) -> None:
+    @property
+    def octets(self) -> int:
+        """How large it is."""
+        ...
+
+
+J = TypeVar("J", bound=Sized)
+J_contra = TypeVar("J_contra", bound=Sized, contravariant=True)
+T = TypeVar("T")
+
+
+class Store(Protocol[J_contra]):
+    """Where a batch goes."""
+
+    def commit(self, jobs: Sequence[J_contra], /) -> int:
+        """Write all of them or none, and give a number for all. Raises what it likes."""
+        ...
+
+    def close(self) -> None:
+        """Let go."""
+        ...
+
+
+class Written(Protocol[J_contra]):
+    """Who is told of a batch in the loop, before its jobs' futures are done."""
+
+    def __call__(
+        self, jobs: Sequence[J_contra], number: int, failure: StoreError | None, /
+    ) -> None:
+        """``number`` is what the store gave."""
+        ...
+
+
+class _Submitted(NamedTuple, Generic[J]):
+    job: J
+    future: asyncio.Future[Any]
+    result: Any
+
+
+class Writer(Generic[J]):
+    """The owner of the thread. ``connect`` is called in it."""
+
+    def __init__(self, connect: Callable[[], Store[J]], written: Written[J]) -> None:
         self._connect = connect
-        self._commit_batch = commit
-        self._jobs: deque[tuple[J, asyncio.Future[Any]]] = deque()
-        self._wake = threading.Condition()
-        self._urgent = 0  # jobs that somebody waits for
+        self._written = written
+        self._held: list[_Submitted[J]] = []  # in this turn, or while nobody waits
+        self._handing = False  # over, at the end of this turn
+        self._patience: asyncio.TimerHandle | None = None
+        self._due = 0.0  # when the first that is held goes, in the loop's time
         self._closing = False
+        self._handed: SimpleQueue[list[_Submitted[J]]] = SimpleQueue()
+        self._waiting: deque[_Submitted[J]] = deque()  # the thread's own
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="queue writer", daemon=True)
         self._ready: Future[None] = Future()
@@ -49,78 +94,101 @@ class Writer(Generic[J]):
         self._thread.start()
         await asyncio.wrap_future(self._ready)
 
-    def submit(self, job: J, *, urgent: bool = True) -> asyncio.Future[Any]:
-        """Queue a job; the future is done after its commit."""
-        future: asyncio.Future[Any] = self._loop.create_future()
-        with self._wake:
-            if self._closing:
-                future.set_exception(StoreError("the queue is closed"))
-                return future
-            self._jobs.append((job, future))
-            self._urgent += urgent
-            if self._urgent == 1 or len(self._jobs) == 1:
-                self._wake.notify()
+    def submit(self, job: J, result: T, *, urgent: bool = True) -> asyncio.Future[T]:
+        """Queue a job; the future has its result after its commit.
+
+        It is written all the same where the future is cancelled.
+        """
+        future: asyncio.Future[T] = self._loop.create_future()
+        if not self._held:
+            self._due = self._loop.time() + PATIENCE
+        self._held.append(_Submitted(job, future, result))
+        if self._closing:
+            self._refuse()
+        elif urgent:
+            if not self._handing:
+                self._handing = True
+                self._loop.call_soon(self._hand_over)
+        elif self._patience is None:
+            self._patience = self._loop.call_later(PATIENCE, self._enough)
         return future
 
     async def close(self) -> None:
         """Write what waits and end the thread."""
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
+        self._hand_over()
+        self._closing = True
+        self._handed.put([])  # it may sleep
         await asyncio.to_thread(self._thread.join)
+
+    def _hand_over(self) -> None:
+        self._handing = False
+        if self._held:
+            self._handed.put(self._held)
+            self._held = []
+
+    def _enough(self) -> None:
+        """It is not stopped each time something goes earlier, so what is held may be younger."""
+        self._patience = None
+        if self._held:
+            rest = self._due - self._loop.time()
+            if rest > 0:
+                self._patience = self._loop.call_later(rest, self._enough)
+            else:
+                self._hand_over()
+
+    def _refuse(self) -> None:
+        late, self._held = self._held, []
+        self._resolve(late, 0, StoreError("the queue is closed"))
+
+    def _resolve(
+        self, batch: Sequence[_Submitted[J]], number: int, failure: StoreError | None
+    ) -> None:
+        self._written([one.job for one in batch], number, failure)
+        for _, future, result in batch:
+            if future.cancelled():
+                continue
+            if failure is None:
+                future.set_result(result)
+            else:
+                future.set_exception(failure)
 
     # -- in the thread
 
     def _run(self) -> None:
         try:
-            connection = self._connect()
+            store = self._connect()
         except Exception as error:  # whatever it is, whoever starts us must not wait for ever
             self._ready.set_exception(StoreError(str(error)))
             return
         self._ready.set_result(None)
         try:
             while batch := self._take():
-                self._commit(connection, batch)
+                self._commit(store, batch)
         finally:
-            connection.close()
+            store.close()
 
-    def _take(self) -> list[tuple[J, asyncio.Future[Any]]]:
-        with self._wake:
-            while not self._jobs and not self._closing:
-                self._wake.wait()
-            if not self._urgent and not self._closing:
-                self._wake.wait(PATIENCE)
-            taken = [self._jobs.popleft() for _ in range(min(BATCH, len(self._jobs)))]
-            if not self._jobs:
-                self._urgent = 0
-            return taken
+    def _take(self) -> list[_Submitted[J]]:
+        """The next batch; nothing at the end."""
+        waiting, handed = self._waiting, self._handed
+        if not waiting and not (self._closing and handed.empty()):
+            waiting += handed.get()
+        while not handed.empty():
+            waiting += handed.get()
+        batch: list[_Submitted[J]] = []
+        octets = 0
+        while waiting and len(batch) < BATCH:
+            octets += waiting[0].job.octets
+            if batch and octets > OCTETS:
+                break
+            batch.append(waiting.popleft())
+        return batch
 
-    def _commit(
-        self, connection: sqlite3.Connection, batch: list[tuple[J, asyncio.Future[Any]]]
-    ) -> None:
-        failure: StoreError | None = None
-        results: Sequence[Any] = ()
+    def _commit(self, store: Store[J], batch: list[_Submitted[J]]) -> None:
+        number, failure = 0, None
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            results = self._commit_batch(connection, [job for job, _ in batch])
-            connection.execute("COMMIT")
+            number = store.commit([one.job for one in batch])
             self.commits += 1
             self.jobs += len(batch)
         except Exception as error:  # whatever it is, nothing was kept: whoever waits must know
-            with contextlib.suppress(sqlite3.Error):  # a full disk ends the transaction by itself
-                connection.rollback()
             failure = StoreError(str(error))
-        futures = [future for _, future in batch]
-        self._loop.call_soon_threadsafe(_resolve, futures, results, failure)
-
-
-def _resolve(
-    futures: Sequence[asyncio.Future[Any]], results: Sequence[Any], failure: StoreError | None
-) -> None:
-    for n, future in enumerate(futures):
-        if future.cancelled():
-            continue
-        if failure is None:
-            future.set_result(results[n])
-        else:
-            future.set_exception(failure)
+        self._loop.call_soon_threadsafe(self._resolve, batch, number, failure)

@@ -1,0 +1,276 @@
+"""One batch of the queue's writer: whatever is in it, all of it or nothing, and counted exactly."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from posthouse.letter import Event, Item, Letter, Outcome, Result, Settled, State, StoreError
+from posthouse.send.queue import batch, writer
+from posthouse.send.queue import lane as lanes
+from posthouse.send.queue.batch import Put, Settle, Tables
+from posthouse.send.queue.ids import number_of
+from unit.send.test_lane import NOW, letter, opened, outcome
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Iterator[Tables]:
+    made = Tables(lanes.connect(tmp_path / "lane.db"))
+    yield made
+    made.close()
+
+
+def put(kept: Letter, *events: Event) -> Put:
+    return Put(kept, lanes._items(kept), events)
+
+
+def over(item: Item) -> Settled:
+    return Settled(item, outcome(item.recipient.address))
+
+
+def settle(*settled: Settled) -> Settle:
+    return Settle(settled, [told(one) for one in settled])
+
+
+def told(one: Settled) -> Event:
+    return Event(NOW, one.outcome.result.value, one.item.letter, one.item.recipient.address)
+
+
+def asked(path: Path, sql: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path / "lane.db")) as db:
+        return db.execute(sql).fetchall()
+
+
+async def test_all_there_is_goes_in_one_transaction(tmp_path: Path) -> None:
+    lane = await opened(tmp_path)
+    kept = [letter(n, "a@e.example", "b@e.example") for n in range(1, 5)]
+    items = await asyncio.gather(*[lane.put(one) for one in kept])
+    commits = lane.commits[0]
+    later = Outcome("a@e.example", Result.DEFERRED, 452, "4.2.2", "full", cause="rcpt.full")
+    (gone, half, held, _), fresh, bounce = items, letter(5), letter(6, "alice@d.example")
+    settled = [
+        over(gone[0]),
+        over(gone[1]),
+        over(half[0]),
+        Settled(half[1], later, due=NOW + 300.25, warned=True),
+        Settled(held[0], later, due=NOW, held=True),
+    ]
+    events = [told(one) for one in settled]
+    events.insert(2, Event(NOW, "bounced", bounce.id, "alice@d.example", {"of": kept[0].id}))
+    recorded = lane.settle(settled, events, [bounce])
+    accepted = lane.put(fresh, events=[Event(NOW, "accepted", fresh.id)])
+    ((report,), (item,)) = await asyncio.gather(recorded, accepted)
+    assert (report.letter, item.letter) == (bounce.id, fresh.id)
+    assert lane.commits[0] == commits + 1
+    waiting = {(one.letter, one.key): one for one in await lane.waiting()}
+    assert len(waiting) == 7
+    tried = waiting[kept[1].id, 1]
+    assert (tried.state, tried.attempts, tried.due) == (State.DEFERRED, 1, NOW + 300.25)
+    assert (tried.last, tried.cause, tried.warned) == ("452 4.2.2 full", "rcpt.full", True)
+    aside = waiting[kept[2].id, 0]
+    assert (aside.state, aside.attempts, aside.warned) == (State.HELD, 1, False)
+    assert waiting[kept[3].id, 0] == items[3][0]
+    assert lane.count == 5
+    kinds = [kind for (kind,) in asked(tmp_path, "SELECT kind FROM events ORDER BY id")]
+    assert kinds == ["delivered"] * 2 + ["bounced", "delivered"] + ["deferred"] * 2 + ["accepted"]
+    await lane.close()
+
+
+def test_a_letter_is_written_before_its_outcome_in_one_batch(tables: Tables) -> None:
+    kept = put(letter(1, "a@e.example", "b@e.example"))
+    assert tables.commit([kept, settle(over(kept.items[1]), over(kept.items[0]))]) == 1
+    assert tables.commit([kept, settle(over(kept.items[1]))]) == 0  # there is room for it again
+
+
+RECIPIENTS = ("a@e.example", "b@e.example", "c@e.example")
+
+
+@pytest.mark.parametrize(
+    ("removed", "ends", "gone"),
+    [
+        ((), [(1, 0), (1, 1), (1, 2)], 1),
+        ((), [(1, 0), (1, 2)], 0),
+        ((), [(1, 0), (2, 0), (1, 1), (2, 1), (1, 2)], 1),  # not one behind the other
+        ((), [(1, 2), (2, 2), (1, 1), (2, 1), (1, 0), (2, 0)], 2),
+        ((1,), [(1, 0), (1, 1), (1, 2)], 0),  # the command was there before
+        ((1,), [(1, 0), (2, 0), (2, 1), (2, 2)], 1),
+    ],
+)
+def test_it_tells_exactly_how_many_letters_went(
+    tmp_path: Path,
+    tables: Tables,
+    removed: Sequence[int],
+    ends: Sequence[tuple[int, int]],
+    gone: int,
+) -> None:
+    kept = {n: put(letter(n, *RECIPIENTS)) for n in (1, 2, 3)}
+    tables.commit(list(kept.values()))
+    with closing(sqlite3.connect(tmp_path / "lane.db")) as db, db:
+        for n in removed:
+            db.execute("DELETE FROM recipients WHERE letter = ?", (number_of(kept[n].letter.id),))
+            db.execute("DELETE FROM letters WHERE id = ?", (number_of(kept[n].letter.id),))
+    job = settle(*(over(kept[n].items[key]) for n, key in ends))
+    assert tables.commit([job]) == gone
+    left = 3 - len(removed) - gone
+    assert asked(tmp_path, "SELECT count(*) FROM letters") == [(left,)]
+
+
+async def test_a_batch_that_fails_writes_nothing(tmp_path: Path) -> None:
+    lane = await opened(tmp_path)
+    before = [await lane.put(letter(n)) for n in (1, 2)]
+    futures = [
+        lane.settle([over(before[0][0])], [told(over(before[0][0]))], [letter(9)]),
+        lane.put(letter(3)),
+        lane.put(letter(2)),  # of which the store has one
+        lane.put(letter(4)),
+    ]
+    ends = await asyncio.gather(*futures, return_exceptions=True)
+    assert [type(end) for end in ends] == [StoreError] * 4
+    assert await lane.waiting() == before[0] + before[1]
+    assert lane.count == 2
+    assert asked(tmp_path, "SELECT count(*) FROM events") == [(0,)]
+    await lane.settle([over(before[0][0])], [])  # and it goes on
+    assert lane.count == 1
+    await lane.close()
+
+
+def test_more_rows_than_a_statement_has_are_all_or_nothing_too(
+    tmp_path: Path, tables: Tables
+) -> None:
+    many = [put(letter(n)) for n in range(1, 3 * batch.MOST)]
+    with pytest.raises(sqlite3.IntegrityError):
+        tables.commit([*many, many[0]])
+    assert asked(tmp_path, "SELECT count(*) FROM letters") == [(0,)]
+    tables.commit(many)
+    assert asked(tmp_path, "SELECT count(*) FROM letters") == [(len(many),)]
+    assert tables.commit([settle(*(over(one.items[0]) for one in many))]) == len(many)
+    assert asked(tmp_path, "SELECT count(*) FROM recipients") == [(0,)]
+
+
+@pytest.mark.parametrize("rows", [*range(1, 70), batch.MOST - 1, batch.MOST, batch.MOST + 1])
+def test_any_number_of_rows_is_written(tmp_path: Path, tables: Tables, rows: int) -> None:
+    tables.commit([put(letter(n)) for n in range(1, rows + 1)])
+    counts = "SELECT (SELECT count(*) FROM letters), (SELECT count(*) FROM recipients)"
+    assert asked(tmp_path, counts) == [(rows, rows)]
+    assert asked(tmp_path, "SELECT count(*) FROM events") == [(0,)]
+
+
+def test_an_empty_batch_is_nothing(tables: Tables) -> None:
+    assert tables.commit([settle()]) == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Linux tells how much there is")
+def test_nothing_large_is_kept_in_memory(tables: Tables) -> None:
+    """The statement of each number of rows has values of its own."""
+    before = resident()
+    for rows in range(1, 11):
+        many = [put(letter(rows * 100 + n)) for n in range(rows)]
+        many[0] = put(many[0].letter._replace(content=bytes(16 * 1024 * 1024)))
+        tables.commit(many)
+    assert resident() - before < 64 * 1024 * 1024
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+async def test_a_batch_is_bounded_in_octets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "OCTETS", 1000)
+    lane = await opened(tmp_path)
+    sizes = [400, 600, 400, 5000, 10, 10]
+    kept = [letter(n)._replace(content=b"x" * size) for n, size in enumerate(sizes, 1)]
+    await asyncio.gather(*[lane.put(one) for one in kept])
+    assert lane.commits == (4, len(sizes))  # 400 + 600, 400, 5000, 10 + 10
+    assert [await lane.load(one.id) for one in kept] == kept
+    await lane.close()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\0a\0\0b\0", b"'\"`'';--\r\n", bytes(range(256)), b"\xff\xfe\xed\xa0\x80", b"0", b""],
+)
+async def test_octets_are_octets(tmp_path: Path, content: bytes) -> None:
+    lane = await opened(tmp_path)
+    kept = [
+        letter(n)._replace(content=content * n, accepted=NOW + n / 3, message_id="<'0\"é@x>")
+        for n in (1, 2, 3)
+    ]
+    await asyncio.gather(*[lane.put(one) for one in kept])
+    assert [await lane.load(one.id) for one in kept] == kept
+    await lane.close()
+
+
+async def test_what_nobody_waits_for_any_more_is_written_and_counted(tmp_path: Path) -> None:
+    lane = await opened(tmp_path)
+    (item,) = await lane.put(letter(1))
+    for future in (lane.put(letter(2)), lane.settle([over(item)], [], [letter(3), letter(4)])):
+        future.cancel()
+    await lane.put(letter(5))
+    assert lane.count == 4
+    assert len(await lane.waiting()) == 4
+    with pytest.MonkeyPatch.context() as broken:
+        broken.setattr(Tables, "commit", None)
+        lane.put(letter(6)).cancel()
+        with pytest.raises(StoreError):
+            await lane.put(letter(7))
+    assert lane.count == 4
+    await lane.waiting()
+    assert lane.count == 4
+    await lane.close()
+
+
+async def test_nobody_else_sees_a_letter_before_whoever_put_it(tmp_path: Path) -> None:
+    lane = await opened(tmp_path)
+    known: set[str] = set()
+    for n in range(1, 50):
+        future = lane.put(letter(n))
+        future.add_done_callback(lambda done: known.update(i.letter for i in done.result()))
+        while not future.done():
+            await asyncio.sleep(0)
+            assert {item.letter for item in await lane.waiting()} <= known
+    await asyncio.sleep(0)
+    assert {item.letter for item in await lane.waiting()} == known
+    await lane.close()
+
+
+async def test_a_turn_of_the_loop_is_one_batch(tmp_path: Path) -> None:
+    lane = await opened(tmp_path)
+    await asyncio.gather(*[lane.put(letter(n)) for n in range(1, 51)])
+    assert lane.commits == (1, 50)
+    await lane.close()
+
+
+async def test_what_nobody_waits_for_rides_with_the_next_or_goes_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "PATIENCE", 0.2)
+    lane = await opened(tmp_path)
+    loop = asyncio.get_running_loop()
+    first, second, third = [(await lane.put(letter(n)))[0] for n in (1, 2, 3)]
+    commits = lane.commits[0]
+    began = loop.time()
+    recorded = lane.settle([over(first)], [])
+    await lane.put(letter(4))
+    assert recorded.done()
+    assert lane.commits[0] == commits + 1
+    await asyncio.sleep(0.1)
+    again = loop.time()
+    recorded = lane.settle([over(second)], [])
+    assert not recorded.done()
+    await recorded  # by the time that ran already for the one before, and had to be set anew
+    assert loop.time() - again >= 0.19
+    assert loop.time() - began < 5
+    last = lane.settle([over(third)], [])
+    await lane.close()
+    assert last.done()
+    with pytest.raises(StoreError, match="closed"):
+        await lane.put(letter(5))
+    assert lane.count == 1
