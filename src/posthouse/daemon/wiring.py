@@ -206,7 +206,7 @@ class Relay:
 
         The caller's own callback comes after ours: the 250 is said when delivery has it.
         """
-        kept = asyncio.ensure_future(self._lanes[0].lane.put(letter, events=events))
+        kept = self._lanes[0].lane.put(letter, events=events)
         kept.add_done_callback(partial(self._kept, letter, events))
         return kept
 

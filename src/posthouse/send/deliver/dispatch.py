@@ -14,6 +14,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Protocol
 
 from posthouse.letter import (
@@ -135,7 +136,8 @@ class Dispatcher:
         self._sizes: dict[str, list[int]] = {}  # letter -> [its size, its tasks under way]
         self._octets = 0
         self._record = _Record()
-        self._recording: asyncio.Task[None] | None = None
+        self._recording: asyncio.Future[Sequence[Item]] | None = None
+        self._soon = False  # it is written at the end of this turn of the loop
         self._loading: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         self._stopped = False  # the store fails
@@ -157,9 +159,11 @@ class Dispatcher:
         while (self._recording is not None or self._record.settled) and loop.time() < until:
             if self._recording is not None:  # and what came back meanwhile
                 await asyncio.wait([self._recording], timeout=LOOK)
+            elif self._soon:
+                await asyncio.sleep(0)
             else:  # the store failed: what is not recorded will be delivered once more
                 await asyncio.sleep(AGAIN)
-                self._recording = asyncio.create_task(self._write())
+                self._write()
 
     @property
     def waiting(self) -> int:
@@ -231,16 +235,28 @@ class Dispatcher:
     def _back(self, task: Task, carried: Carried, carrier: Carrier | None) -> None:
         """What became of a task."""
         letter = task.letter
+        outcomes = self._judge(task, carried, carrier)
+        others: list[tuple[Item, Outcome]] = []
+        done: list[tuple[Item, Outcome]] = []
+        for item, outcome in zip(task.items, outcomes, strict=True):
+            if outcome.result is not Result.DELIVERED:
+                others.append((item, outcome))
+                continue
+            self._settle(item, outcome, "delivered")
+            if item.recipient.params:  # who wants to be told of it has said so there (RFC 3461)
+                done.append((item, outcome))
+        if others:
+            self._not_delivered(letter, others)
+        if done:
+            self._report(letter, done, "delivered", self._steady.accepted(letter))
+        self._record.letters.append(letter.id)
+        self._write_soon()
+
+    def _not_delivered(self, letter: Letter, outcomes: Sequence[tuple[Item, Outcome]]) -> None:
         now, accepted = self._steady(), self._steady.accepted(letter)
         failed: list[tuple[Item, Outcome]] = []
         delayed: list[tuple[Item, Outcome]] = []
-        done: list[tuple[Item, Outcome]] = []
-        outcomes = self._judge(task, carried, carrier)
-        for item, outcome in zip(task.items, outcomes, strict=True):
-            if outcome.result is Result.DELIVERED:
-                self._settle(item, outcome, "delivered")
-                done.append((item, outcome))
-                continue
+        for item, outcome in outcomes:
             self._alarm(outcome)
             due = None
             if outcome.result is Result.DEFERRED:
@@ -254,10 +270,9 @@ class Dispatcher:
             if warned and not item.warned:
                 delayed.append((item, outcome))
             self._settle(item, outcome, "deferred", due=due, warned=warned)
-        for kind, told in (("failed", failed), ("delayed", delayed), ("delivered", done)):
-            self._report(letter, told, kind, accepted)
-        self._record.letters.append(letter.id)
-        self._write_soon()
+        for kind, told in (("failed", failed), ("delayed", delayed)):
+            if told:
+                self._report(letter, told, kind, accepted)
 
     def _settle(
         self,
@@ -289,8 +304,6 @@ class Dispatcher:
     def _report(
         self, letter: Letter, told: Sequence[tuple[Item, Outcome]], kind: str, accepted: float
     ) -> None:
-        if not told:
-            return
         now, accepted = self._now(), self._steady.wall(accepted)
         if accepted != letter.accepted:
             letter = letter._replace(accepted=accepted)  # as the clock has it that dates the report
@@ -302,20 +315,24 @@ class Dispatcher:
             self._record.events.append(Event(now, "bounced", bounce.id, to, data))
 
     def _write_soon(self) -> None:
-        """Record in the next turn of the loop, together with all that comes back in this one."""
-        if self._recording is None and not self._stopped:
-            self._recording = asyncio.create_task(self._write())
+        """Record at the end of this turn of the loop, with all that comes back in it."""
+        if self._recording is None and not (self._soon or self._stopped):
+            self._soon = True
+            asyncio.get_running_loop().call_soon(self._write)
 
-    async def _write(self) -> None:
+    def _write(self) -> None:
+        self._soon = False
         record, self._record = self._record, _Record()
-        try:
-            items = await self._queue.settle(record.settled, record.events, record.bounces)
-        except StoreError:
+        recording = self._queue.settle(record.settled, record.events, record.bounces)
+        self._recording = asyncio.ensure_future(recording)
+        self._recording.add_done_callback(partial(self._recorded, record))
+
+    def _recorded(self, record: _Record, recording: asyncio.Future[Sequence[Item]]) -> None:
+        self._recording = None
+        if recording.cancelled() or recording.exception() is not None:
             self._halt(record)
             return
-        finally:
-            self._recording = None
-        self._written(record, items)
+        self._written(record, recording.result())
         if self._record.settled:
             self._write_soon()
 
@@ -379,10 +396,12 @@ class Dispatcher:
         while True:
             await asyncio.sleep(LOOK)
             looks += 1
+            self._steady.follow()
             if self._stopped:
-                # Not awaited itself: who closes us cancels this look, and the record would be lost.
-                self._recording = asyncio.create_task(self._write())
-                await asyncio.wait([self._recording])
+                self._write()
+                if self._recording is not None:
+                    # Not awaited itself: who closes us cancels this look, and the record with it.
+                    await asyncio.wait([self._recording])
                 if self._recording is None and not self._record.settled:
                     self._go_on()
                 continue

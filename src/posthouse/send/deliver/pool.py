@@ -17,6 +17,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from posthouse.flow import Failure, NetworkFailure, Stage
@@ -235,17 +236,20 @@ class Pool:
         self._busy[carrier] = task
         self._shares.given(carrier)
         done = carrier.carry(ready.mail, ready.recipients, ready.content)
-        done.add_done_callback(lambda future: self._done(carrier, task, future.result()))
+        done.add_done_callback(partial(self._done, carrier, task))
 
-    def _done(self, carrier: Carrier, task: Task, carried: Carried) -> None:
+    def _done(self, carrier: Carrier, task: Task, done: asyncio.Future[Carried]) -> None:
+        carried = done.result()
         self._busy.pop(carrier, None)
         if _was_gone(carrier, carried):
             carrier.quit()
             self._waiting.appendleft(task)
             self._fill()
             return
-        slower = any(reply.code == 421 for _, reply in carried.replies.values())
-        self._speed.went(well=carried.failure is None and not slower)
+        well = carried.failure is None
+        for _, reply in carried.replies.values():
+            well = well and reply.code != 421
+        self._speed.went(well=well)
         if carried.failure is None and self._keep(carrier):
             self._idle.append(carrier)
         else:
