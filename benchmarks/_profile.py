@@ -31,6 +31,7 @@ PARTS = (
     ("net/smtp_", "next hop's sockets, message written"),
     ("protocol/dkim/", "signature"),
     ("daemon/log", "log"),
+    ("daemon/lines", "log"),
     ("daemon/", "wiring, counters"),
     ("", "the rest"),
 )

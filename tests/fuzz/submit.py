@@ -17,7 +17,7 @@ from posthouse.protocol.smtp.events import BodyChunk, BodyEnd, CommandReceived, 
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.submit import envelope
 from posthouse.send.submit.desk import Desk, Terms
-from posthouse.send.submit.header import FromError, mailboxes, scan, without
+from posthouse.send.submit.header import MailboxError, mailboxes, scan, without
 from posthouse.send.submit.message import ROOM
 from posthouse.send.submit.senders import PatternError, Senders, canonical
 from posthouse.send.submit.settings import Limits, Listening, Mode, SettingError, read_listen
@@ -28,6 +28,7 @@ HEADERS = [
     b"Bcc: a,\r\n b\r\nFrom : x\r\nReceived: y\r\n\r\nBcc: z\r\n",
     b"hello\r\n\r\n",
     b"Subject: x\r\nhello\r\n",
+    b"Sender: a@d.example\r\nsEnDeR :\r\n b@d.example\r\n\r\nhi\r\n",
 ]
 AUTHORS = [
     b' "A, B" <a@d.example>, (c(d)) b@e.example',
@@ -61,8 +62,8 @@ def header(data: bytes) -> None:
     again = scan(kept)
     assert again.parted
     assert not again.bcc
-    assert (again.senders, again.received, again.date) == (
-        found.senders, found.received, found.date,
+    assert (again.authors, again.senders, again.received, again.date) == (
+        found.authors, found.senders, found.received, found.date,
     )  # fmt: skip
     if wire.isascii() and b"\0" not in wire and not set(wire) & set(b"\x0b\x0c\x1c\x1d\x1e"):
         other = message_from_bytes(b"X: y\r\n" + kept, policy=policy.compat32)
@@ -72,7 +73,7 @@ def header(data: bytes) -> None:
 def authors(data: bytes) -> None:
     try:
         found = mailboxes(data)
-    except FromError:
+    except MailboxError:
         return
     assert 1 <= len(found) <= 20
     for address in found:

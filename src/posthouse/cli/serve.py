@@ -74,10 +74,11 @@ def _serve(asked: Session, path: Path, *, check: bool) -> int:
 
 
 def _supervise(config: Config, main: Callable[..., int], again: Callable[[], Config]) -> int:
+    from posthouse.daemon.lines import Direct, standard_error
     from posthouse.daemon.log import say_to
     from posthouse.daemon.supervisor import Supervisor
 
-    return Supervisor(config, main, again, say_to()).run()
+    return Supervisor(config, main, again, say_to(Direct(standard_error()))).run()
 
 
 # -- a try

@@ -2,32 +2,48 @@
 
 Enters: a kind and plain facts, or the events of letters. Leaves: ``{"at": ..., "kind": ...,
 "worker": ..., ...}``. A ``flow.Secret`` shows as ``***`` whatever asks for it. Called by the
-supervisor and the workers. Nothing fails: a log that can't be written must not stop the mail.
+supervisor (``say_to``) and the workers (``Log``). What is written goes by ``lines``, which never
+waits for whoever reads: a log that can't be written must not stop the mail. Nothing fails.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import structlog
 
+from posthouse.daemon.lines import Lines
 from posthouse.letter import Event
 
 Say = Callable[..., None]
 
+_MICRO: Final = 1_000_000
 _encoder = msgspec.json.Encoder(enc_hook=repr)
 
 
-def say_to(stream: Any = None, **always: Any) -> Say:
+class _File:
+    """``Lines`` as structlog wants it."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+
+    def write(self, text: str) -> None:
+        self._lines.put(text.encode("utf-8", "backslashreplace"))
+
+    def flush(self) -> None:
+        """There is nothing to do: see ``Lines``."""
+
+
+def say_to(lines: Lines, **always: Any) -> Say:
     """``say(kind, **facts)``; ``always`` stands in each line."""
     logger = structlog.wrap_logger(
-        structlog.WriteLogger(stream or sys.stderr),
+        structlog.WriteLogger(_File(lines)),  # type: ignore[arg-type]
         processors=[
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
             structlog.processors.EventRenamer("kind"),
@@ -37,37 +53,63 @@ def say_to(stream: Any = None, **always: Any) -> Say:
     ).bind(**always)
 
     def say(kind: str, **facts: Any) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(ValueError):
             logger.info(kind, **facts)
 
     return say
 
 
-class EventLog:
-    """The events of letters, written together once a turn of the loop: there are thousands."""
+class Log:
+    """One worker's log: the events of letters and all else, in the order in which they came.
 
-    def __init__(self, worker: int, stream: Any = None) -> None:
+    Of events there are thousands a second, so that they are handed over together, once a turn of
+    the loop. Belongs to the thread of the loop; ``say`` may come from any.
+    """
+
+    def __init__(self, worker: int, lines: Lines) -> None:
         self._worker = worker
-        self._stream = stream or sys.stderr
-        self._lines: list[str] = []
+        self._lines = lines
+        self._say = say_to(lines, worker=worker)
+        self._turn: list[bytes] = []  # of this turn of the loop; ends with an empty one
+        self._home = threading.get_ident()
+        self._second = (-1, "")  # the last one, and how it is written
 
-    def __call__(self, event: Event) -> None:
+    def event(self, event: Event) -> None:
         """One more line, soon."""
-        at = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="milliseconds")
-        facts: dict[str, object] = {"at": at, "kind": event.kind, "worker": self._worker}
-        facts["letter"] = event.letter
-        if event.recipient:
-            facts["recipient"] = event.recipient
-        for name, value in event.data.items():
-            facts.setdefault(name, value)  # whatever the data call their own, these are ours
-        line = _encoder.encode(facts).decode()
-        if not self._lines:
-            asyncio.get_running_loop().call_soon(self._write)
-        self._lines.append(line)
+        at, kind, letter, recipient, data = event
+        own: dict[str, object] = {
+            "at": self._time(at), "kind": kind, "worker": self._worker, "letter": letter,
+        }  # fmt: skip
+        if recipient:
+            own["recipient"] = recipient
+        facts = {**own, **data}
+        if len(facts) < len(own) + len(data):
+            facts |= own  # whatever the data call their own, these are ours
+        if not self._turn:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._turn.append(_encoder.encode(facts))
 
-    def _write(self) -> None:
-        text = "\n".join(self._lines)
-        self._lines.clear()
-        with contextlib.suppress(OSError, ValueError):
-            self._stream.write(text + "\n")
-            self._stream.flush()
+    def say(self, kind: str, **facts: Any) -> None:
+        """Anything that is no event."""
+        if threading.get_ident() == self._home:
+            self.flush()  # what came before stands before it
+        self._say(kind, **facts)
+
+    def flush(self) -> None:
+        """Hand over what has come in this turn."""
+        if self._turn:
+            self._turn.append(b"")
+            self._lines.put(b"\n".join(self._turn))
+            self._turn.clear()
+
+    def _time(self, at: float) -> str:
+        """As ``datetime`` has it, which takes most of an event's time for a second seen before."""
+        second = int(at)
+        micro = round((at - second) * _MICRO)
+        if micro == _MICRO:
+            second, micro = second + 1, 0
+        known, text = self._second
+        if second != known:
+            text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            self._second = (second, text)
+        return f"{text}.{micro // 1000:03d}+00:00"

@@ -18,7 +18,8 @@ from wsgiref.simple_server import WSGIServer
 
 from posthouse.config import Config
 from posthouse.daemon import metrics
-from posthouse.daemon.log import EventLog, Say, say_to
+from posthouse.daemon.lines import Queued, standard_error
+from posthouse.daemon.log import Log
 from posthouse.daemon.pruning import Pruning
 from posthouse.daemon.supervisor import Post
 from posthouse.daemon.wiring import Relay
@@ -32,19 +33,24 @@ PATIENCE: Final = 10.0  # seconds for messages that are being handed in while we
 
 def main(post: Post, watch: Callable[[Event], None] | None = None) -> int:
     """Work until told to end; the exit code. ``watch`` gets the events instead of the log."""
-    worker = Worker(post, say_to(worker=post.number), watch)
-    run(worker.run())
+    lines = Queued(standard_error(), worker=post.number)
+    log = Log(post.number, lines)
+    try:
+        run(Worker(post, log, watch).run())
+    finally:
+        log.flush()
+        lines.close()
     return 0
 
 
 class Worker:
     """The owner of one process."""
 
-    def __init__(self, post: Post, say: Say, watch: Callable[[Event], None] | None = None) -> None:
+    def __init__(self, post: Post, log: Log, watch: Callable[[Event], None] | None = None) -> None:
         self._post = post
-        self._say = say
+        self._say = log.say
         self._counts = metrics.Counts()
-        self._log = watch or EventLog(post.number)
+        self._log = watch or log.event
         self.stop = asyncio.Event()
 
     async def run(self) -> None:

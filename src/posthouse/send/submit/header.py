@@ -1,10 +1,11 @@
 """What submission must know of a message's header: found in one pass, without a mail library.
 
 Enters: the octets of a message in wire form. Leaves: ``Header``: where the section ends, how many
-Received fields, the addresses of From, what is missing, where Bcc stands. Called by ``session``
+Received fields, what From and Sender say, what is missing, where Bcc stands. Called by ``session``
 for each message, so it is regular expressions over the header section alone, some microseconds.
-``scan`` never fails; ``mailboxes`` raises FromError for a field whose authors cannot be told for
-certain, since a reader that guesses otherwise would see somebody else. RFC 5322 sections 2.2, 3.4.
+``scan`` never fails; ``mailboxes`` raises MailboxError for a field whose addresses cannot be told
+for certain, since a reader that guesses otherwise would see somebody else. RFC 5322 sections 2.2,
+3.4 and 3.6.2.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import re
 from typing import Final, NamedTuple
 
 MAILBOXES: Final = 20  # authors of one message; more is an attack or a mistake
-FROM_LIMIT: Final = 10_000  # octets of a From field: 20 authors with long names have less
+FIELD: Final = 10_000  # octets of such a field: 20 authors with long names have less
 
 _BREAK: Final = b"\r\n"
 # Both want the section to begin with CRLF, so that they begin with something literal.
 _FIELDS: Final = re.compile(
-    rb"\r\n(from|received|date|message-id|bcc|resent-bcc)[ \t]*:", re.IGNORECASE
+    rb"\r\n(from|sender|received|date|message-id|bcc|resent-bcc)[ \t]*:", re.IGNORECASE
 )
 _NO_FIELD: Final = re.compile(rb"\r\n(?![!-9;-~]+[ \t]*:|[ \t]|\Z)")
 _END_OF_FIELD: Final = re.compile(rb"\r\n(?![ \t])")
@@ -41,8 +42,8 @@ _TOKEN: Final = re.compile(
 )
 
 
-class FromError(ValueError):
-    """A From field without authors, or one that can be read in several ways."""
+class MailboxError(ValueError):
+    """A From or Sender field without an address, or one that can be read in several ways."""
 
 
 class Header(NamedTuple):
@@ -51,7 +52,8 @@ class Header(NamedTuple):
     end: int  # where the fields end
     parted: bool  # an empty line follows them, or nothing at all
     received: int = 0
-    senders: tuple[bytes, ...] = ()  # the values of From fields, folded
+    authors: tuple[bytes, ...] = ()  # the values of From fields, folded
+    senders: tuple[bytes, ...] = ()  # and of Sender fields
     date: bool = False
     message_id: bytes = b""  # with its brackets, where there is one that can be read
     has_message_id: bool = False
@@ -77,14 +79,14 @@ def scan(wire: bytes) -> Header:
 
 def _fields(section: bytes, end: int, parted: bool) -> Header:
     received, date, message_id, has_id = 0, False, b"", False
-    senders: list[bytes] = []
+    named: dict[bytes, list[bytes]] = {b"from": [], b"sender": []}
     bcc: list[tuple[int, int]] = []
     for match in _FIELDS.finditer(section):
         name = match[1].lower()
         if name == b"received":
             received += 1
-        elif name == b"from":
-            senders.append(section[match.end() : _end_of_field(section, match.end())])
+        elif (values := named.get(name)) is not None:
+            values.append(section[match.end() : _end_of_field(section, match.end())])
         elif name == b"date":
             date = True
         elif name == b"message-id":
@@ -92,7 +94,8 @@ def _fields(section: bytes, end: int, parted: bool) -> Header:
             has_id, message_id = True, message_id or (found[1] if found is not None else b"")
         else:
             bcc.append((match.start(), _end_of_field(section, match.end())))
-    return Header(end, parted, received, tuple(senders), date, message_id, has_id, tuple(bcc))
+    authors, senders = map(tuple, named.values())
+    return Header(end, parted, received, authors, senders, date, message_id, has_id, tuple(bcc))
 
 
 def _end_of_field(section: bytes, start: int) -> int:
@@ -114,16 +117,16 @@ def without(wire: bytes, header: Header, *, bcc: bool) -> list[bytes]:
 
 
 def mailboxes(value: bytes) -> tuple[str, ...]:
-    """The addresses of a From field's value. Raises FromError."""
-    if len(value) > FROM_LIMIT:
-        raise FromError("too long")
+    """The addresses of a From or Sender field's value. Raises MailboxError."""
+    if len(value) > FIELD:
+        raise MailboxError("too long")
     common = _COMMON.fullmatch(value)
     try:
         if common is not None:
             return ((common["bare"] or common["angle"]).decode("utf-8"),)
         return _several(_FOLD.sub("", value.decode("utf-8")))
     except UnicodeDecodeError:
-        raise FromError("not UTF-8") from None
+        raise MailboxError("not UTF-8") from None
 
 
 Token = tuple[str, str]  # (kind, text)
@@ -143,17 +146,17 @@ def _several(text: str) -> tuple[str, ...]:
             continue
         if special == ":":
             if group or not piece or any(k == "special" for k, _ in piece):
-                raise FromError("a colon")
+                raise MailboxError("a colon")
             group = True
         elif piece:
             found.append(_mailbox(piece))
         if special == ";":
             if not group:
-                raise FromError("a semicolon")
+                raise MailboxError("a semicolon")
             group = False
         piece = []
     if angle or group or not found or len(found) > MAILBOXES:
-        raise FromError("no end, no author, or too many")
+        raise MailboxError("no end, no author, or too many")
     return tuple(found)
 
 
@@ -166,7 +169,7 @@ def _tokens(text: str) -> list[Token]:
             continue
         match = _TOKEN.match(text, at)
         if match is None or match.lastgroup is None:
-            raise FromError("a character that has no place there")
+            raise MailboxError("a character that has no place there")
         if match.lastgroup != "blank":
             tokens.append((match.lastgroup, match[0]))
         at = match.end()
@@ -187,7 +190,7 @@ def _after_comment(text: str, at: int) -> int:
             depth += 1 if found[0] == "(" else -1
             if depth == 0:
                 return at
-    raise FromError("a comment without end")
+    raise MailboxError("a comment without end")
 
 
 def _mailbox(piece: list[Token]) -> str:
@@ -196,14 +199,14 @@ def _mailbox(piece: list[Token]) -> str:
     if not opening:
         return _address(piece)
     if len(opening) > 1 or piece[-1] != ("special", ">"):
-        raise FromError("angle brackets")
+        raise MailboxError("angle brackets")
     words, inside = piece[: opening[0]], piece[opening[0] + 1 : -1]
     address = _address(inside)
     # alice@example.com <alice@example.com> is no phrase, and seen every day. Another address there
     # is what some readers would take for the author.
     phrase = all(kind != "special" for kind, _ in words)
     if not phrase and _address(words).lower() != address.lower():
-        raise FromError("another address before the brackets")
+        raise MailboxError("another address before the brackets")
     return address
 
 
@@ -215,5 +218,5 @@ def _address(piece: list[Token]) -> str:
         ["atom", "special", "literal"],
         ["quoted", "special", "literal"],
     ) or piece[1] != ("special", "@"):
-        raise FromError("no address")
+        raise MailboxError("no address")
     return "".join(text for _, text in piece)

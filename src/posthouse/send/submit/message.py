@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from posthouse.protocol.smtp.data import BodyFacts, stuff
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.submit import replies
-from posthouse.send.submit.header import FromError, Header, mailboxes, scan, without
+from posthouse.send.submit.header import MAILBOXES, Header, MailboxError, mailboxes, scan, without
 from posthouse.send.submit.senders import Senders
 from posthouse.send.submit.stamp import date_of
 
@@ -110,7 +110,7 @@ def prepare(
         return replies.LONG_HEADER
     if header.received >= HOPS:
         return replies.LOOP
-    if author is not None and (refused := _authors(header, author)) is not None:
+    if author is not None and (refused := _claims(header, author)) is not None:
         return refused
     added, message_id = _added(header, author, mark)
     rest = parts
@@ -139,18 +139,23 @@ def _stuffed(message: bytes) -> bytes:
     return stuff(message if message.endswith(b"\r\n") or not message else message + b"\r\n")
 
 
-def _authors(header: Header, author: Author) -> Reply | None:
-    """From has to be the user's own: every address of it."""
-    if len(header.senders) > 1:  # RFC 5322 section 3.6: one, or readers see different authors
-        return replies.SEVERAL_FROM
-    for value in header.senders:
-        try:
-            addresses = mailboxes(value)
-        except FromError:
-            return replies.BAD_FROM
-        for address in addresses:
-            if not author.senders.allow(address):
-                return replies.use(550, "Header From", author.senders.patterns)
+def _claims(header: Header, author: Author) -> Reply | None:
+    """Whom the message names as its own: every address of From, and Sender where there is one."""
+    for values, most, what, several, unclear in (
+        (header.authors, MAILBOXES, "Header From", replies.SEVERAL_FROM, replies.BAD_FROM),
+        (header.senders, 1, "Header Sender", replies.SEVERAL_SENDER, replies.BAD_SENDER),
+    ):
+        if len(values) > 1:  # RFC 5322 section 3.6: one, or readers see different authors
+            return several
+        for value in values:
+            try:
+                addresses = mailboxes(value)
+            except MailboxError:
+                return unclear
+            if len(addresses) > most:  # RFC 5322 section 3.6.2: one person alone has sent it
+                return unclear
+            if not all(map(author.senders.allow, addresses)):
+                return replies.use(550, what, author.senders.patterns)
     return None
 
 
@@ -158,7 +163,7 @@ def _added(header: Header, author: Author | None, mark: Mark) -> tuple[bytes, st
     """(the fields that were missing, the Message-ID). RFC 6409 sections 8.2 and 8.3."""
     lines: list[str] = []
     message_id = header.message_id.decode("ascii", "replace")
-    if author is not None and not header.senders:  # RFC 5322 section 3.6: there has to be one
+    if author is not None and not header.authors:  # RFC 5322 section 3.6: there has to be one
         lines.append(f"From: <{author.sender}>\r\n")
     if not header.date:
         lines.append(f"Date: {date_of(mark.second)}\r\n")

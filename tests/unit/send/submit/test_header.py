@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budget import soon
-from posthouse.send.submit.header import FromError, mailboxes, scan, without
+from posthouse.send.submit.header import MailboxError, mailboxes, scan, without
 
 BODY = b"\r\nFrom: nobody@body.example\r\n\r\nx\r\n"
 
@@ -65,12 +65,12 @@ def test_authors(value: bytes, expected: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("value", NO_AUTHORS)
 def test_who_cannot_be_told_for_certain(value: bytes) -> None:
-    with pytest.raises(FromError):
+    with pytest.raises(MailboxError):
         mailboxes(value)
 
 
 HEADERS = [
-    # (header with the empty line, senders, received, date, message-id)
+    # (header with the empty line, authors, received, date, message-id)
     (b"From: a\r\nDate: x\r\nMessage-ID: <m@x>\r\n", [b" a"], 0, True, b"<m@x>"),
     (b"fRoM : a\r\n b\r\nX: y\r\n", [b" a\r\n b"], 0, False, b""),
     (b"From:a\r\nFROM:b\r\n", [b"a", b"b"], 0, False, b""),
@@ -82,15 +82,28 @@ HEADERS = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "senders", "received", "date", "id_"), HEADERS)
+@pytest.mark.parametrize(("fields", "authors", "received", "date", "id_"), HEADERS)
 def test_what_is_there(
-    fields: bytes, senders: list[bytes], received: int, date: bool, id_: bytes
+    fields: bytes, authors: list[bytes], received: int, date: bool, id_: bytes
 ) -> None:
     header = scan(fields + BODY)
-    assert (list(header.senders), header.received, header.date, header.message_id) == (
-        senders, received, date, id_,
+    assert (list(header.authors), header.received, header.date, header.message_id) == (
+        authors, received, date, id_,
     )  # fmt: skip
     assert (header.end, header.parted) == (len(fields), True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "senders"),
+    [
+        (b"Sender: a\r\nFrom: b\r\n", [b" a"]),
+        (b"sEnDeR\t:\r\n a\r\nSENDER:b\r\n", [b"\r\n a", b"b"]),
+        (b"X-Sender: a\r\nResent-Sender: b\r\nSenders: c\r\n", []),
+        (b"Subject: x\r\n Sender: folded\r\n", []),
+    ],
+)
+def test_who_sends_it(fields: bytes, senders: list[bytes]) -> None:
+    assert list(scan(fields + b"\r\nSender: nobody@body.example\r\n").senders) == senders
 
 
 @pytest.mark.parametrize(
@@ -124,7 +137,9 @@ def test_bcc_goes_and_nothing_else() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["From", "To", "Bcc", "Date", "X-A", "Received", "Message-ID"]),
+            st.sampled_from(
+                ["From", "Sender", "To", "Bcc", "Date", "X-A", "Received", "Message-ID"]
+            ),
             st.text('abc <>@.,:;()"', max_size=30),
         ),
         max_size=8,
@@ -134,7 +149,8 @@ def test_the_mail_library_sees_the_same_fields(fields: list[tuple[str, str]]) ->
     wire = "".join(f"{name}: {value.strip()}\r\n" for name, value in fields).encode() + BODY
     header = scan(wire)
     other = message_from_bytes(b"".join(without(wire, header, bcc=True)), policy=policy.compat32)
-    assert [v.decode().strip() for v in header.senders] == other.get_all("From", [])
+    assert [v.decode().strip() for v in header.authors] == other.get_all("From", [])
+    assert [v.decode().strip() for v in header.senders] == other.get_all("Sender", [])
     assert header.received == len(other.get_all("Received", []))
     assert header.date == ("Date" in other)
     assert "Bcc" not in other
@@ -156,7 +172,7 @@ def test_the_mail_library_sees_the_same_fields(fields: list[tuple[str, str]]) ->
     ],
 )
 def test_no_from_field_costs_much(value: bytes) -> None:
-    with soon(), pytest.raises(FromError):
+    with soon(), pytest.raises(MailboxError):
         mailboxes(value)
 
 
@@ -165,6 +181,7 @@ def test_no_from_field_costs_much(value: bytes) -> None:
     [
         b"From:" * 50_000,
         b"From: a\r\n" * 25_000,
+        b"Sender: a\r\n" * 20_000,
         b"a" * 250_000,
         b"\r\n \r\n" * 50_000,
         b"From" + b" " * 250_000,

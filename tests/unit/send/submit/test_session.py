@@ -250,6 +250,21 @@ async def test_the_received_line(
     assert rest.endswith("..a dot\r\n")
 
 
+SENT_BY = [
+    b" alice@d.example",
+    b" Alice's office <bob@SHOP.d.example>",  # one may send for the other, and both are hers
+    b"\r\n\t(on a train) alice@d.example",
+    b" =?utf-8?q?boss=40d.example?= <alice@d.example>",
+]
+
+
+@pytest.mark.parametrize("value", SENT_BY)
+async def test_one_s_own_sender_field_is_left_as_it_is(world: World, value: bytes) -> None:
+    async with world.alice() as client:
+        assert await client.deliver(b"Sender:" + value + b"\r\n" + MESSAGE) == "250 2.0.0"
+    assert b"\r\nSender:" + value + b"\r\nFrom: Alice" in world.kept[0].content
+
+
 async def test_several_recipients_are_not_told_of_each_other(world: World) -> None:
     async with world.alice() as client:
         assert await client.deliver(MESSAGE, ALICE, "bob@e.example", "carol@e.example")
@@ -292,7 +307,7 @@ async def test_a_lost_empty_line_is_put_in(world: World) -> None:
 
 
 async def test_another_server_s_message_is_left_as_it_is(world: World) -> None:
-    message = b"From: eve@x.example\r\nBcc: a@b.example\r\n\r\nx\r\n"
+    message = b"From: eve@x.example\r\nSender: list@y.example\r\nBcc: a@b.example\r\n\r\nx\r\n"
     async with world.client(Mode.RELAY) as client:
         await client.say("EHLO mta.example")
         assert await client.deliver(message, "") == "250 2.0.0"
@@ -309,6 +324,18 @@ REFUSED = [
     (b"From: alice@d.example\r\nFrom: eve@x.example\r\n\r\nx\r\n", "550 5.6.0", ""),
     (b"From: alice@d.example\r\nfrom: alice@d.example\r\n\r\nx\r\n", "550 5.6.0", ""),
     (b"From: undisclosed:;\r\n\r\nx\r\n", "550 5.6.0", ""),
+    (b"Sender: boss@d.example\r\n" + MESSAGE, "550 5.7.1", "Header Sender must be alice@d.exam"),
+    (b"Sender: alice@d.example,\r\n (or) eve@x.example\r\n" + MESSAGE, "550 5.6.0", "Sender"),
+    (b"sEnDeR\t:\r\n eve@x.example\r\n" + MESSAGE, "550 5.7.1", "Header Sender"),
+    (b'Sender: "alice@d.example" <eve@x.example>\r\n' + MESSAGE, "550 5.7.1", "Header Sender"),
+    (b"Sender: \xe6\x84\x9b <\xe6\x84\x9b@d.example>\r\n" + MESSAGE, "550 5.7.1", "Header Sender"),
+    (b"Sender: eve@x.example\r\nSubject: x\r\n\r\nx\r\n", "550 5.7.1", "Header Sender"),  # no From
+    (b"Sender: alice@d.example\r\nSENDER: alice@d.example\r\n" + MESSAGE, "550 5.6.0", "More"),
+    (b"Sender: alice@d.example, bob@shop.d.example\r\n" + MESSAGE, "550 5.6.0", "Sender"),
+    (b"Sender: eve@x.example <alice@d.example>\r\n" + MESSAGE, "550 5.6.0", "Sender"),
+    (b"Sender:\r\n" + MESSAGE, "550 5.6.0", "Sender"),
+    (b"Sender: <>\r\n" + MESSAGE, "550 5.6.0", "Sender"),
+    (b"Sender: alice@d.example\x00\r\n" + MESSAGE, "554 5.6.0", "NUL"),
     (b"Received: x\r\n" * 50 + MESSAGE, "554 5.4.6", ""),
     (MESSAGE + b"x" * 999 + b"\r\n", "554 5.6.0", "998"),
     (MESSAGE + b"\0\r\n", "554 5.6.0", "NUL"),
