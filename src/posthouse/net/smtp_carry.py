@@ -264,11 +264,7 @@ class Carrier(asyncio.Protocol):
             self._data(work, reply)
             return
         elif isinstance(command, (c.MessageEnd, c.Bdat)):
-            work.ended(command, reply, lmtp=self._connection.lmtp)
-            if work.owed == 0:
-                if reply.code == 421:  # taken or not, it was the last (RFC 5321 section 3.8)
-                    self.failure = NetworkFailure(Failure.CLOSED, Stage.ANY, text=str(reply))
-                self._finish(None)
+            self._ended(work, command, reply)
             return
         elif isinstance(command, c.Rset):
             self._finish(None)
@@ -277,6 +273,13 @@ class Carrier(asyncio.Protocol):
             self._broken(NetworkFailure(Failure.CLOSED, Stage.ANY, text=str(reply)))
         elif work.owed == 0:
             self._after_group(work)
+
+    def _ended(self, work: _Work, command: c.Command, reply: Reply) -> None:
+        work.ended(command, reply, lmtp=self._connection.lmtp)
+        if work.owed == 0:
+            if reply.code == 421:  # taken or not, it was the last (RFC 5321 section 3.8)
+                self.failure = NetworkFailure(Failure.CLOSED, Stage.ANY, text=str(reply))
+            self._finish(None)
 
     def _after_group(self, work: _Work) -> None:
         """One at a time: the next command, unless nobody is left to send to."""

@@ -25,7 +25,6 @@ from posthouse.protocol.smtp.session import GREETING, Awaited, Session
 from posthouse.protocol.smtp.state import State, hoped, permitted
 from posthouse.protocol.smtp.write import write_command
 
-
 _DATA_LINE: Final = b"DATA\r\n"
 _DATA_AWAITED: Final = Awaited("DATA", c.Data())
 _MESSAGE_END: Final = c.MessageEnd()

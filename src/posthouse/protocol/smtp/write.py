@@ -26,7 +26,7 @@ from posthouse.protocol.smtp.limits import AUTH_LINE, command_limit
 from posthouse.protocol.smtp.path import PathError, check_address, is_usual
 
 _MECHANISM: Final = re.compile(r"[A-Z0-9_-]{1,20}")  # RFC 4422 section 3.1
-_SIZE_DIGITS: Final = 20  # RFC 1870 section 3
+_SIZE: Final = re.compile(r"[0-9]{1,20}")  # RFC 1870 section 3
 _UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -49,21 +49,17 @@ def write_command(item: c.Command, *, extensions: Mapping[str, str], utf8: bool 
 
 def _usual(item: c.Command, extensions: Mapping[str, str]) -> bytes | None:
     """What nearly all lines are, at one go; None: the writers look closer."""
+    line = None
     if isinstance(item, c.Rcpt):
-        if item.params or not is_usual(item.recipient):
-            return None
-        return b"RCPT TO:<%b>\r\n" % item.recipient.encode("ascii")
-    if not isinstance(item, c.Mail) or not is_usual(item.sender):
-        return None
-    sender = item.sender.encode("ascii")
-    if not item.params:
-        return b"MAIL FROM:<%b>\r\n" % sender
-    size = item.params.get("SIZE")
-    if size is None or len(item.params) > 1 or "SIZE" not in extensions:
-        return None
-    if len(size) > _SIZE_DIGITS or not (size.isascii() and size.isdigit()):
-        return None
-    return b"MAIL FROM:<%b> SIZE=%b\r\n" % (sender, size.encode("ascii"))
+        if not item.params and is_usual(item.recipient):
+            line = f"RCPT TO:<{item.recipient}>\r\n"
+    elif isinstance(item, c.Mail) and is_usual(item.sender):
+        size = item.params.get("SIZE")
+        if not item.params:
+            line = f"MAIL FROM:<{item.sender}>\r\n"
+        elif len(item.params) == 1 and "SIZE" in extensions and _SIZE.fullmatch(size or ""):
+            line = f"MAIL FROM:<{item.sender}> SIZE={size}\r\n"
+    return None if line is None else line.encode("ascii")
 
 
 Writer = Callable[[Any, Mapping[str, str], bool], str]

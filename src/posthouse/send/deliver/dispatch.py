@@ -136,7 +136,7 @@ class Dispatcher:
         self._sizes: dict[str, list[int]] = {}  # letter -> [its size, its tasks under way]
         self._octets = 0
         self._record = _Record()
-        self._recording: asyncio.Future[Sequence[Item]] | None = None
+        self._recording: asyncio.Future[tuple[Item, ...]] | None = None
         self._soon = False  # it is written at the end of this turn of the loop
         self._loading: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
@@ -323,11 +323,11 @@ class Dispatcher:
     def _write(self) -> None:
         self._soon = False
         record, self._record = self._record, _Record()
-        recording = self._queue.settle(record.settled, record.events, record.bounces)
-        self._recording = asyncio.ensure_future(recording)
-        self._recording.add_done_callback(partial(self._recorded, record))
+        writing = self._queue.settle(record.settled, record.events, record.bounces)
+        self._recording = recording = asyncio.ensure_future(writing)
+        recording.add_done_callback(partial(self._recorded, record))
 
-    def _recorded(self, record: _Record, recording: asyncio.Future[Sequence[Item]]) -> None:
+    def _recorded(self, record: _Record, recording: asyncio.Future[tuple[Item, ...]]) -> None:
         self._recording = None
         if recording.cancelled() or recording.exception() is not None:
             self._halt(record)
