@@ -224,12 +224,22 @@ class _Protocol(asyncio.Protocol):
             # Decrypted already, and here before ``start_tls`` has given us the new transport.
             self._early += data
             return
-        command = self._side.at_once(data)
+        side = self._side
+        command = side.at_once(data)
         if command is not None:  # then nothing is under way, and nobody is waited for
-            self._answer(self._session.command(command, self._connection))
+            answer = self._session.command(command, self._connection)
+            if isinstance(answer, Reply):
+                self._say(answer)
+            else:
+                self._answer(answer)
+            return
+        message = side.whole(data)
+        if message is not None:
+            self._session.body(message[0])
+            self._ended(message[1])
             self._flush()
             return
-        self._events += self._side.receive(data)
+        self._events += side.receive(data)
         if self._busy is None:
             self._work()
         elif self._connection.pending > AHEAD and self._transport is not None:
@@ -295,19 +305,36 @@ class _Protocol(asyncio.Protocol):
         elif isinstance(event, BodyChunk):
             self._session.body(event.data)
         elif isinstance(event, BodyEnd):
-            facts = event.facts
-            self._handed_in |= event.last
-            if event.last and not event.chunked and (facts.bare_lf or facts.bare_cr):
-                self._session.refused(_BARE, "bare_lf" if facts.bare_lf else "bare_cr")
-                self._said(_BARE)
-                self._hang_up()
-            else:
-                self._answer(self._session.ended(event, self._connection))
+            self._ended(event)
         elif isinstance(event, Refused):
             self._session.refused(event.reply, event.reason)
             self._said(event.reply)
             if event.fatal:
                 self._hang_up()
+
+    def _ended(self, event: BodyEnd) -> None:
+        facts = event.facts
+        self._handed_in |= event.last
+        if event.last and not event.chunked and (facts.bare_lf or facts.bare_cr):
+            self._session.refused(_BARE, "bare_lf" if facts.bare_lf else "bare_cr")
+            self._said(_BARE)
+            self._hang_up()
+        else:
+            self._answer(self._session.ended(event, self._connection))
+
+    def _say(self, reply: Reply) -> None:
+        """A reply to a command that came alone: nothing else is to be written or looked at."""
+        if reply.code >= 400 or self._shutting or self._transport is None:
+            self._said(reply)
+            self._flush()
+            return
+        wire = self._side.send(reply)
+        self._transport.write(wire)
+        state = self._side.session.state
+        if state is State.TLS:
+            self._upgrade()
+        elif state is State.CLOSED:
+            self._hang_up()
 
     def _answer(self, answer: Answer) -> None:
         if isinstance(answer, Reply):
@@ -331,6 +358,9 @@ class _Protocol(asyncio.Protocol):
             reply = _LATER
         self._busy = self._then = None
         self._heard = self._loop.time()
+        if not (self._events or self._side.buffer or self._paused):
+            self._say(reply)
+            return
         self._said(reply)
         if self._paused and self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()

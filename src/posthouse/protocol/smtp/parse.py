@@ -11,6 +11,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Final
 
 from posthouse.protocol.smtp import command as c
@@ -22,7 +23,7 @@ from posthouse.protocol.smtp.extensions import (
     decode_xtext,
     parameter_problem,
 )
-from posthouse.protocol.smtp.limits import PATH
+from posthouse.protocol.smtp.limits import COMMAND_LINE, PATH
 from posthouse.protocol.smtp.path import USUAL, PathError, parse_path
 from posthouse.protocol.smtp.reply import Reply
 
@@ -36,6 +37,7 @@ _USUAL: Final = re.compile(
     rb"(?:(?i:(MAIL FROM))|(?i:RCPT TO)):<(%b)>"
     rb"(?(1)(?: (?i:SIZE)=([0-9]{1,20}))?(?: (?i:BODY)=((?i:7BIT|8BITMIME)))?)\r\n" % USUAL.encode()
 )
+_USUAL_EHLO: Final = re.compile(rb"EHLO ([A-Za-z0-9.:_\[\]-]+)\r\n")
 _USUAL_WORDS: Final[Mapping[bytes, c.Command]] = {
     b"DATA\r\n": c.Data(),
     b"RSET\r\n": c.Rset(),
@@ -58,10 +60,23 @@ def _syntax(text: str, reason: str = "syntax") -> CommandError:
 
 
 def usual(line: bytes, extensions: Mapping[str, str]) -> c.Command | None:
-    """The command of a line, with its CRLF, that is as most are; None: ``parse_command`` knows."""
+    """The command of a line, with its CRLF, that is as most are; None: ``parse_command`` knows.
+
+    Nobody may change what is in it: the same line gives the same command.
+    """
+    command = _read_usual(line)
+    if isinstance(command, c.Mail) and command.params:
+        if any(MAIL_PARAMETERS[name].needs not in extensions for name in command.params):
+            return None
+    return command
+
+
+@lru_cache(maxsize=2_048)  # who sends says the same names and senders again and again
+def _read_usual(line: bytes) -> c.Command | None:
     match = _USUAL.fullmatch(line)
     if match is None:
-        return _USUAL_WORDS.get(line)
+        hello = _USUAL_EHLO.fullmatch(line) if len(line) <= COMMAND_LINE else None
+        return _USUAL_WORDS.get(line) if hello is None else c.Ehlo(hello[1].decode("ascii"))
     mail, path, size, body = match.groups()
     if len(path) + len("<>") > PATH:
         return None
@@ -73,8 +88,6 @@ def usual(line: bytes, extensions: Mapping[str, str]) -> c.Command | None:
         params["SIZE"] = size.decode("ascii")
     if body is not None:
         params["BODY"] = body.decode("ascii")
-    if params and any(MAIL_PARAMETERS[name].needs not in extensions for name in params):
-        return None
     return c.Mail(address, params)
 
 

@@ -11,7 +11,7 @@ from collections import deque
 from typing import Final
 
 from posthouse.protocol.smtp import command as c
-from posthouse.protocol.smtp.data import DataReader, Meter
+from posthouse.protocol.smtp.data import END, DataReader, Meter
 from posthouse.protocol.smtp.errors import LocalProtocolError
 from posthouse.protocol.smtp.events import (
     BodyChunk,
@@ -101,10 +101,25 @@ class ServerSide:
         if command is None:
             return None
         row = command.row
-        if (session.state, row) not in _AT_ONCE or session.binary:
+        if (session.state, row) not in _AT_ONCE or session.binary or session.lmtp:
             return None
         self.awaited.append(Awaited(row, command))
         return command
+
+    def whole(self, data: bytes) -> tuple[bytes, BodyEnd] | None:
+        """The message that ``data`` is, from its first octet to its end; None: ``receive`` looks.
+
+        What ``receive`` would give as a chunk and its end, where all of a message came at once.
+        """
+        reader = self._reader
+        if reader is None or self.awaited or self.buffer or not data.endswith(END):
+            return None
+        body = reader.whole(data)
+        if body is None:
+            return None
+        self._reader = None
+        self.awaited.extend(self.session.message_replies("MESSAGE", _MESSAGE_END))
+        return body, BodyEnd(reader.meter.facts())
 
     def receive(self, data: bytes) -> list[Event]:
         """Take octets; give what is complete, up to the next command that needs a reply."""
@@ -198,7 +213,8 @@ class ServerSide:
         """One line, with its end, to one event."""
         session = self.session
         command = usual(line, session.extensions)
-        if command is not None and (session.state, command.row) in _AT_ONCE and not session.binary:
+        odd = session.binary or session.lmtp  # no DATA for the one, no EHLO for the other
+        if command is not None and (session.state, command.row) in _AT_ONCE and not odd:
             events.append(CommandReceived(command))
             self.awaited.append(Awaited(command.row, command))
             return
@@ -286,7 +302,7 @@ _DEAF: Final = (State.TLS, State.CLOSED)  # what comes now is thrown away
 _AT_ONCE: Final = frozenset(
     (state, verb)
     for state in State
-    for verb in ("MAIL", "RCPT", "DATA", "RSET", "QUIT")
+    for verb in ("EHLO", "MAIL", "RCPT", "DATA", "RSET", "QUIT")
     if permitted(state, verb)
 )
 # A verb that exists only where its extension was told in the EHLO reply.

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.extensions import parse_ehlo
 from posthouse.protocol.smtp.reply import Reply
-from posthouse.protocol.smtp.state import State, after
+from posthouse.protocol.smtp.state import OK, TABLE, State, after
 
 GREETING = "GREETING"
 
@@ -44,9 +44,13 @@ class Session:
 
     def answered(self, name: str, command: c.Command | None, reply: Reply) -> None:
         """Move on: ``reply`` is the answer to ``command``, of which ``name`` is the row."""
-        state = self.state = after(self.state, name, reply.code)
+        code = reply.code
+        state = TABLE.get((self.state, name, OK)) if code < 300 else None
+        if state is None:
+            state = after(self.state, name, code)
+        self.state = state
         if name in _TELLING:
-            if reply.code < 300:
+            if code < 300:
                 # The two that each message has come first.
                 if isinstance(command, c.Rcpt):
                     if state is State.RCPT:

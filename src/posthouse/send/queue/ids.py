@@ -48,11 +48,12 @@ def first_at(now: float) -> int:
 
 def text_of(number: int) -> str:
     """As people see it: "1f3k9q0000g0"."""
-    pairs = []
-    while number:
-        pairs.append(_PAIRS[number & 1023])
-        number >>= 10
-    return "".join(reversed(pairs)).lstrip("0") or "0"
+    high, low = number >> 30, number & 0x3FFF_FFFF
+    text = (
+        f"{_PAIRS[high >> 30 & 1023]}{_PAIRS[high >> 20 & 1023]}{_PAIRS[high >> 10 & 1023]}"
+        f"{_PAIRS[high & 1023]}{_PAIRS[low >> 20]}{_PAIRS[low >> 10 & 1023]}{_PAIRS[low & 1023]}"
+    )
+    return text.lstrip("0") or "0"
 
 
 @lru_cache(maxsize=4_096)  # a letter's is asked for with each of its events
