@@ -220,6 +220,9 @@ class Relay:
         self._lanes[0].dispatcher.take(letter, kept.result())
 
     def _choose(self, letter: Letter, item: Item) -> Choice:
+        rules = self._config.routes.rules
+        if len(rules) == 1:  # the default, whatever the letter is
+            return rules[0].choice
         if self._facts[0] != letter.id:  # of one letter for all its recipients
             self._facts = (letter.id, facts_of(letter))
         return self._config.routes.choose(

@@ -212,6 +212,7 @@ class Carrier(asyncio.Protocol):
             octets = self._side.send_envelope(work.mail, work.envelope)
             work.owed = len(work.commands)
             work.commands.clear()
+            work.grouped = True
             return octets
         out: list[bytes] = []
         while work.commands:
@@ -342,6 +343,15 @@ class Carrier(asyncio.Protocol):
             self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
+        work = self._work
+        if work is not None and work.grouped:
+            work.grouped = False
+            reply = self._side.agreed(data)
+            if reply is not None:
+                work.owed = 0
+                work.accepted = [one.recipient for one in work.envelope]
+                self._data(work, reply)
+                return
         for event in self._side.receive(data):
             if isinstance(event, ReplyReceived):
                 reply, command, continued, unsolicited = event
@@ -414,6 +424,7 @@ class _Work:
         "done",
         "ending",
         "envelope",
+        "grouped",
         "mail",
         "owed",
         "refused_sender",
@@ -436,6 +447,7 @@ class _Work:
         binary = mail.params.get("BODY") == "BINARYMIME"
         last = c.Bdat(len(content), last=True) if binary else _DATA
         self.commands: deque[c.Command] = deque((mail, *recipients, last))  # still to be said
+        self.grouped = False  # the whole envelope was said, nothing of it answered
         self.whole = not binary and len(recipients) > 0  # may be said as one group
         self.accepted: list[str] = []
         self.replies: dict[str, tuple[Stage, Reply]] = {}

@@ -20,7 +20,7 @@ from posthouse.protocol.smtp.errors import LocalProtocolError, RemoteProtocolErr
 from posthouse.protocol.smtp.events import Event, MessageData, RemoteError, ReplyReceived, Sendable
 from posthouse.protocol.smtp.extensions import auth_mechanisms, parse_ehlo
 from posthouse.protocol.smtp.limits import Limits
-from posthouse.protocol.smtp.reply import Reply, ReplyReader, common
+from posthouse.protocol.smtp.reply import Reply, ReplyReader, common, common_group
 from posthouse.protocol.smtp.session import GREETING, Awaited, Session
 from posthouse.protocol.smtp.state import State, hoped, permitted
 from posthouse.protocol.smtp.write import write_command
@@ -163,6 +163,28 @@ class ClientSide:
         return out
 
     # Reading
+
+    def agreed(self, data: bytes) -> Reply | None:
+        """The last reply, where ``data`` is a yes to all of ``send_envelope``; None: ``receive``.
+
+        What ``receive`` would give as one event for each: 2yz to MAIL and to each RCPT, 354.
+        """
+        awaited, session = self.awaited, self.session
+        count = len(awaited)
+        if count < 3 or awaited[-1] is not _DATA_AWAITED or self.buffer or self._reader.octets:
+            return None
+        (_, mail), replies = awaited[0], common_group(data)
+        if not isinstance(mail, c.Mail) or session.state is not State.READY or replies is None:
+            return None
+        *agreed, last = replies
+        if len(replies) != count or last.code != 354 or any(one.code >= 300 for one in agreed):
+            return None
+        session.begin(mail)
+        session.recipients = [one.recipient for _, one in awaited if isinstance(one, c.Rcpt)]
+        session.state = State.DATA
+        self._last, self._ahead = (_DATA_AWAITED, last.code), None
+        awaited.clear()
+        return last
 
     def receive(self, data: bytes) -> list[Event]:
         """Take octets; give the replies that are complete."""

@@ -37,7 +37,7 @@ _USUAL: Final = re.compile(
     rb"(?:(?i:(MAIL FROM))|(?i:RCPT TO)):<(%b)>"
     rb"(?(1)(?: (?i:SIZE)=([0-9]{1,20}))?(?: (?i:BODY)=((?i:7BIT|8BITMIME)))?)\r\n" % USUAL.encode()
 )
-_USUAL_EHLO: Final = re.compile(rb"EHLO ([A-Za-z0-9.:_\[\]-]+)\r\n")
+_USUAL_HELLO: Final = re.compile(rb"(EHLO|HELO) ([A-Za-z0-9.:_\[\]-]+)\r\n")
 _USUAL_WORDS: Final[Mapping[bytes, c.Command]] = {
     b"DATA\r\n": c.Data(),
     b"RSET\r\n": c.Rset(),
@@ -65,18 +65,20 @@ def usual(line: bytes, extensions: Mapping[str, str]) -> c.Command | None:
     Nobody may change what is in it: the same line gives the same command.
     """
     command = _read_usual(line)
-    if isinstance(command, c.Mail) and command.params:
-        if any(MAIL_PARAMETERS[name].needs not in extensions for name in command.params):
-            return None
-    return command
+    if not isinstance(command, c.Mail) or not command.params:
+        return command
+    unknown = any(MAIL_PARAMETERS[name].needs not in extensions for name in command.params)
+    return None if unknown else command
 
 
 @lru_cache(maxsize=2_048)  # who sends says the same names and senders again and again
 def _read_usual(line: bytes) -> c.Command | None:
     match = _USUAL.fullmatch(line)
     if match is None:
-        hello = _USUAL_EHLO.fullmatch(line) if len(line) <= COMMAND_LINE else None
-        return _USUAL_WORDS.get(line) if hello is None else c.Ehlo(hello[1].decode("ascii"))
+        hello = _USUAL_HELLO.fullmatch(line) if len(line) <= COMMAND_LINE else None
+        if hello is None:
+            return _USUAL_WORDS.get(line)
+        return (c.Helo if hello[1] == b"HELO" else c.Ehlo)(hello[2].decode("ascii"))
     mail, path, size, body = match.groups()
     if len(path) + len("<>") > PATH:
         return None

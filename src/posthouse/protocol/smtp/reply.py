@@ -22,6 +22,7 @@ from posthouse.protocol.text import head, unescaped
 _CODE: Final = re.compile(rb"([2-5][0-9]{2})(?:([ \t-])|(?![0-9]))")
 _PASTED_CODE: Final = re.compile(r"([2-5][0-9]{2})(?:([ \t-])|(?![0-9]))(.*)", re.DOTALL)
 _ENHANCED: Final = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?=[\s:;,)\]-]|$)[:;,]?\s*")
+_GROUP: Final = 4_096  # octets of replies looked at together
 _SHORT: Final = 400  # characters of a line that surely needs no cutting
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 # What stands before a reply in a pasted log or a bounce: transcript marks, "smtp;" of RFC 3464.
@@ -182,6 +183,16 @@ def common(line: bytes) -> Reply | None:
     code, kind, subject, detail, text = match.groups()
     enhanced = EnhancedCode(int(kind), int(subject), int(detail)) if kind else None
     return Reply(int(code), (text.decode(),), enhanced, line)
+
+
+@lru_cache(maxsize=64)  # a server says yes in the same words
+def common_group(lines: bytes) -> tuple[Reply, ...] | None:
+    """Several replies, each of one plain line; None where ``ReplyReader`` has to look."""
+    found = [common(line + b"\n") for line in lines.split(b"\n")[:-1]]
+    if not lines.endswith(b"\n") or len(lines) > _GROUP:
+        return None
+    replies = tuple([reply for reply in found if reply is not None])
+    return replies if len(replies) == len(found) else None
 
 
 class ReplyReader:

@@ -56,7 +56,7 @@ class Session:
                     if state is State.RCPT:
                         self.recipients.append(command.recipient)
                 elif isinstance(command, c.Mail):
-                    self._begin(command)
+                    self.begin(command)
                 else:
                     self._agreed(command, reply)
         elif name in _ENDING and state is State.READY:
@@ -73,7 +73,8 @@ class Session:
         elif isinstance(command, (c.Auth, c.AuthResponse)):
             self.authenticated = True
 
-    def _begin(self, command: c.Mail) -> None:
+    def begin(self, command: c.Mail) -> None:
+        """A transaction was agreed to."""
         self._forget_transaction()
         if command.params:
             self.utf8 = "SMTPUTF8" in command.params
