@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from email import message_from_bytes, policy
@@ -9,7 +10,7 @@ from ipaddress import ip_network
 
 from posthouse.letter import Event, Letter
 from posthouse.net.clock import FakeClock
-from posthouse.net.smtp_listen import Peer
+from posthouse.net.smtp_listen import Later, Peer
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.connection import Connection, Role
 from posthouse.protocol.smtp.data import END
@@ -22,6 +23,8 @@ from posthouse.send.submit.message import ROOM
 from posthouse.send.submit.senders import PatternError, Senders, canonical
 from posthouse.send.submit.settings import Limits, Listening, Mode, SettingError, read_listen
 from posthouse.send.submit.stamp import origin_of
+
+_LOOP = asyncio.new_event_loop()  # never run: it makes futures that are done
 
 HEADERS = [
     b"From: Alice <a@d.example>\r\nDate: x\r\nMessage-ID: <m@d>\r\n\r\nhi\r\n",
@@ -127,8 +130,11 @@ def session(data: bytes) -> None:
     """Whatever is said, a letter is whole, and nothing is left behind."""
     kept: list[Letter] = []
 
-    async def keep(letter: Letter, events: Sequence[Event]) -> None:
+    def keep(letter: Letter, events: Sequence[Event]) -> asyncio.Future[None]:
         kept.append(letter)
+        done: asyncio.Future[None] = _LOOP.create_future()
+        done.set_result(None)
+        return done
 
     desk = Desk(
         Terms("relay.test", 2_000, 3, Limits(0, 0, 0)), keep, lambda: "id",
@@ -169,6 +175,9 @@ def session(data: bytes) -> None:
 def _now(answer: object) -> Reply:
     if isinstance(answer, Reply):
         return answer
+    if isinstance(answer, Later):
+        assert answer.done.done()
+        return answer.reply(answer.done)
     said: list[Reply] = []
 
     async def wait() -> None:
