@@ -36,10 +36,6 @@ END: Final = 600.0  # seconds for the reply to the end of data (section 4.5.3.2.
 KEEP_ALIVE: Final = 30  # seconds of silence before TCP asks whether the peer is there, and between
 
 
-_DATA: Final = c.Data()
-_END: Final = c.MessageEnd()
-
-
 class Refused(Exception):
     """The server said no before any message: to the connection, EHLO, STARTTLS or the login."""
 
@@ -208,11 +204,10 @@ class Carrier(asyncio.Protocol):
     def _commands(self, work: _Work) -> bytes:
         """All commands at once where the server takes them so, else the next one."""
         grouped = "PIPELINING" in self._side.session.extensions
-        if grouped and work.whole and work.commands and work.commands[0] is work.mail:
+        if grouped and work.unsaid:
             octets = self._side.send_envelope(work.mail, work.envelope)
             work.owed = len(work.commands)
             work.commands.clear()
-            work.grouped = True
             return octets
         out: list[bytes] = []
         while work.commands:
@@ -241,31 +236,35 @@ class Carrier(asyncio.Protocol):
             return b""
         return self._commands(work)
 
-    def _unasked(self, event: ReplyReceived) -> None:
-        """A reply to no transaction: while we open or end, or at the server's own wish."""
-        if not event.continued:
+    def _replied(self, event: ReplyReceived) -> None:
+        if event.continued:
+            return
+        if event.unsolicited or self._work is None:
             if self._waiting is not None and not self._waiting.done():
                 self._waiting.set_result(event.reply)
             elif not event.unsolicited:
                 self._early = event.reply  # the greeting may be there before we ask for it
             else:  # 421 before a time-out (RFC 5321 section 3.8)
                 self._broken(NetworkFailure(Failure.CLOSED, Stage.ANY, text=str(event.reply)))
+            return
+        self._advance(self._work, event.command, event.reply)
 
     def _advance(self, work: _Work, command: c.Command | None, reply: Reply) -> None:
         work.owed -= 1
-        if isinstance(command, c.Rcpt):
-            if 200 <= reply.code < 300:
-                work.accepted.append(command.recipient)
-            elif not work.refused_sender:
-                work.replies[command.recipient] = (Stage.RCPT, reply)
-        elif isinstance(command, c.Mail):
-            if not 200 <= reply.code < 300:
+        if isinstance(command, c.Mail):
+            if not reply.is_success:
                 work.refuse_all(Stage.MAIL, reply)
+        elif isinstance(command, c.Rcpt):
+            work.recipient(command.recipient, reply)
         elif isinstance(command, c.Data):
             self._data(work, reply)
             return
         elif isinstance(command, (c.MessageEnd, c.Bdat)):
-            self._ended(work, command, reply)
+            work.ended(command, reply, lmtp=self._connection.lmtp)
+            if work.owed == 0:
+                if reply.code == 421:  # taken or not, it was the last (RFC 5321 section 3.8)
+                    self.failure = NetworkFailure(Failure.CLOSED, Stage.ANY, text=str(reply))
+                self._finish(None)
             return
         elif isinstance(command, c.Rset):
             self._finish(None)
@@ -274,13 +273,6 @@ class Carrier(asyncio.Protocol):
             self._broken(NetworkFailure(Failure.CLOSED, Stage.ANY, text=str(reply)))
         elif work.owed == 0:
             self._after_group(work)
-
-    def _ended(self, work: _Work, command: c.Command, reply: Reply) -> None:
-        work.ended(command, reply, lmtp=self._connection.lmtp)
-        if work.owed == 0:
-            if reply.code == 421:  # taken or not, it was the last (RFC 5321 section 3.8)
-                self.failure = NetworkFailure(Failure.CLOSED, Stage.ANY, text=str(reply))
-            self._finish(None)
 
     def _after_group(self, work: _Work) -> None:
         """One at a time: the next command, unless nobody is left to send to."""
@@ -300,7 +292,7 @@ class Carrier(asyncio.Protocol):
             work.sent = bool(work.accepted)
             try:
                 out = self._side.send(MessageData(content, wire=True)) if content else b""
-                end = self._side.send(_END)
+                end = self._side.send(c.MESSAGE_END)
             except LocalProtocolError:
                 work.refuse_all(Stage.DATA, Reply.make(554, "The message is malformed", "5.6.0"))
                 self.abort(NetworkFailure(Failure.CLOSED, Stage.DATA))
@@ -344,22 +336,14 @@ class Carrier(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         work = self._work
-        if work is not None and work.grouped:
-            work.grouped = False
-            reply = self._side.agreed(data)
-            if reply is not None:
-                work.owed = 0
-                work.accepted = [one.recipient for one in work.envelope]
-                self._data(work, reply)
-                return
+        if work is not None and (reply := self._side.agreed(data)) is not None:
+            work.owed = 0
+            work.accepted = [one.recipient for one in work.envelope]
+            self._data(work, reply)
+            return
         for event in self._side.receive(data):
             if isinstance(event, ReplyReceived):
-                reply, command, continued, unsolicited = event
-                work = self._work
-                if work is None or continued or unsolicited:
-                    self._unasked(event)
-                else:
-                    self._advance(work, command, reply)
+                self._replied(event)
             elif isinstance(event, RemoteError):
                 self.abort(NetworkFailure(Failure.BAD_REPLY, Stage.ANY, reason=event.reason))
                 return
@@ -424,13 +408,11 @@ class _Work:
         "done",
         "ending",
         "envelope",
-        "grouped",
         "mail",
         "owed",
         "refused_sender",
         "replies",
         "sent",
-        "whole",
     )
 
     def __init__(
@@ -445,10 +427,8 @@ class _Work:
         self.mail = mail
         self.envelope = recipients
         binary = mail.params.get("BODY") == "BINARYMIME"
-        last = c.Bdat(len(content), last=True) if binary else _DATA
+        last = c.Bdat(len(content), last=True) if binary else c.DATA
         self.commands: deque[c.Command] = deque((mail, *recipients, last))  # still to be said
-        self.grouped = False  # the whole envelope was said, nothing of it answered
-        self.whole = not binary and len(recipients) > 0  # may be said as one group
         self.accepted: list[str] = []
         self.replies: dict[str, tuple[Stage, Reply]] = {}
         self.refused_sender = False
@@ -460,6 +440,17 @@ class _Work:
         self.refused_sender = True
         for one in self.envelope:
             self.replies.setdefault(one.recipient, (stage, reply))
+
+    @property
+    def unsaid(self) -> bool:
+        """Whether nothing of an envelope that ends with DATA was said yet."""
+        return len(self.commands) == len(self.envelope) + 2 and self.commands[-1] is c.DATA
+
+    def recipient(self, recipient: str, reply: Reply) -> None:
+        if reply.is_success:
+            self.accepted.append(recipient)
+        elif not self.refused_sender:
+            self.replies[recipient] = (Stage.RCPT, reply)
 
     def ended(self, command: c.Command, reply: Reply, *, lmtp: bool) -> None:
         one = command.recipient if isinstance(command, c.MessageEnd) else ""

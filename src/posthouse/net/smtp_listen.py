@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final, NamedTuple, Protocol, cast
 
 from posthouse.protocol.smtp import command as c
@@ -179,7 +180,6 @@ class _Protocol(asyncio.Protocol):
         "_session",
         "_shutting",
         "_side",
-        "_then",
         "_tls",
         "_transport",
     )
@@ -194,7 +194,6 @@ class _Protocol(asyncio.Protocol):
         self._events: list[Event] = []
         self._out: list[bytes] = []
         self._busy: asyncio.Future[Any] | None = None  # an answer that waits
-        self._then: Callable[[asyncio.Future[Any]], Reply] | None = None  # makes it of ``_busy``
         self._errors = 0
         self._shutting = False
         self._handed_in = False  # a message, at least one
@@ -227,17 +226,14 @@ class _Protocol(asyncio.Protocol):
         side = self._side
         command = side.at_once(data)
         if command is not None:  # then nothing is under way, and nobody is waited for
-            answer = self._session.command(command, self._connection)
-            if isinstance(answer, Reply):
-                self._say(answer)
-            else:
-                self._answer(answer)
+            self._answer(self._session.command(command, self._connection))
+            self._flush()
             return
         message = side.whole(data)
         if message is not None:
             self._session.body(message[0])
             self._ended(message[1])
-            self._flush()
+            self._work()
             return
         self._events += side.receive(data)
         if self._busy is None:
@@ -322,45 +318,29 @@ class _Protocol(asyncio.Protocol):
         else:
             self._answer(self._session.ended(event, self._connection))
 
-    def _say(self, reply: Reply) -> None:
-        """A reply to a command that came alone: nothing else is to be written or looked at."""
-        if reply.code >= 400 or self._shutting or self._transport is None:
-            self._said(reply)
-            self._flush()
-            return
-        wire = self._side.send(reply)
-        self._transport.write(wire)
-        state = self._side.session.state
-        if state is State.TLS:
-            self._upgrade()
-        elif state is State.CLOSED:
-            self._hang_up()
-
     def _answer(self, answer: Answer) -> None:
         if isinstance(answer, Reply):
             self._said(answer)
             return
-        if isinstance(answer, Later):
-            self._busy, self._then = answer
-        else:
-            self._busy, self._then = self._loop.create_task(_reply_of(answer)), _result
-        self._busy.add_done_callback(self._done)
+        if not isinstance(answer, Later):
+            answer = Later(asyncio.ensure_future(answer), asyncio.Future.result)
+        self._busy, then = answer
+        self._busy.add_done_callback(partial(self._done, then))
 
-    def _done(self, future: asyncio.Future[Any]) -> None:
+    def _done(
+        self, then: Callable[[asyncio.Future[Any]], Reply], future: asyncio.Future[Any]
+    ) -> None:
         """What was waited for is there."""
-        if self._then is None or future.cancelled():
+        if future.cancelled():
             return
         try:
-            reply = self._then(future)
+            reply = then(future)
         except Exception as error:  # a bug must not take the client's message with it
             told = {"message": "a session failed", "exception": error, "session": self}
             self._loop.call_exception_handler(told)
             reply = _LATER
-        self._busy = self._then = None
+        self._busy = None
         self._heard = self._loop.time()
-        if not (self._events or self._side.buffer or self._paused):
-            self._say(reply)
-            return
         self._said(reply)
         if self._paused and self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
@@ -441,11 +421,3 @@ class _Protocol(asyncio.Protocol):
         version = f"{tls.version()} {(tls.cipher() or ('',))[0]}"
         certificate = self._transport.get_extra_info("peercert")
         return Peer(str(name[0]), int(name[1]), self._tls, certificate, version)
-
-
-async def _reply_of(answer: Awaitable[Reply]) -> Reply:
-    return await answer
-
-
-def _result(future: asyncio.Future[Reply]) -> Reply:
-    return future.result()

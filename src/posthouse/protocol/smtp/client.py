@@ -26,8 +26,7 @@ from posthouse.protocol.smtp.state import State, hoped, permitted
 from posthouse.protocol.smtp.write import write_command
 
 _DATA_LINE: Final = b"DATA\r\n"
-_DATA_AWAITED: Final = Awaited("DATA", c.Data())
-_MESSAGE_END: Final = c.MessageEnd()
+_DATA_AWAITED: Final = Awaited("DATA", c.DATA)
 
 
 class ClientSide:
@@ -158,7 +157,7 @@ class ClientSide:
             raise LocalProtocolError("no message is expected now")
         out = self._stuffer.end()
         self._stuffer = None
-        self.awaited.extend(self.session.message_replies("MESSAGE", _MESSAGE_END))
+        self.awaited.extend(self.session.message_replies("MESSAGE", c.MESSAGE_END))
         self._ahead = None
         return out
 
@@ -179,9 +178,8 @@ class ClientSide:
         *agreed, last = replies
         if len(replies) != count or last.code != 354 or any(one.code >= 300 for one in agreed):
             return None
-        session.begin(mail)
-        session.recipients = [one.recipient for _, one in awaited if isinstance(one, c.Rcpt)]
-        session.state = State.DATA
+        for one, reply in zip(awaited, replies, strict=True):
+            session.answered(one, reply)
         self._last, self._ahead = (_DATA_AWAITED, last.code), None
         awaited.clear()
         return last
@@ -189,36 +187,28 @@ class ClientSide:
     def receive(self, data: bytes) -> list[Event]:
         """Take octets; give the replies that are complete."""
         events: list[Event] = []
-        begin, reader = 0, self._reader
-        if self.buffer:
-            self.buffer += data
-            text = bytes(self.buffer) if b"\n" in data else b""
-        else:
-            text = data
+        self.buffer += data
+        begin = 0
         while not self._broken and self.session.state is not State.TLS:
-            end = text.find(b"\n", begin) + 1
-            if end == 0:
+            end = self.buffer.find(b"\n", begin)
+            if end < 0:
                 break
-            line = text[begin:end]
-            begin = end
-            reply = None
-            if not reader.octets and len(line) <= self._limits.reply_line:
-                reply = common(line)
-            if reply is None:
-                try:
-                    reply = reader.add(line)
-                except RemoteProtocolError as error:
-                    events.append(self._break(error.reason, error.raw))
-                    break
+            line = bytes(self.buffer[begin : end + 1])
+            begin = end + 1
+            try:
+                reply = self._read(line)
+            except RemoteProtocolError as error:
+                events.append(self._break(error.reason, error.raw))
+                break
             if reply is not None:
                 events.append(self._reply(reply))
-        if self.buffer:
-            del self.buffer[:begin]
-        elif begin < len(text):
-            self.buffer += text[begin:]
-        if self.buffer or reader.octets or self._broken:
-            self._check_rest(events)
+        del self.buffer[:begin]
+        self._check_rest(events)
         return events
+
+    def _read(self, line: bytes) -> Reply | None:
+        plain = not self._reader.in_progress and len(line) <= self._limits.reply_line
+        return (common(line) if plain else None) or self._reader.add(line)
 
     def _check_rest(self, events: list[Event]) -> None:
         if self._broken:
@@ -247,7 +237,7 @@ class ClientSide:
         self._last = (awaited, reply.code)
         if reply.code >= 300:
             self._ahead = None  # not what was hoped
-        self.session.answered(awaited.name, awaited.command, reply)
+        self.session.answered(awaited, reply)
         return ReplyReceived(reply, awaited.command)
 
     def _unasked(self, reply: Reply) -> ReplyReceived:

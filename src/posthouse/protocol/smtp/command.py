@@ -215,6 +215,10 @@ Command: TypeAlias = (
     | Unknown
 )
 
+# Those without anything in them, of which each message needs one.
+DATA: Final = Data()
+MESSAGE_END: Final = MessageEnd()
+
 # Sets for ``isinstance``; a union written in place would be made anew for each command.
 HELLOS: Final = (Ehlo, Helo, Lhlo)
 TELLING_HELLOS: Final = (Ehlo, Lhlo)  # whose replies list extensions

@@ -19,7 +19,6 @@ from posthouse.protocol.smtp.errors import LocalProtocolError
 from posthouse.protocol.smtp.limits import TEXT_LINE
 
 END: Final = b"\r\n.\r\n"
-_EMPTY: Final = b".\r\n"  # the end of a message without octets, behind the CRLF of DATA
 _ANY_BREAK: Final = re.compile(rb"\r\n|\r|\n")
 
 
@@ -105,17 +104,6 @@ class DataReader:
         self._held = b"\r\n"  # the CRLF of the DATA line is the first half of an end
         self._virtual = 2  # octets of _held that are no message
         self.meter = Meter()
-
-    def whole(self, data: bytes) -> bytes | None:
-        """The octets of a message that begins and ends with ``data``; None: ``feed`` has to."""
-        if self._virtual != 2 or len(self._held) != 2 or data.find(END) != len(data) - len(END):
-            return None
-        if data.startswith(_EMPTY):  # it is over before: what follows is no message
-            return None
-        self._virtual = 0
-        body = data[: len(data) - len(_EMPTY)]
-        self.meter.add(body)
-        return body
 
     def feed(self, data: bytes) -> tuple[bytes, bytes | None]:
         """(octets of the message, None) or (last octets, what follows the end)."""

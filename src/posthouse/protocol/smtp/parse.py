@@ -39,7 +39,7 @@ _USUAL: Final = re.compile(
 )
 _USUAL_HELLO: Final = re.compile(rb"(EHLO|HELO) ([A-Za-z0-9.:_\[\]-]+)\r\n")
 _USUAL_WORDS: Final[Mapping[bytes, c.Command]] = {
-    b"DATA\r\n": c.Data(),
+    b"DATA\r\n": c.DATA,
     b"RSET\r\n": c.Rset(),
     b"QUIT\r\n": c.Quit(),
 }

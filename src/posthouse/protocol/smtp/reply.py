@@ -67,8 +67,8 @@ class Reply:
     raw: bytes = b""
     encoding: str = "ascii"
     defects: tuple[str, ...] = ()
-    # What ``wire`` made, where it can be kept: a server says the same few replies over and over.
-    kept: bytes = field(default=b"", init=False, repr=False, compare=False)
+    # The octets, once made: a server says the same few replies over and over.
+    _kept: bytes = field(default=b"", init=False, repr=False, compare=False)
 
     @classmethod
     def make(cls, code: int, text: str, enhanced: str | None = None) -> Reply:
@@ -118,15 +118,15 @@ class Reply:
 
         Text beyond ASCII is only sent with ``utf8`` (RFC 6531 section 3.7.4.2); else it is "?".
         """
-        if self.kept:
-            return self.kept
+        if self._kept:
+            return self._kept
         if not 200 <= self.code <= 599:
             raise ValueError("a reply code is 200 to 599")
         prefix = f"{self.enhanced} " if self.enhanced else ""
         text = self.lines[0] if len(self.lines) == 1 else ""
         if text and len(text) <= _SHORT and text.isascii() and text.isprintable():
             octets = f"{self.code} {prefix}{text}".rstrip().encode() + b"\r\n"
-            object.__setattr__(self, "kept", octets)
+            object.__setattr__(self, "_kept", octets)
             return octets
         return _wire(self.code, prefix.encode(), self.lines, "utf-8" if utf8 else "ascii")
 

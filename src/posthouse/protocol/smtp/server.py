@@ -65,20 +65,22 @@ class ServerSide:
                 raise LocalProtocolError("no command waits for a reply")
             session.state = State.CLOSED
             return reply.wire(utf8=session.utf8)
-        (name, command), code = self.awaited[0], reply.code
-        if 300 <= code < 400:
-            if (session.state, name, GO_ON) not in TABLE:
-                raise LocalProtocolError(f"{code} is no answer to {name}")
-        elif name == "DATA" and code < 300:
-            raise LocalProtocolError(f"{code} is no answer to DATA")
-        wire = reply.kept or reply.wire(utf8=session.utf8)
+        awaited = self.awaited[0]
+        if reply.code < 400 and self._wrong_class(awaited, reply):
+            raise LocalProtocolError(f"{reply.code} is no answer to {awaited.name}")
+        wire = reply.wire(utf8=session.utf8)
         self.awaited.popleft()
-        session.answered(name, command, reply)
+        session.answered(awaited, reply)
         if session.state is State.CLOSED:
             self.awaited.clear()
         elif session.state is State.DATA:
             self._reader = DataReader()
         return wire
+
+    def _wrong_class(self, awaited: Awaited, reply: Reply) -> bool:
+        if reply.code >= 300:
+            return (self.session.state, awaited.name, GO_ON) not in TABLE
+        return awaited.name == "DATA"
 
     # Reading
 
@@ -96,30 +98,30 @@ class ServerSide:
             or self._skipping is not None
         ):
             return None
+        return self._usual(data)
+
+    def _usual(self, line: bytes) -> c.Command | None:
+        """The command of a usual line that may come now; its reply is owed."""
         session = self.session
-        command = usual(data, session.extensions)
-        if command is None:
+        command = usual(line, session.extensions)
+        if command is None or (session.state, command.row) not in _AT_ONCE:
             return None
-        row = command.row
-        if (session.state, row) not in _AT_ONCE or session.binary or session.lmtp:
+        if session.binary or session.lmtp:  # no DATA for the one, no EHLO for the other
             return None
-        self.awaited.append(Awaited(row, command))
+        self.awaited.append(Awaited(command.row, command))
         return command
 
     def whole(self, data: bytes) -> tuple[bytes, BodyEnd] | None:
-        """The message that ``data`` is, from its first octet to its end; None: ``receive`` looks.
+        """The octets of the message, and its end, where ``data`` ends with it; None: ``receive``.
 
-        What ``receive`` would give as a chunk and its end, where all of a message came at once.
+        It is what ``receive`` would give as a chunk and an end: the way of nearly all messages.
         """
         reader = self._reader
         if reader is None or self.awaited or self.buffer or not data.endswith(END):
             return None
-        body = reader.whole(data)
-        if body is None:
-            return None
-        self._reader = None
-        self.awaited.extend(self.session.message_replies("MESSAGE", _MESSAGE_END))
-        return body, BodyEnd(reader.meter.facts())
+        body, rest = reader.feed(data)
+        self.buffer += rest or b""  # where it had ended before
+        return body, self._message_end(reader)
 
     def receive(self, data: bytes) -> list[Event]:
         """Take octets; give what is complete, up to the next command that needs a reply."""
@@ -162,10 +164,13 @@ class ServerSide:
             events.append(BodyChunk(body))
         if rest is None:
             return b""
-        self._reader = None
-        events.append(BodyEnd(reader.meter.facts()))
-        self.awaited.extend(self.session.message_replies("MESSAGE", _MESSAGE_END))
+        events.append(self._message_end(reader))
         return rest
+
+    def _message_end(self, reader: DataReader) -> BodyEnd:
+        self._reader = None
+        self.awaited.extend(self.session.message_replies("MESSAGE", c.MESSAGE_END))
+        return BodyEnd(reader.meter.facts())
 
     def _take_chunk(self, events: list[Event]) -> None:
         taken = bytes(self.buffer[: self._left])
@@ -211,12 +216,9 @@ class ServerSide:
 
     def _line(self, events: list[Event], line: bytes) -> None:
         """One line, with its end, to one event."""
-        session = self.session
-        command = usual(line, session.extensions)
-        odd = session.binary or session.lmtp  # no DATA for the one, no EHLO for the other
-        if command is not None and (session.state, command.row) in _AT_ONCE and not odd:
+        command = self._usual(line)
+        if command is not None:
             events.append(CommandReceived(command))
-            self.awaited.append(Awaited(command.row, command))
             return
         limit = AUTH_LINE if self.session.state is State.AUTH else command_limit(line)
         if len(line) > limit:
@@ -296,9 +298,8 @@ class ServerSide:
         return dropped
 
 
-_MESSAGE_END: Final = c.MessageEnd()
 _DEAF: Final = (State.TLS, State.CLOSED)  # what comes now is thrown away
-# Where a usual command may come, whatever else was agreed; DATA not in a BINARYMIME transaction.
+# Where a usual command may come; ``_usual`` knows the exceptions.
 _AT_ONCE: Final = frozenset(
     (state, verb)
     for state in State

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.extensions import parse_ehlo
 from posthouse.protocol.smtp.reply import Reply
-from posthouse.protocol.smtp.state import OK, TABLE, State, after
+from posthouse.protocol.smtp.state import State, after
 
 GREETING = "GREETING"
 
@@ -42,28 +42,23 @@ class Session:
     utf8: bool = False  # this transaction has SMTPUTF8
     binary: bool = False  # this transaction has BODY=BINARYMIME
 
-    def answered(self, name: str, command: c.Command | None, reply: Reply) -> None:
-        """Move on: ``reply`` is the answer to ``command``, of which ``name`` is the row."""
-        code = reply.code
-        state = TABLE.get((self.state, name, OK)) if code < 300 else None
-        if state is None:
-            state = after(self.state, name, code)
-        self.state = state
+    def answered(self, awaited: Awaited, reply: Reply) -> None:
+        """Move on: ``reply`` is the answer to ``awaited``."""
+        name, command = awaited
+        self.state = after(self.state, name, reply.code)
         if name in _TELLING:
-            if code < 300:
-                # The two that each message has come first.
-                if isinstance(command, c.Rcpt):
-                    if state is State.RCPT:
-                        self.recipients.append(command.recipient)
-                elif isinstance(command, c.Mail):
-                    self.begin(command)
-                else:
-                    self._agreed(command, reply)
-        elif name in _ENDING and state is State.READY:
+            if reply.code < 300:
+                self._agreed(command, reply)
+        elif name in _ENDING and self.state is State.READY:
             self._forget_transaction()
 
     def _agreed(self, command: c.Command | None, reply: Reply) -> None:
-        if isinstance(command, c.TELLING_HELLOS):
+        if isinstance(command, c.Rcpt):
+            if self.state is State.RCPT:
+                self.recipients.append(command.recipient)
+        elif isinstance(command, c.Mail):
+            self._begin(command)
+        elif isinstance(command, c.TELLING_HELLOS):
             self._forget_transaction()
             # The first line is the server's name (RFC 5321 section 4.1.1.1).
             self.extensions = parse_ehlo(reply.lines[1:])
@@ -73,8 +68,7 @@ class Session:
         elif isinstance(command, (c.Auth, c.AuthResponse)):
             self.authenticated = True
 
-    def begin(self, command: c.Mail) -> None:
-        """A transaction was agreed to."""
+    def _begin(self, command: c.Mail) -> None:
         self._forget_transaction()
         if command.params:
             self.utf8 = "SMTPUTF8" in command.params

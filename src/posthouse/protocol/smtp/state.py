@@ -102,12 +102,9 @@ def permitted(state: State, command: str) -> bool:
 
 def after(state: State, command: str, code: int) -> State:
     """The state after a reply with ``code`` to ``command``."""
-    if code < 400:
-        column = OK if code < 300 else GO_ON
-    elif code == 421:
+    if code == 421:
         return _CLOSED
-    else:
-        column = NO
+    column = OK if code < 300 else GO_ON if code < 400 else NO
     found = TABLE.get((state, command, column))
     return found or _ANYWHERE.get((command, column)) or state
 

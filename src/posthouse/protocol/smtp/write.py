@@ -26,7 +26,6 @@ from posthouse.protocol.smtp.limits import AUTH_LINE, command_limit
 from posthouse.protocol.smtp.path import PathError, check_address, is_usual
 
 _MECHANISM: Final = re.compile(r"[A-Z0-9_-]{1,20}")  # RFC 4422 section 3.1
-_SIZE: Final = re.compile(r"[0-9]{1,20}")  # RFC 1870 section 3
 _UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -57,7 +56,11 @@ def _usual(item: c.Command, extensions: Mapping[str, str]) -> bytes | None:
         size = item.params.get("SIZE")
         if not item.params:
             line = f"MAIL FROM:<{item.sender}>\r\n"
-        elif len(item.params) == 1 and "SIZE" in extensions and _SIZE.fullmatch(size or ""):
+        elif (
+            len(item.params) == 1
+            and size is not None
+            and not (parameter_problem("SIZE", size, MAIL_PARAMETERS, extensions))
+        ):
             line = f"MAIL FROM:<{item.sender}> SIZE={size}\r\n"
     return None if line is None else line.encode("ascii")
 

@@ -396,7 +396,6 @@ class Dispatcher:
         while True:
             await asyncio.sleep(LOOK)
             looks += 1
-            self._steady.follow()
             if self._stopped:
                 self._write()
                 if self._recording is not None:

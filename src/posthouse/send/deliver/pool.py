@@ -246,10 +246,8 @@ class Pool:
             self._waiting.appendleft(task)
             self._fill()
             return
-        well = carried.failure is None
-        for _, reply in carried.replies.values():
-            well = well and reply.code != 421
-        self._speed.went(well=well)
+        slower = any(reply.code == 421 for _, reply in carried.replies.values())
+        self._speed.went(well=carried.failure is None and not slower)
         if carried.failure is None and self._keep(carrier):
             self._idle.append(carrier)
         else:

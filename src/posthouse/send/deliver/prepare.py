@@ -96,10 +96,6 @@ class Prepare:
         """``binary``: the hop's setting, to undo base64 where the server lets us."""
         letter = task.letter
         ascii_only = letter.content.isascii()
-        if ascii_only and not (binary or self._keys or letter.params):
-            plain = _plain(task, extensions)
-            if plain is not None:
-                return plain
         utf8 = _needs_utf8(task, ascii_only)
         if utf8 and "SMTPUTF8" not in extensions:  # RFC 6531 section 3.2
             raise _refused(550, "5.6.7", "SMTPUTF8 is required, but was not offered")
@@ -178,22 +174,6 @@ class Prepare:
         while len(self._kept) > KEPT_LETTERS or self._octets > KEPT_OCTETS:
             _, oldest = self._kept.popitem(last=False)
             self._octets -= len(oldest.content or b"")
-
-
-def _plain(task: Task, extensions: Mapping[str, str]) -> Transaction | None:
-    """What goes as it came and asks for nothing, as most letters do; None: there is more to it."""
-    sender, content = task.letter.sender, task.letter.content
-    recipients: list[c.Rcpt] = []
-    for item in task.items:
-        address, params = item.recipient
-        if params or not address.isascii():
-            return None
-        recipients.append(c.Rcpt(address, {}))
-    limit = size_limit(extensions)
-    if not sender.isascii() or (limit is not None and len(content) > limit):
-        return None
-    params = {"SIZE": str(len(content))} if "SIZE" in extensions else {}
-    return Transaction(c.Mail(sender, params), tuple(recipients), content)
 
 
 def _needs_utf8(task: Task, ascii_only: bool) -> bool:

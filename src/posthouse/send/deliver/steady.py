@@ -44,20 +44,15 @@ class Steady:
             return 0.0
         return off
 
-    def follow(self) -> None:
-        """Small steps of the wall clock are followed; to be called once a second or so."""
-        _ = self.off
-
     def wall(self, at: float) -> float:
         """A steady time as the wall clock says it now."""
         return at + self.off
 
     def arrived(self, letter: Letter) -> None:
         """A letter that was dated by the wall clock of this moment."""
-        if abs(letter.accepted - self()) >= STEP:  # else the clock that dated it is right
-            off = self.off
-            if off:
-                self._remember(letter, letter.accepted - off)
+        off = self.off
+        if off:
+            self._remember(letter, letter.accepted - off)
 
     def accepted(self, letter: Letter) -> float:
         """When a letter was accepted. One from the future begins its time now."""

@@ -38,7 +38,7 @@ def plain(values: Mapping[str, Any]) -> str:
 
 def write_events(db: sqlite3.Connection, events: Sequence[EventRow]) -> None:
     """In the transaction that is open."""
-    db.execute(_EVENTS, (_rows(events),))
+    db.executemany(_EVENT, events)
 
 
 def drop_letters(db: sqlite3.Connection, numbers: Iterable[int]) -> int:
@@ -46,18 +46,7 @@ def drop_letters(db: sqlite3.Connection, numbers: Iterable[int]) -> int:
     return db.execute(_GONE, (_encoder.encode(list(numbers)).decode(),)).rowcount
 
 
-def _rows(rows: Sequence[tuple[Any, ...]]) -> str:
-    return _encoder.encode(rows).decode()
-
-
-def _from_json(statement: str, fields: int) -> str:
-    """All rows come as one JSON text: one statement for a batch ("->>" would need SQLite 3.38)."""
-    columns = ", ".join(f"json_extract(value, '$[{n}]')" for n in range(fields))
-    rows = f"SELECT {columns} FROM json_each(?)"  # noqa: S608  nothing but field numbers
-    return statement.replace("ROWS", rows)
-
-
-_EVENTS: Final = _from_json("INSERT INTO events (at, kind, letter, recipient, data) ROWS", 5)
+_EVENT: Final = "INSERT INTO events (at, kind, letter, recipient, data) VALUES (?, ?, ?, ?, ?)"
 _GONE: Final = (
     "DELETE FROM letters WHERE id IN (SELECT value FROM json_each(?))"
     " AND NOT EXISTS (SELECT 1 FROM recipients WHERE letter = letters.id)"
