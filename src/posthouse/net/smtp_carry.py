@@ -302,6 +302,9 @@ class Carrier(asyncio.Protocol):
             work.ending = True
             self._write(out, end, self._heels())
             return
+        if reply.is_success:  # a yes to nothing: what it answers is not what we asked
+            self.abort(NetworkFailure(Failure.BAD_REPLY, Stage.DATA, text=str(reply)))
+            return
         for recipient in work.accepted:
             work.replies.setdefault(recipient, (Stage.DATA, reply))
         if work.owed == 0:
@@ -319,6 +322,9 @@ class Carrier(asyncio.Protocol):
         work, self._work = self._work, None
         if work is None:
             return
+        if not (self.failure or self._behind) and self._connection.state is not State.READY:
+            # RSET refused, 3yz to the end of the message: no transaction can begin here any more.
+            self.failure = NetworkFailure(Failure.BAD_REPLY, Stage.ANY)
         self.carried += 1
         self.used = self._loop.time()
         self.deadline = self.used + COMMAND

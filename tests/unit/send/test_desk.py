@@ -412,7 +412,7 @@ async def test_a_lane_that_is_never_free(filled, monkeypatch: pytest.MonkeyPatch
 
 async def test_a_change_is_whole_or_not_at_all(filled, monkeypatch: pytest.MonkeyPatch) -> None:
     data, (one, _) = filled
-    monkeypatch.setattr(rows, "_EVENTS", "INSERT INTO nowhere VALUES (?)")
+    monkeypatch.setattr(rows, "_EVENT", "INSERT INTO nowhere VALUES (?)")
     with Desk(data) as desk:
         with pytest.raises(LaneError, match="damaged"):
             desk.do(desk.pick(Query(), Act.DELETE), NOW)

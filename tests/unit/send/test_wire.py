@@ -297,6 +297,78 @@ async def test_a_refused_greeting_and_a_closed_port() -> None:
     assert failed.value.failure is Failure.REFUSED
 
 
+@asynccontextmanager
+async def scripted(replies: Callable[[int, bytes], bytes]) -> AsyncIterator[tuple[int, list[int]]]:
+    """A server that says what ``replies`` gives for the n-th connection and each line; the port."""
+    connections = [0]
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections[0] += 1
+        number, body = connections[0], False
+        writer.write(b"220 hi\r\n")
+        while line := await reader.readline():
+            if body and line != b".\r\n":
+                continue
+            said = replies(number, line)
+            body = not body and line == b"DATA\r\n" and said.startswith(b"354")
+            writer.write(said)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1], connections
+    server.close()
+
+
+def usual(line: bytes) -> bytes:
+    if line.startswith(b"EHLO"):
+        return b"250-mx.e.example\r\n250 PIPELINING\r\n"
+    return b"354 Go on\r\n" if line == b"DATA\r\n" else b"250 2.0.0 Ok\r\n"
+
+
+async def open_to(port: int) -> Carrier:
+    carrier = Carrier()
+    await carrier.open("127.0.0.1", port)
+    await carrier.hello("relay.d.example")
+    return carrier
+
+
+async def test_a_yes_to_data_delivers_nothing() -> None:
+    """250 instead of 354: the message was not even sent."""
+    async with scripted(lambda _, line: b"250 Ok\r\n" if line[:4] == b"DATA" else usual(line)) as (
+        port,
+        _,
+    ):
+        carrier = await open_to(port)
+        done = await carry(carrier)
+    assert done.replies == {}
+    assert not done.unsure
+    assert done.failure is not None
+    assert done.failure.failure is carrier.failure.failure is Failure.BAD_REPLY
+
+
+@pytest.mark.parametrize(
+    ("line", "reply", "codes_"),
+    [
+        pytest.param(b".", b"354 Go on\r\n", {"bob@e.example": ("data", 354)}, id="end"),
+        pytest.param(b"RSET", b"502 5.5.1 No\r\n", {"bob@e.example": ("rcpt", 550)}, id="reset"),
+    ],
+)
+async def test_a_server_that_stays_amid_a_transaction_gets_no_second_one(
+    line: bytes, reply: bytes, codes_: dict[str, tuple[str, int]]
+) -> None:
+    def replies(_: int, said: bytes) -> bytes:
+        if line == b"RSET" and said[:4] in (b"RCPT", b"DATA"):
+            return b"550 5.1.1 No such user\r\n"
+        return reply if said.strip() == line else usual(said)
+
+    async with scripted(replies) as (port, _):
+        carrier = await open_to(port)
+        assert codes(await carry(carrier)) == codes_
+        assert carrier.failure is not None
+        second = await carry(carrier)
+    assert second.failure is carrier.failure
+
+
 async def test_a_break_after_the_end_is_unsure_before_it_is_not() -> None:
     for breaks_at, unsure in (("MAIL", False), (".", True)):
         desk = Desk(delay=5 if breaks_at == "." else 0)
@@ -561,6 +633,46 @@ async def test_the_pool_is_bounded_and_uses_connections_again() -> None:
     assert most <= 7
     assert pool.opened <= 7
     assert len(desk.messages) == 200
+
+
+@pytest.mark.parametrize("extensions", [b"PIPELINING", b"SIZE"])
+async def test_421_to_mail_on_a_used_connection_is_no_try(extensions: bytes) -> None:
+    """A server that is tired of a connection says so when the next message comes."""
+    carried: dict[int, int] = {}
+
+    def replies(number: int, line: bytes) -> bytes:
+        if line.startswith(b"EHLO"):
+            return b"250-mx.e.example\r\n250 " + extensions + b"\r\n"
+        if line.startswith(b"MAIL") and carried.get(number, 0) >= 2:
+            return b"421 4.4.2 Too many messages here\r\n"
+        if line == b".\r\n":
+            carried[number] = carried.get(number, 0) + 1
+        return usual(line)
+
+    async with scripted(replies) as (port, connections):
+        done: list[Carried] = []
+        loop = asyncio.get_running_loop()
+        pool = Pool(
+            Way(Hop("x", pool=1)),
+            lambda _, __: open_to(port),
+            lambda _t, carried, _c: done.append(carried),
+            now=loop.time,
+        )
+        for number in range(6):
+            pool.add(task(number))
+        await until(lambda: len(done) == 6)
+        await pool.close()
+    assert [codes(one) for one in done] == [{"bob@e.example": ("data", 250)}] * 6
+    assert connections == [3]
+
+
+async def test_421_to_mail_on_a_fresh_connection_is_a_try() -> None:
+    desk = Desk(replies={"MAIL": Reply.make(421, "Not now", "4.3.2")})
+    async with pooling(desk, Hop("x", pool=1)) as (pool, done):
+        pool.add(task(1))
+        await until(lambda: len(done) == 1)
+        assert pool.opened == 1
+    assert codes(done[0]) == {"bob@e.example": ("mail", 421)}
 
 
 async def test_a_hop_that_is_down_fails_what_waits() -> None:

@@ -379,6 +379,17 @@ async def test_a_refusal_in_the_middle_of_the_message_is_heard() -> None:
     await task
 
 
+async def test_a_yes_to_data_sends_nothing() -> None:
+    """250 instead of 354: the message was not taken."""
+    async with talking(Behaviour(replies=(("DATA", "250 2.0.0 Ok"),))) as (client, server, _):
+        await ready(client)
+        await client.envelope("a@b.test", ["c@d.test"])
+        with pytest.raises(NetworkFailure) as caught:
+            await client.data(MESSAGE)
+        assert (caught.value.failure, caught.value.stage) == (Failure.BAD_REPLY, Stage.DATA)
+        assert not server.last.messages
+
+
 async def test_injected_replies_are_thrown_away(authority: Authority) -> None:
     async def server(stream: MemoryStream) -> None:
         await stream.write(b"220 hi\r\n")

@@ -186,6 +186,7 @@ def converse(pieces: list[bytes], *, short: bool) -> list[Any]:
     connection = opened()
     side = connection.client
     to = [Rcpt("c@d.test"), Rcpt("e@f.test")]
+    handed_over = False
     if short:
         told: list[Any] = [side.send_envelope(MAIL, to)]
     else:
@@ -202,7 +203,8 @@ def converse(pieces: list[bytes], *, short: bool) -> list[Any]:
             assert told[-1].reply == last
         told.append((connection.state, connection.recipients, connection.awaited, connection.utf8))
         told.append(connection.unread)
-        if connection.state is State.DATA and not connection.awaited:
+        if connection.state is State.DATA and not connection.awaited and not handed_over:
+            handed_over = True  # 354 to the end of the message leaves the server where it was
             told.append(connection.send(MessageData(b"x\r\n")) + connection.send(MessageEnd()))
     return told
 

@@ -4,7 +4,7 @@ Enters: tasks (a letter and those of its recipients that go this way). Leaves: e
 ``Carried``, by ``report``. The owner of the way's connections and its waiting tasks. ``speed``
 says how many go at once: fewer after a sign of overload (421, a connection refused or broken); one
 message each ``interval`` where pacing is asked for. A message given to a connection that the server
-had closed meanwhile goes by another: that was no try.
+had closed meanwhile, or closes with 421 to MAIL, goes by another: that was no try.
 
 Called by ``dispatch``. Nothing raises; where nobody can be reached, or the login is refused, what
 waits fails at once, and so does what comes within ``SORE`` seconds: the queue's own schedule
@@ -336,14 +336,17 @@ class Pool:
 
 
 def _was_gone(carrier: Carrier, carried: Carried) -> bool:
-    """Whether the server had closed a connection that carried others before it heard of this one.
+    """Whether a connection that carried others was over before this one: closed, or 421 to MAIL.
 
     On a fresh one it is a failure, so that nothing goes round for ever.
     """
+    if carrier.carried < 2 or carried.unsure:
+        return False
+    if carried.replies:
+        said = carried.replies.values()
+        return all(stage is Stage.MAIL and reply.code == 421 for stage, reply in said)
     failure = carried.failure
-    silent = failure is not None and not carried.replies and not carried.unsure
-    closed = failure is not None and failure.failure in (Failure.CLOSED, Failure.RESET)
-    return silent and closed and carrier.carried > 1
+    return failure is not None and failure.failure in (Failure.CLOSED, Failure.RESET)
 
 
 def _is_login(error: NetworkFailure | Refused) -> bool:
