@@ -175,7 +175,7 @@ def forth_and_back(text: str) -> None:
     [
         (re.compile("a*b").search, "a" * 8_000),
         (re.compile(r"(?:[a-z]+\.?)*!").match, "a" * 20),
-        (lambda text: [text[at:].count("b") for at in range(len(text))], "a" * 8_000),
+        (lambda text: [text[at:].count("b") for at in range(len(text))], "a" * 32_000),
         (forth_and_back, "!" * 1_000),
     ],
 )
