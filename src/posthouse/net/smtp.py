@@ -223,9 +223,6 @@ class SmtpClient:
         recipients = len(self._wire.connection.recipients) if self._lmtp else 1
         check_lines(message)  # before the server waits for a message that cannot be sent
         first = await self.command(c.Data())
-        if first.is_success:  # a yes to nothing: not a word of the message was said
-            said = self._wire.without_echo(str(first))
-            raise NetworkFailure(Failure.BAD_REPLY, Stage.DATA, text=said)
         if not first.is_intermediate:
             return (first,)
         sent = 0

@@ -27,12 +27,14 @@ from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.connection import Connection, Role
 from posthouse.protocol.smtp.errors import LocalProtocolError
 from posthouse.protocol.smtp.events import MessageData, RemoteError, ReplyReceived
-from posthouse.protocol.smtp.reply import Reply
+from posthouse.protocol.smtp.masking import Masker
+from posthouse.protocol.smtp.reply import Reply, decode
 from posthouse.protocol.smtp.state import State
 
 CONNECT: Final = 30.0  # seconds
 COMMAND: Final = 300.0  # seconds for a reply (RFC 5321 section 4.5.3.2)
 END: Final = 600.0  # seconds for the reply to the end of data (section 4.5.3.2.6)
+SHOWN: Final = 200  # octets of an answer that is none, told with the failure
 KEEP_ALIVE: Final = 30  # seconds of silence before TCP asks whether the peer is there, and between
 
 
@@ -62,6 +64,7 @@ class Carrier(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._connection = Connection(Role.CLIENT, lmtp=lmtp, tls=tls)
         self._side = self._connection.client
+        self._masker = Masker()
         self._transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[Reply] | None = None  # one command, while opening
         self._early: Reply | None = None
@@ -136,6 +139,7 @@ class Carrier(asyncio.Protocol):
         """One command and its reply. Raises NetworkFailure."""
         if self._connection.state is State.CLOSED:  # 421 came on the heels of the greeting
             raise self.failure or NetworkFailure(Failure.CLOSED, Stage.ANY)
+        self._masker.learn(command)
         self._write(self._connection.send(command))
         return await self._next()
 
@@ -239,6 +243,8 @@ class Carrier(asyncio.Protocol):
     def _replied(self, event: ReplyReceived) -> None:
         if event.continued:
             return
+        if event.reply.code >= 400:  # these are kept and shown: no echo of a password in them
+            event = event._replace(reply=self._masker.clean(event.reply))
         if event.unsolicited or self._work is None:
             if self._waiting is not None and not self._waiting.done():
                 self._waiting.set_result(event.reply)
@@ -302,9 +308,6 @@ class Carrier(asyncio.Protocol):
             work.ending = True
             self._write(out, end, self._heels())
             return
-        if reply.is_success:  # a yes to nothing: what it answers is not what we asked
-            self.abort(NetworkFailure(Failure.BAD_REPLY, Stage.DATA, text=str(reply)))
-            return
         for recipient in work.accepted:
             work.replies.setdefault(recipient, (Stage.DATA, reply))
         if work.owed == 0:
@@ -323,7 +326,7 @@ class Carrier(asyncio.Protocol):
         if work is None:
             return
         if not (self.failure or self._behind) and self._connection.state is not State.READY:
-            # RSET refused, 3yz to the end of the message: no transaction can begin here any more.
+            # RSET was refused: no transaction can begin here any more.
             self.failure = NetworkFailure(Failure.BAD_REPLY, Stage.ANY)
         self.carried += 1
         self.used = self._loop.time()
@@ -351,7 +354,9 @@ class Carrier(asyncio.Protocol):
             if isinstance(event, ReplyReceived):
                 self._replied(event)
             elif isinstance(event, RemoteError):
-                self.abort(NetworkFailure(Failure.BAD_REPLY, Stage.ANY, reason=event.reason))
+                text = self._masker.text(decode(event.raw[:SHOWN])[0].strip())
+                detail = {"reason": event.reason, "text": text}
+                self.abort(NetworkFailure(Failure.BAD_REPLY, Stage.ANY, **detail))
                 return
 
     def connection_lost(self, exc: Exception | None) -> None:

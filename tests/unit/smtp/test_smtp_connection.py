@@ -300,6 +300,26 @@ def test_no_smtp(data: bytes, reason: str) -> None:
     assert connection.receive(b"220 hi\r\n") == []
 
 
+@pytest.mark.parametrize(
+    ("dialogue", "raw"),
+    [
+        pytest.param((), b"354 go\r\n", id="greeting"),
+        pytest.param((*HELLO, Mail("a@b.test")), b"354 go\r\n", id="mail"),
+        pytest.param((*HELLO, Noop()), b"334 \r\n", id="noop"),
+        pytest.param((*RCPT, Data()), b"250 ok\r\n", id="data"),
+        pytest.param((*DATA, MessageEnd()), b"354-go\r\n354 on\r\n", id="end"),
+    ],
+)
+def test_a_yes_of_a_class_that_the_command_has_not(
+    dialogue: tuple[Sendable | bytes, ...], raw: bytes
+) -> None:
+    connection = client(*dialogue)
+    (event,) = connection.receive(raw + b"250 more\r\n")
+    assert isinstance(event, RemoteError)
+    assert (event.reason, event.raw) == ("wrong_class", raw)
+    assert connection.state is State.CLOSED
+
+
 def test_half_a_line_can_be_looked_at() -> None:
     connection = client(b"SSH-2.0-x")
     assert connection.unread == b"SSH-2.0-x"

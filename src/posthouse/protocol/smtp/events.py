@@ -30,9 +30,10 @@ class ReplyReceived(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RemoteError:
-    """Client: what came cannot be read as a reply; the connection is over.
+    """Client: what came is no reply, or none to what was asked; the connection is over.
 
-    ``reason``: "no_reply_code" or "reply_too_long". ``raw`` is what came, from its first octet.
+    ``reason``: "no_reply_code", "reply_too_long", or "wrong_class" (250 to DATA). ``raw`` is what
+    came, from its first octet.
     """
 
     reason: str

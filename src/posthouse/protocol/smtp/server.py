@@ -31,7 +31,7 @@ from posthouse.protocol.smtp.parse import (
 )
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.protocol.smtp.session import GREETING, Awaited, Session
-from posthouse.protocol.smtp.state import GO_ON, TABLE, State, permitted
+from posthouse.protocol.smtp.state import State, answers, permitted
 
 # RFC 4954 section 6: a login would be taken, but not in the clear.
 _ENCRYPT: Final = Reply.make(538, "Encryption required for authentication", "5.7.11")
@@ -66,7 +66,7 @@ class ServerSide:
             session.state = State.CLOSED
             return reply.wire(utf8=session.utf8)
         awaited = self.awaited[0]
-        if reply.code < 400 and self._wrong_class(awaited, reply):
+        if not answers(awaited.name, reply.code):
             raise LocalProtocolError(f"{reply.code} is no answer to {awaited.name}")
         wire = reply.wire(utf8=session.utf8)
         self.awaited.popleft()
@@ -76,11 +76,6 @@ class ServerSide:
         elif session.state is State.DATA:
             self._reader = DataReader()
         return wire
-
-    def _wrong_class(self, awaited: Awaited, reply: Reply) -> bool:
-        if reply.code >= 300:
-            return (self.session.state, awaited.name, GO_ON) not in TABLE
-        return awaited.name == "DATA"
 
     # Reading
 

@@ -5,8 +5,9 @@ that state. What is not in the table may not be sent, and a server refuses it wi
 looks at the same rows twice: at what the replies have confirmed, and, while replies are under way
 (RFC 2920), at where the session will be when all of them say yes.
 
-Rules beside the table: 421 to anything ends the session (RFC 5321 section 3.8), and a reply in a
-class without a row changes nothing. ``show()`` prints the table.
+Rules beside the table: 421 to anything ends the session (RFC 5321 section 3.8); a no without a row
+changes nothing; a yes or a "go on" of a class that no row of its command has is no answer at all
+(``answers``). ``show()`` prints the table.
 """
 
 from __future__ import annotations
@@ -93,11 +94,17 @@ TABLE: Final[Mapping[tuple[State, str, str], State]] = {
 }
 
 _PERMITTED: Final[frozenset[tuple[State, str]]] = frozenset((s, c) for s, c, _ in TABLE)
+_CLASSES: Final[frozenset[tuple[str, str]]] = frozenset((c, reply) for _, c, reply in TABLE)
 
 
 def permitted(state: State, command: str) -> bool:
     """Whether the command may be sent in this state."""
     return (state, command) in _PERMITTED
+
+
+def answers(command: str, code: int) -> bool:
+    """Whether a reply with ``code`` can be an answer to ``command``: 250 to DATA is none."""
+    return code >= 400 or (command, OK if code < 300 else GO_ON) in _CLASSES
 
 
 def after(state: State, command: str, code: int) -> State:
