@@ -148,10 +148,13 @@ class Queue(Protocol):
     What is awaited is an asyncio future; ``asyncio.ensure_future`` gives it as it is.
     """
 
-    def put(self, letter: Letter, *, events: Sequence[Event] = ()) -> Awaitable[tuple[Item, ...]]:
+    def put(
+        self, letter: Letter, *, events: Sequence[Event] = (), company: bool = False
+    ) -> Awaitable[tuple[Item, ...]]:
         """Keep a message. Raises QueueFull at once; the future may have StoreError instead.
 
-        Either way it was not accepted.
+        Either way it was not accepted. ``company``: others are about to come, and it may wait for
+        them for a moment.
         """
         ...
 

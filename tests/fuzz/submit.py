@@ -164,6 +164,7 @@ def session(data: bytes) -> None:
     one.closed("done")
     assert desk.room.left == ROOM
     assert desk.clients == {}
+    assert desk.receiving == 0
     for letter in kept:
         assert 1 <= len(letter.recipients) <= 3
         assert letter.content.endswith(b"\r\n")

@@ -86,6 +86,7 @@ class Relay:
         self._common = common or Common()
         self._lanes: list[_Lane] = []
         self._listeners: list[Listener] = []
+        self._desk: Desk | None = None  # once we listen
         self._gate: Gate | None = None
         self._accounts: Accounts | None = None
         self._facts: tuple[str, Facts] = ("", Facts())
@@ -156,7 +157,7 @@ class Relay:
         terms = Terms(
             config.server.name, config.server.size, config.server.recipients, config.limits
         )
-        desk = Desk(
+        self._desk = desk = Desk(
             terms,
             self._keep,
             self._next_id,
@@ -206,7 +207,8 @@ class Relay:
 
         The caller's own callback comes after ours: the 250 is said when delivery has it.
         """
-        kept = self._lanes[0].lane.put(letter, events=events)
+        company = self._desk is not None and self._desk.receiving > 1
+        kept = self._lanes[0].lane.put(letter, events=events, company=company)
         kept.add_done_callback(partial(self._kept, letter, events))
         return kept
 

@@ -251,7 +251,7 @@ async def test_a_turn_of_the_loop_is_one_batch(tmp_path: Path) -> None:
 async def test_what_nobody_waits_for_rides_with_the_next_or_goes_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "PATIENCE", 0.2)
+    monkeypatch.setattr(lanes, "PATIENCE", 0.2)
     lane = await opened(tmp_path)
     loop = asyncio.get_running_loop()
     first, second, third = [(await lane.put(letter(n)))[0] for n in (1, 2, 3)]
@@ -274,3 +274,26 @@ async def test_what_nobody_waits_for_rides_with_the_next_or_goes_after_a_while(
     with pytest.raises(StoreError, match="closed"):
         await lane.put(letter(5))
     assert lane.count == 1
+
+
+async def test_a_letter_waits_for_company_no_longer_than_a_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "PATIENCE", 5.0)
+    monkeypatch.setattr(lanes, "COMPANY", 0.2)
+    lane = await opened(tmp_path)
+    loop = asyncio.get_running_loop()
+    items = await lane.put(letter(1))
+    began, commits = loop.time(), lane.commits[0]
+    recorded = lane.settle([over(items[0])], [])
+    first = lane.put(letter(2), company=True)  # sooner than what waited already
+    await asyncio.sleep(0.1)
+    second = lane.put(letter(3), company=True)
+    await first
+    assert 0.19 <= loop.time() - began < 2  # the second makes the first wait no longer
+    assert (second.done(), recorded.done(), lane.commits[0]) == (True, True, commits + 1)
+    third = lane.put(letter(4), company=True)
+    await lane.put(letter(5))
+    assert third.done()  # the last that comes takes all with it
+    assert lane.commits[0] == commits + 2
+    await lane.close()

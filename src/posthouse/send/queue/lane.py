@@ -38,6 +38,11 @@ from posthouse.send.queue.places import CAPACITY, Places
 from posthouse.send.queue.writer import Writer
 
 SPARE: Final = 64 * 1024 * 1024  # octets that must stay free, so that deliveries can be recorded
+# Seconds a letter waits for others that are about to come, and an outcome for whatever comes. A
+# sync, a change of threads and a wake-up shared by some are most of what keeping a letter costs; a
+# kill repeats the deliveries that were not recorded, so those wait no longer either.
+COMPANY: Final = 0.002
+PATIENCE: Final = 0.01
 SPACE_LOOK: Final = 1.0  # seconds a look at the free space is believed
 
 
@@ -88,7 +93,12 @@ class Lane:
         return Ids(lane, self._reader.execute(_HIGHEST).fetchone()[0])
 
     def put(
-        self, letter: Letter, *, events: Sequence[Event] = (), now: float | None = None
+        self,
+        letter: Letter,
+        *,
+        events: Sequence[Event] = (),
+        company: bool = False,
+        now: float | None = None,
     ) -> asyncio.Future[tuple[Item, ...]]:
         """See ``Queue``."""
         self._check_space(letter.accepted if now is None else now, len(letter.content))
@@ -96,7 +106,8 @@ class Lane:
             raise QueueFull(f"{self._places.taken} messages wait")
         self._putting.add(letter.id)
         items = _items(letter)
-        return self._writer.submit(batch.Put(letter, items, events), items)
+        job = batch.Put(letter, items, events)
+        return self._writer.submit(job, items, within=COMPANY if company else 0.0)
 
     def settle(
         self, settled: Sequence[Settled], events: Sequence[Event], bounces: Sequence[Letter] = ()
@@ -108,7 +119,7 @@ class Lane:
             self._putting.update(bounce.id for bounce in bounces)
         self._settling += 1
         items = tuple([item for put in puts for item in put.items])
-        return self._writer.submit(batch.Settle(settled, events, puts), items, urgent=False)
+        return self._writer.submit(batch.Settle(settled, events, puts), items, within=PATIENCE)
 
     def _written(self, jobs: Sequence[batch.Job], gone: int, failure: StoreError | None) -> None:
         """Count what became of a batch, also of jobs whose caller has gone."""

@@ -2,10 +2,9 @@
 
 Enters: jobs of whatever kind the ``Store`` it was given understands, each with its result. Leaves:
 those results, after the commit is on the disk (SQLite, synchronous=FULL). Called by ``lane`` from
-the event loop, which never waits for a disk. What is submitted in one turn of the loop is handed
-over at once at its end, so a busy queue makes large batches by itself and a quiet one commits at
-once. Jobs that nobody waits for (a delivery is recorded) stay behind until the next that somebody
-does, or for ``PATIENCE``.
+the event loop, which never waits for a disk. A job says how long it may wait for others, to share a
+transaction with them: as a rule not at all, then it goes at the end of this turn of the loop, and
+all that waits goes with it.
 
 What can fail: a database error (disk full, damaged file) takes the whole batch with it as
 StoreError: nothing of it was written, and nothing of it may be acknowledged.
@@ -25,7 +24,6 @@ from posthouse.letter import StoreError
 
 BATCH: Final = 500  # jobs in one transaction; more only makes the first of them wait longer
 OCTETS: Final = 32 * 1024 * 1024  # in one, but for a job that alone has more: they are in memory
-PATIENCE: Final = 0.01  # seconds: a kill within them repeats deliveries, so they are few
 
 
 class Sized(Protocol):
@@ -76,9 +74,9 @@ class Writer(Generic[J]):
     def __init__(self, connect: Callable[[], Store[J]], written: Written[J]) -> None:
         self._connect = connect
         self._written = written
-        self._held: list[_Submitted[J]] = []  # in this turn, or while nobody waits
+        self._held: list[_Submitted[J]] = []  # until the first of them can wait no longer
         self._handing = False  # over, at the end of this turn
-        self._patience: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0  # when the first that is held goes, in the loop's time
         self._closing = False
         self._handed: SimpleQueue[list[_Submitted[J]]] = SimpleQueue()
@@ -94,24 +92,33 @@ class Writer(Generic[J]):
         self._thread.start()
         await asyncio.wrap_future(self._ready)
 
-    def submit(self, job: J, result: T, *, urgent: bool = True) -> asyncio.Future[T]:
+    def submit(self, job: J, result: T, *, within: float = 0.0) -> asyncio.Future[T]:
         """Queue a job; the future has its result after its commit.
 
-        It is written all the same where the future is cancelled.
+        It goes to the disk at once, or with others that come ``within`` so many seconds. It is
+        written all the same where the future is cancelled.
         """
         future: asyncio.Future[T] = self._loop.create_future()
-        if not self._held:
-            self._due = self._loop.time() + PATIENCE
         self._held.append(_Submitted(job, future, result))
         if self._closing:
             self._refuse()
-        elif urgent:
+        elif within <= 0:
             if not self._handing:
                 self._handing = True
                 self._loop.call_soon(self._hand_over)
-        elif self._patience is None:
-            self._patience = self._loop.call_later(PATIENCE, self._enough)
+        elif not self._handing:
+            self._hold(within)
         return future
+
+    def _hold(self, within: float) -> None:
+        due = self._loop.time() + within
+        if len(self._held) == 1 or due < self._due:
+            self._due = due
+        if self._timer is not None and self._timer.when() > due:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self._loop.call_later(within, self._enough)
 
     async def close(self) -> None:
         """Write what waits and end the thread."""
@@ -128,11 +135,11 @@ class Writer(Generic[J]):
 
     def _enough(self) -> None:
         """It is not stopped each time something goes earlier, so what is held may be younger."""
-        self._patience = None
+        self._timer = None
         if self._held:
             rest = self._due - self._loop.time()
             if rest > 0:
-                self._patience = self._loop.call_later(rest, self._enough)
+                self._timer = self._loop.call_later(rest, self._enough)
             else:
                 self._hand_over()
 

@@ -67,6 +67,7 @@ class Desk:
         self.watch = watch
         self.tls = tls
         self.room = Room()
+        self.receiving = 0  # transactions that have begun and not ended
         self._crowd = crowd or Crowd()
         limits = terms.limits
         self.rates = Rates(

@@ -16,6 +16,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Final
 
 from posthouse.flow import Secret
@@ -38,6 +39,8 @@ from posthouse.send.submit.stamp import origin_of, protocol_of, received
 # Commands that lead nowhere, between two messages: Postfix takes 100 of them; a pool that keeps
 # its connections alive says NOOP or RSET twice a minute.
 JUNK: Final = 200
+
+_NONE: Final[Mapping[str, str | None]] = MappingProxyType({})
 
 # A header field, or the first line of an HTTP request.
 _NO_SMTP: Final = re.compile(r"[!-9;-~]+:|[A-Z]+ \S+ HTTP/")
@@ -92,16 +95,20 @@ class Session:
         self._mechanism: PlainServer | LoginServer | None = None
         self._credentials = _Credentials()
         self._junk = 0
-        self._begin("", {})
         self._begun = False  # whether there is a transaction, or something of one, to forget
+        self._fresh()
 
-    def _begin(self, sender: str, params: Mapping[str, str | None]) -> None:
+    def _fresh(self, sender: str = "", params: Mapping[str, str | None] = _NONE) -> None:
         """A new transaction, or none."""
-        self._begun = True
         self._sender = sender
         self._params = params
         self._recipients: dict[str, Recipient] = {}
         self._body: Body | None = None
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            self._desk.receiving += 1
 
     # -- what the listener calls
 
@@ -127,7 +134,7 @@ class Session:
             return
         if self._body is None:
             self._body = Body(self._desk.terms.size, self._desk.room)
-            self._begun = True
+            self._begin()
         self._body.add(data)
 
     def ended(self, end: BodyEnd, connection: Connection) -> Answer:
@@ -217,7 +224,8 @@ class Session:
         params = envelope.of_mail(command.params)
         if isinstance(params, Reply):
             return self._refused("mail", params, "parameter")
-        self._begin(command.sender, params)
+        self._begin()
+        self._fresh(command.sender, params)
         return replies.SENDER_OK
 
     def _stranger(self, sender: str) -> tuple[Reply, str] | None:
@@ -340,8 +348,9 @@ class Session:
         if self._body is not None:
             self._body.release()
         if self._begun:
-            self._begin("", {})
+            self._fresh()
             self._begun = False
+            self._desk.receiving -= 1
 
     def _refused(self, stage: str, reply: Reply, reason: str) -> Reply:
         """Tell whoever counts; never what the client wrote."""

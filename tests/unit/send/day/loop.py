@@ -123,8 +123,8 @@ class _Writer(writer.Writer[Any]):
         finally:
             loop.outside -= 1
 
-    def submit(self, job: Any, result: T, *, urgent: bool = True) -> asyncio.Future[T]:
-        future = super().submit(job, result, urgent=True)  # in no hurry is real time here
+    def submit(self, job: Any, result: T, *, within: float = 0.0) -> asyncio.Future[T]:
+        future = super().submit(job, result)  # a moment is real time here
         assert isinstance(self._loop, DayLoop)
         self._loop.watch(future)
         return future
