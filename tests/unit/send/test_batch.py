@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from posthouse.letter import Event, Item, Letter, Outcome, Result, Settled, State, StoreError
+from posthouse.net.loop import run
 from posthouse.send.queue import batch, writer
 from posthouse.send.queue import lane as lanes
 from posthouse.send.queue.batch import Put, Settle, Tables
@@ -297,3 +298,24 @@ async def test_a_letter_waits_for_company_no_longer_than_a_moment(
     assert third.done()  # the last that comes takes all with it
     assert lane.commits[0] == commits + 2
     await lane.close()
+
+
+def test_moments_of_any_length_under_the_loop_of_a_relay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uvloop has a handle of another kind for a moment shorter than its clock can tell."""
+
+    async def work() -> None:
+        lane = await opened(tmp_path)
+        last: tuple[Item, ...] = ()
+        for n in range(1, 200):
+            monkeypatch.setattr(lanes, "COMPANY", n % 7 * 0.000_3)
+            monkeypatch.setattr(lanes, "PATIENCE", n % 5 * 0.000_7)
+            recorded = [lane.settle([over(item)], []) for item in last]
+            if n % 3:
+                await asyncio.sleep(n % 4 * 0.000_2)
+            last = await lane.put(letter(n), company=True)
+            await asyncio.gather(*recorded)
+        await lane.close()
+
+    run(asyncio.wait_for(work(), 20))

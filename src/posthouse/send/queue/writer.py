@@ -76,8 +76,9 @@ class Writer(Generic[J]):
         self._written = written
         self._held: list[_Submitted[J]] = []  # until the first of them can wait no longer
         self._handing = False  # over, at the end of this turn
-        self._timer: asyncio.TimerHandle | None = None
-        self._due = 0.0  # when the first that is held goes, in the loop's time
+        self._due = 0.0  # when the first of them must go, in the loop's time
+        self._timer: asyncio.Handle | None = None
+        self._wakes = 0.0  # when the timer ends
         self._closing = False
         self._handed: SimpleQueue[list[_Submitted[J]]] = SimpleQueue()
         self._waiting: deque[_Submitted[J]] = deque()  # the thread's own
@@ -114,11 +115,15 @@ class Writer(Generic[J]):
         due = self._loop.time() + within
         if len(self._held) == 1 or due < self._due:
             self._due = due
-        if self._timer is not None and self._timer.when() > due:
+        if self._timer is not None and self._wakes > due:
             self._timer.cancel()
             self._timer = None
         if self._timer is None:
-            self._timer = self._loop.call_later(within, self._enough)
+            self._wake(within)
+
+    def _wake(self, seconds: float) -> None:
+        self._wakes = self._loop.time() + seconds
+        self._timer = self._loop.call_later(seconds, self._enough)
 
     async def close(self) -> None:
         """Write what waits and end the thread."""
@@ -139,7 +144,7 @@ class Writer(Generic[J]):
         if self._held:
             rest = self._due - self._loop.time()
             if rest > 0:
-                self._timer = self._loop.call_later(rest, self._enough)
+                self._wake(rest)
             else:
                 self._hand_over()
 
