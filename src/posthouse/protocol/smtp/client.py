@@ -22,7 +22,7 @@ from posthouse.protocol.smtp.extensions import auth_mechanisms, parse_ehlo
 from posthouse.protocol.smtp.limits import Limits
 from posthouse.protocol.smtp.reply import Reply, ReplyReader, common, common_group
 from posthouse.protocol.smtp.session import GREETING, Awaited, Session
-from posthouse.protocol.smtp.state import State, answers, hoped, permitted
+from posthouse.protocol.smtp.state import State, hoped, permitted
 from posthouse.protocol.smtp.write import write_command
 
 _DATA_LINE: Final = b"DATA\r\n"
@@ -229,8 +229,6 @@ class ClientSide:
         if not self.awaited:
             return self._unasked(reply)
         awaited = self.awaited.popleft()
-        if not answers(awaited.name, reply.code):
-            return self._break("wrong_class", reply.raw)
         if awaited.name == "BDAT LAST" and isinstance(awaited.command, c.Bdat):
             # Only now is it known how many recipients were accepted (RFC 2033 section 4.2).
             more = self.session.message_replies(awaited.name, awaited.command)
@@ -239,7 +237,8 @@ class ClientSide:
         self._last = (awaited, reply.code)
         if reply.code >= 300:
             self._ahead = None  # not what was hoped
-        self.session.answered(awaited, reply)
+        if not self.session.answered(awaited, reply):
+            return self._break("wrong_class", reply.raw)
         return ReplyReceived(reply, awaited.command)
 
     def _unasked(self, reply: Reply) -> ReplyReceived:

@@ -31,7 +31,7 @@ from posthouse.protocol.smtp.parse import (
 )
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.protocol.smtp.session import GREETING, Awaited, Session
-from posthouse.protocol.smtp.state import State, answers, permitted
+from posthouse.protocol.smtp.state import State, permitted
 
 # RFC 4954 section 6: a login would be taken, but not in the clear.
 _ENCRYPT: Final = Reply.make(538, "Encryption required for authentication", "5.7.11")
@@ -66,11 +66,10 @@ class ServerSide:
             session.state = State.CLOSED
             return reply.wire(utf8=session.utf8)
         awaited = self.awaited[0]
-        if not answers(awaited.name, reply.code):
-            raise LocalProtocolError(f"{reply.code} is no answer to {awaited.name}")
         wire = reply.wire(utf8=session.utf8)
+        if not session.answered(awaited, reply):
+            raise LocalProtocolError(f"{reply.code} is no answer to {awaited.name}")
         self.awaited.popleft()
-        session.answered(awaited, reply)
         if session.state is State.CLOSED:
             self.awaited.clear()
         elif session.state is State.DATA:

@@ -42,15 +42,19 @@ class Session:
     utf8: bool = False  # this transaction has SMTPUTF8
     binary: bool = False  # this transaction has BODY=BINARYMIME
 
-    def answered(self, awaited: Awaited, reply: Reply) -> None:
-        """Move on: ``reply`` is the answer to ``awaited``."""
+    def answered(self, awaited: Awaited, reply: Reply) -> bool:
+        """Move on: ``reply`` answers ``awaited``. False: it can't (250 to DATA); nothing moved."""
         name, command = awaited
-        self.state = after(self.state, name, reply.code)
+        state = after(self.state, name, reply.code)
+        if state is None:
+            return False
+        self.state = state
         if name in _TELLING:
             if reply.code < 300:
                 self._agreed(command, reply)
-        elif name in _ENDING and self.state is State.READY:
+        elif name in _ENDING and state is State.READY:
             self._forget_transaction()
+        return True
 
     def _agreed(self, command: c.Command | None, reply: Reply) -> None:
         if isinstance(command, c.Rcpt):

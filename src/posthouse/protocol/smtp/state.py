@@ -6,8 +6,8 @@ looks at the same rows twice: at what the replies have confirmed, and, while rep
 (RFC 2920), at where the session will be when all of them say yes.
 
 Rules beside the table: 421 to anything ends the session (RFC 5321 section 3.8); a no without a row
-changes nothing; a yes or a "go on" of a class that no row of its command has is no answer at all
-(``answers``). ``show()`` prints the table.
+changes nothing; a yes or a "go on" of a class that no row of its command has is no answer at all.
+``show()`` prints the table.
 """
 
 from __future__ import annotations
@@ -102,18 +102,17 @@ def permitted(state: State, command: str) -> bool:
     return (state, command) in _PERMITTED
 
 
-def answers(command: str, code: int) -> bool:
-    """Whether a reply with ``code`` can be an answer to ``command``: 250 to DATA is none."""
-    return code >= 400 or (command, OK if code < 300 else GO_ON) in _CLASSES
-
-
-def after(state: State, command: str, code: int) -> State:
-    """The state after a reply with ``code`` to ``command``."""
+def after(state: State, command: str, code: int) -> State | None:
+    """The state after a reply with ``code`` to ``command``; None: it answers no such command."""
     if code == 421:
         return _CLOSED
     column = OK if code < 300 else GO_ON if code < 400 else NO
     found = TABLE.get((state, command, column))
-    return found or _ANYWHERE.get((command, column)) or state
+    if found is not None:
+        return found
+    if column is not NO and (command, column) not in _CLASSES:
+        return None
+    return _ANYWHERE.get((command, column), state)
 
 
 def hoped(state: State, command: str) -> State:
