@@ -133,6 +133,7 @@ class Relay:
                 prepare=prepare,
                 turns=turns,
                 alarm=self._alarm,
+                say=self._say,
                 now=self._now,
                 monotonic=self._clock.monotonic,
                 watch=self._watch,

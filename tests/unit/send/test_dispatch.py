@@ -19,6 +19,7 @@ from posthouse.net.smtp_carry import Carried, Carrier, Refused
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.deliver import dispatch as module
 from posthouse.send.deliver import pool as pools
+from posthouse.send.deliver import recorder
 from posthouse.send.deliver.dispatch import Dispatcher
 from posthouse.send.deliver.pool import Task
 from posthouse.send.hop import Action, Choice, Hop, Target
@@ -70,6 +71,7 @@ class World:
     down: bool = False
     sent: list[str] = field(default_factory=list)
     bounced: list[tuple[str, str, list[str]]] = field(default_factory=list)
+    said: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
     opened: int = 0
     begun: int = 0
 
@@ -138,6 +140,7 @@ async def working(
         bounce=world.bounce,
         now=lambda: world.now,
         monotonic=lambda: world.now,
+        say=lambda kind, facts: world.said.append((kind, facts)),
     )
     await dispatcher.start()
 
@@ -269,6 +272,10 @@ async def test_a_store_that_fails_stops_delivery_and_nothing_is_sent_twice(
         broken[0] = False
         await until(lambda: lane.count == 0)
         assert not dispatcher.stopped
+    assert world.said == [
+        ("delivery_stopped", {"error": "disk I/O error"}),
+        ("delivery_resumed", {}),
+    ]
     assert len(world.sent) == 20
     assert kinds(tmp_path) == ["delivered"] * 20
 
@@ -277,7 +284,7 @@ async def test_what_is_delivered_is_recorded_when_we_end_though_the_store_failed
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LOOK", 0.02)
-    monkeypatch.setattr(module, "AGAIN", 0.01)
+    monkeypatch.setattr(recorder, "AGAIN", 0.01)
     world = World(delay=0.05)
     broken = [True]
 

@@ -13,8 +13,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
 from typing import Final, Protocol
 
 from posthouse.letter import (
@@ -32,14 +30,13 @@ from posthouse.net.smtp_carry import Carried, Carrier
 from posthouse.send.deliver.agenda import Agenda
 from posthouse.send.deliver.pace import Turns
 from posthouse.send.deliver.pool import Connector, Pool, Prepare, Task, Way, as_it_is
+from posthouse.send.deliver.recorder import Record, Recorder
 from posthouse.send.deliver.steady import Steady
 from posthouse.send.hop import Action, Choice, Hop
 
 # Letters whose content is in memory at once; the others stay in the queue until there is room.
 IN_HAND: Final = 64 * 1024 * 1024  # octets
 LOOK: Final = 1.0  # seconds between looks for what is due, changed or to be recorded again
-LAST: Final = 4.0  # seconds to record what has been delivered when we end
-AGAIN: Final = 0.25  # seconds between tries to do so where the store fails
 QUIET: Final = 60  # looks after which a way that is not used is forgotten
 
 
@@ -84,17 +81,6 @@ class Bounce(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Record:
-    """What is to be written: outcomes with their events and reports."""
-
-    settled: list[Settled] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    bounces: list[Letter] = field(default_factory=list)
-    letters: list[str] = field(default_factory=list)  # out of our hands when it is written
-    due: dict[tuple[str, int], float] = field(default_factory=dict)  # (letter, item) -> steady
-
-
 class Dispatcher:
     """See the module. ``now`` is the wall clock in seconds, ``monotonic`` for pools."""
 
@@ -114,6 +100,7 @@ class Dispatcher:
         turns: Turns | None = None,
         watch: Callable[[Event], None] = lambda _event: None,
         alarm: Callable[[Outcome], None] = lambda _outcome: None,
+        say: Callable[[str, Mapping[str, object]], None] = lambda _kind, _facts: None,
     ) -> None:
         self._queue = queue
         self._hops = hops
@@ -128,6 +115,7 @@ class Dispatcher:
         self._turns = turns or Turns()
         self._watch = watch
         self._alarm = alarm
+        self._say = say
         self.pools: dict[Key, Pool] = {}
         self._steady = Steady(now, monotonic)
         self._agenda = Agenda(self._steady)
@@ -135,12 +123,9 @@ class Dispatcher:
         self._hands: set[tuple[str, int]] = set()  # (letter, item) on their way
         self._sizes: dict[str, list[int]] = {}  # letter -> [its size, its tasks under way]
         self._octets = 0
-        self._record = _Record()
-        self._recording: asyncio.Future[tuple[Item, ...]] | None = None
-        self._soon = False  # it is written at the end of this turn of the loop
+        self._recorder = Recorder(queue, self._written, self._halt)
         self._loading: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
-        self._stopped = False  # the store fails
         self._closing = False
 
     async def start(self) -> None:
@@ -154,16 +139,7 @@ class Dispatcher:
         if self._looking is not None:
             self._looking.cancel()
         await asyncio.gather(*(pool.close() for pool in self.pools.values()))
-        loop = asyncio.get_running_loop()
-        until = loop.time() + LAST
-        while (self._recording is not None or self._record.settled) and loop.time() < until:
-            if self._recording is not None:  # and what came back meanwhile
-                await asyncio.wait([self._recording], timeout=LOOK)
-            elif self._soon:
-                await asyncio.sleep(0)
-            else:  # the store failed: what is not recorded will be delivered once more
-                await asyncio.sleep(AGAIN)
-                self._write()
+        await self._recorder.close()
 
     @property
     def waiting(self) -> int:
@@ -173,7 +149,7 @@ class Dispatcher:
     @property
     def stopped(self) -> bool:
         """Whether delivery stands still because nothing can be recorded."""
-        return self._stopped
+        return self._recorder.stopped
 
     # -- in
 
@@ -185,7 +161,7 @@ class Dispatcher:
     def _take(self, letter: Letter, items: Sequence[Item]) -> None:
         if self._closing:  # it stays in the queue
             return
-        if self._stopped or self._octets > IN_HAND:
+        if self._recorder.stopped or self._octets > IN_HAND:
             self._ready.append((letter.id, tuple(items)))
             return
         ways: dict[Key, list[Item]] = {}
@@ -226,9 +202,9 @@ class Dispatcher:
         result = Result.DEFERRED if held else Result.REFUSED
         outcome = Outcome(item.recipient.address, result, text=f"{kind} by a rule: {choice.rule}")
         settled = Settled(item, outcome, self._now() if held else None, held=held)
-        self._record.settled.append(settled)
+        self._recorder.record.settled.append(settled)
         self._tell(kind, letter.id, item, {"rule": choice.rule})
-        self._write_soon()
+        self._recorder.soon()
 
     # -- out
 
@@ -249,8 +225,8 @@ class Dispatcher:
             self._not_delivered(letter, others)
         if done:
             self._report(letter, done, "delivered", self._steady.accepted(letter))
-        self._record.letters.append(letter.id)
-        self._write_soon()
+        self._recorder.record.letters.append(letter.id)
+        self._recorder.soon()
 
     def _not_delivered(self, letter: Letter, outcomes: Sequence[tuple[Item, Outcome]]) -> None:
         now, accepted = self._steady(), self._steady.accepted(letter)
@@ -284,9 +260,9 @@ class Dispatcher:
         warned: bool = False,
     ) -> None:
         if due is not None:
-            self._record.due[item.letter, item.key] = due
+            self._recorder.record.due[item.letter, item.key] = due
             due = self._steady.wall(due)
-        self._record.settled.append(Settled(item, outcome, due, warned))
+        self._recorder.record.settled.append(Settled(item, outcome, due, warned))
         data: dict[str, object] = {"host": outcome.host}
         if outcome.code:
             data["reply"] = f"{outcome.code} {outcome.enhanced} {outcome.text}".strip()
@@ -299,7 +275,9 @@ class Dispatcher:
         self._tell(kind, item.letter, item, data)
 
     def _tell(self, kind: str, letter: str, item: Item, data: Mapping[str, object]) -> None:
-        self._record.events.append(Event(self._now(), kind, letter, item.recipient.address, data))
+        self._recorder.record.events.append(
+            Event(self._now(), kind, letter, item.recipient.address, data)
+        )
 
     def _report(
         self, letter: Letter, told: Sequence[tuple[Item, Outcome]], kind: str, accepted: float
@@ -309,34 +287,12 @@ class Dispatcher:
             letter = letter._replace(accepted=accepted)  # as the clock has it that dates the report
         bounce = self._bounce(letter, told, kind, now)
         if bounce is not None:
-            self._record.bounces.append(bounce)
+            self._recorder.record.bounces.append(bounce)
             to = bounce.recipients[0].address
             data = {"report": kind, "of": letter.id}
-            self._record.events.append(Event(now, "bounced", bounce.id, to, data))
+            self._recorder.record.events.append(Event(now, "bounced", bounce.id, to, data))
 
-    def _write_soon(self) -> None:
-        """Record at the end of this turn of the loop, with all that comes back in it."""
-        if self._recording is None and not (self._soon or self._stopped):
-            self._soon = True
-            asyncio.get_running_loop().call_soon(self._write)
-
-    def _write(self) -> None:
-        self._soon = False
-        record, self._record = self._record, _Record()
-        writing = self._queue.settle(record.settled, record.events, record.bounces)
-        self._recording = recording = asyncio.ensure_future(writing)
-        recording.add_done_callback(partial(self._recorded, record))
-
-    def _recorded(self, record: _Record, recording: asyncio.Future[tuple[Item, ...]]) -> None:
-        self._recording = None
-        if recording.cancelled() or recording.exception() is not None:
-            self._halt(record)
-            return
-        self._written(record, recording.result())
-        if self._record.settled:
-            self._write_soon()
-
-    def _written(self, record: _Record, items: Sequence[Item]) -> None:
+    def _written(self, record: Record, items: Sequence[Item]) -> None:
         for one in record.settled:
             self._hands.discard((one.item.letter, one.item.key))
             if one.due is not None and not one.held:
@@ -376,15 +332,9 @@ class Dispatcher:
             self._octets -= size[0]
             del self._sizes[letter]
 
-    def _halt(self, record: _Record) -> None:
-        """The store fails: keep what is to be recorded, begin nothing."""
-        newer, self._record = self._record, record
-        record.settled += newer.settled
-        record.events += newer.events
-        record.bounces += newer.bounces
-        record.letters += newer.letters
-        record.due |= newer.due
-        self._stopped = True
+    def _halt(self, error: BaseException) -> None:
+        """The store fails: begin nothing."""
+        self._say("delivery_stopped", {"error": str(error) or type(error).__name__})
         for pool in self.pools.values():
             pool.pause()
 
@@ -396,12 +346,9 @@ class Dispatcher:
         while True:
             await asyncio.sleep(LOOK)
             looks += 1
-            if self._stopped:
-                self._write()
-                if self._recording is not None:
-                    # Not awaited itself: who closes us cancels this look, and the record with it.
-                    await asyncio.wait([self._recording])
-                if self._recording is None and not self._record.settled:
+            if self._recorder.stopped:
+                await self._recorder.again()
+                if not self._recorder.stopped:
                     self._go_on()
                 continue
             if self._queue.changed():
@@ -413,7 +360,7 @@ class Dispatcher:
                 await self._forget()
 
     def _go_on(self) -> None:
-        self._stopped = False
+        self._say("delivery_resumed", {})
         for pool in self.pools.values():
             pool.go_on()
         self._load_soon()
@@ -437,13 +384,17 @@ class Dispatcher:
         self._agenda.renew(waiting, ready)
 
     def _load_soon(self) -> None:
-        if self._ready and self._loading is None and not (self._stopped or self._closing):
+        if self._ready and self._loading is None and not (self._recorder.stopped or self._closing):
             self._loading = asyncio.create_task(self._load())
 
     async def _load(self) -> None:
         """Bring letters from the queue while there is room for them."""
         try:
-            while self._ready and self._octets <= IN_HAND and not (self._stopped or self._closing):
+            while (
+                self._ready
+                and self._octets <= IN_HAND
+                and not (self._recorder.stopped or self._closing)
+            ):
                 name, items = self._ready.popleft()
                 letter = await self._queue.load(name)
                 if letter is not None:
