@@ -207,6 +207,8 @@ class Carrier(asyncio.Protocol):
 
     def _commands(self, work: _Work) -> bytes:
         """All commands at once where the server takes them so, else the next one."""
+        if self._is_over:
+            return b""
         grouped = "PIPELINING" in self._side.session.extensions
         if grouped and work.unsaid:
             octets = self._side.send_envelope(work.mail, work.envelope)
@@ -224,6 +226,14 @@ class Carrier(asyncio.Protocol):
             if not grouped:
                 break
         return b"".join(out)
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether a reply had the end of the session on its heels: we are told of that next.
+
+        A farewell, or what is no reply at all. Nothing can be said any more.
+        """
+        return self._connection.state is State.CLOSED
 
     def _chunk(self, work: _Work) -> list[bytes]:
         """A binary message goes whole, as one chunk (RFC 3030 section 3)."""
@@ -292,6 +302,8 @@ class Carrier(asyncio.Protocol):
 
     def _data(self, work: _Work, reply: Reply) -> None:
         if reply.is_intermediate:
+            if self._is_over:
+                return
             # A 354 without an accepted recipient: the end has to be said all the same (RFC 2920).
             self.deadline = self._loop.time() + END
             content = work.content if work.accepted else b""
@@ -303,8 +315,9 @@ class Carrier(asyncio.Protocol):
                 work.refuse_all(Stage.DATA, Reply.make(554, "The message is malformed", "5.6.0"))
                 self.abort(NetworkFailure(Failure.CLOSED, Stage.DATA))
                 return
-            # In LMTP each accepted recipient gets its own reply (RFC 2033 section 4.2).
-            work.owed = len(work.accepted) if self._connection.lmtp else 1
+            # In LMTP each accepted recipient gets its own reply (RFC 2033 section 4.2); an end
+            # for nobody, where 354 was wrong, is taken to get one.
+            work.owed = (len(work.accepted) or 1) if self._connection.lmtp else 1
             work.ending = True
             self._write(out, end, self._heels())
             return
@@ -315,7 +328,7 @@ class Carrier(asyncio.Protocol):
 
     def _reset(self, work: _Work) -> None:
         """Nothing will be sent: the server forgets the transaction, and so do we."""
-        if self._connection.state is State.CLOSED:  # 421 was said
+        if self._is_over:  # 421 was said
             self._broken(NetworkFailure(Failure.CLOSED, Stage.ANY))
             return
         work.owed += 1
@@ -325,7 +338,8 @@ class Carrier(asyncio.Protocol):
         work, self._work = self._work, None
         if work is None:
             return
-        if not (self.failure or self._behind) and self._connection.state is not State.READY:
+        said = self._behind is not None and self._behind.owed  # with the end of this one
+        if not (self.failure or said) and self._connection.state is not State.READY:
             # RSET was refused: no transaction can begin here any more.
             self.failure = NetworkFailure(Failure.BAD_REPLY, Stage.ANY)
         self.carried += 1
@@ -458,9 +472,11 @@ class _Work:
         return len(self.commands) == len(self.envelope) + 2 and self.commands[-1] is c.DATA
 
     def recipient(self, recipient: str, reply: Reply) -> None:
+        if self.refused_sender:  # some say yes to it all the same: nothing is sent for that
+            return
         if reply.is_success:
             self.accepted.append(recipient)
-        elif not self.refused_sender:
+        else:
             self.replies[recipient] = (Stage.RCPT, reply)
 
     def ended(self, command: c.Command, reply: Reply, *, lmtp: bool) -> None:

@@ -370,6 +370,78 @@ async def test_a_server_that_refuses_rset_gets_no_second_transaction() -> None:
     assert second.failure is carrier.failure
 
 
+async def test_a_second_message_that_waits_does_not_begin_where_rset_was_refused() -> None:
+    def replies(_: int, said: bytes) -> bytes:
+        if said[:4] in (b"RCPT", b"DATA"):
+            return b"550 5.1.1 No such user\r\n"
+        return b"502 5.5.1 No\r\n" if said == b"RSET\r\n" else usual(said)
+
+    async with scripted(replies) as (port, _):
+        carrier = await open_to(port)
+        first, second = await carry_two(carrier, BOB, c.Rcpt("carol@e.example"))
+    assert codes(first) == {"bob@e.example": ("rcpt", 550)}
+    assert (second.replies, second.unsure) == ({}, False)
+    assert second.failure is not None
+    assert second.failure.failure is Failure.BAD_REPLY
+
+
+@pytest.mark.parametrize("behind", [b"421 4.3.2 Shutting down\r\n", b"Segmentation fault\r\n"])
+@pytest.mark.parametrize("verb", [b"MAIL", b"RCPT", b"DATA"])
+@pytest.mark.parametrize("extensions", [b"PIPELINING", b"SIZE"])
+async def test_an_end_on_the_heels_of_a_yes_is_no_reply_to_the_message(
+    extensions: bytes, verb: bytes, behind: bytes
+) -> None:
+    """Nothing of the message was sent: it goes later, and is not bounced as malformed."""
+
+    def replies(_: int, line: bytes) -> bytes:
+        if line.startswith(b"EHLO"):
+            return b"250-mx.e.example\r\n250 " + extensions + b"\r\n"
+        return usual(line) + (behind if line.startswith(verb) else b"")
+
+    problems: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+    async with scripted(replies) as (port, _):
+        carrier = await open_to(port)
+        done = await carry(carrier)
+    assert done.failure is not None
+    assert not done.unsure
+    assert all(reply.code == 421 for _, reply in done.replies.values())
+    assert problems == []
+
+
+async def test_no_message_goes_to_who_refused_its_sender_and_took_its_recipients() -> None:
+    def replies(_: int, line: bytes) -> bytes:
+        return b"550 5.7.1 Not you\r\n" if line.startswith(b"MAIL") else usual(line)
+
+    written = b""
+    async with scripted(replies) as (port, _):
+        carrier = await open_to(port)
+        wrote = carrier._write
+
+        def write(*pieces: bytes) -> None:
+            nonlocal written
+            written += b"".join(pieces)
+            wrote(*pieces)
+
+        carrier._write = write  # type: ignore[method-assign]
+        assert codes(await carry(carrier)) == {"bob@e.example": ("mail", 550)}
+    assert written.endswith(b"DATA\r\n.\r\n")
+
+
+async def test_an_lmtp_server_that_says_354_without_a_recipient_is_not_waited_for() -> None:
+    def replies(_: int, line: bytes) -> bytes:
+        if line.startswith(b"LHLO"):
+            return b"250-mx.e.example\r\n250 PIPELINING\r\n"
+        return b"550 5.1.1 No\r\n" if line.startswith(b"RCPT") else usual(line)
+
+    async with scripted(replies) as (port, _):
+        carrier = Carrier(lmtp=True)
+        await carrier.open("127.0.0.1", port)
+        await carrier.hello("relay.d.example")
+        assert codes(await carry(carrier)) == {"bob@e.example": ("rcpt", 550)}
+        assert carrier.failure is None
+
+
 @pytest.mark.parametrize("echoed", ["AGFsaWNlAHB3LTIwMjYtc2VjcmV0", "pw-2026-secret"])
 async def test_a_server_that_echoes_the_password_does_not_tell_it_to_the_log(echoed: str) -> None:
     said = f"500 5.5.1 What is {echoed}?\r\n".encode()
@@ -697,6 +769,28 @@ async def test_a_hop_that_is_down_fails_what_waits() -> None:
     await until(lambda: len(done) == 3)
     assert all(one.failure and one.failure.failure is Failure.REFUSED for one in done)
     await pool.close()
+
+
+async def test_a_hop_that_closes_behind_ehlo_is_not_connected_to_for_ever() -> None:
+    def replies(_: int, line: bytes) -> bytes:
+        return usual(line) + (b"421 4.3.2 Bye\r\n" if line.startswith(b"EHLO") else b"")
+
+    async with scripted(replies) as (port, connections):
+        done: list[Carried] = []
+        loop = asyncio.get_running_loop()
+        pool = Pool(
+            Way(Hop("x", pool=1)),
+            lambda _, __: open_to(port),
+            lambda _t, carried, _c: done.append(carried),
+            now=loop.time,
+        )
+        for number in range(3):
+            pool.add(task(number))
+        await until(lambda: len(done) == 3)
+        await pool.close()
+    assert connections == [1]
+    assert {one.failure.failure for one in done if one.failure} == {Failure.CLOSED}
+    assert pool.open == 0
 
 
 @pytest.mark.parametrize(

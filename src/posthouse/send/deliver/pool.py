@@ -264,6 +264,9 @@ class Pool:
         me = asyncio.current_task()
         try:
             carrier = await self._connect(self._shares.toward(target), self.way.domain)
+            if carrier.failure is not None:  # closed on the heels of its yes to EHLO: no way in
+                carrier.quit()
+                raise carrier.failure
         except (NetworkFailure, Refused) as error:
             self._forget(me)
             self._shares.reached(target, None)
