@@ -15,6 +15,7 @@ from fuzz import (
     login,
     mail,
     names,
+    nexthop,
     policies,
     reading,
     relay,
@@ -129,6 +130,9 @@ TARGETS: Mapping[str, Target] = {
     "relay.prepare": Target(relay.prepared, relay.MESSAGES),
     "relay.report": Target(relay.reported, relay.MESSAGES + relay.REPLIES, 40),
     "relay.wait": Target(relay.waited, relay.REPLIES),
+    # send.deliver.pool, net.smtp_carry
+    "relay.next_hop": Target(nexthop.next_hop, nexthop.SCRIPTS, 200),
+    "relay.two_ahead": Target(nexthop.two_ahead, nexthop.SCRIPTS, 200),
     # net
     "dns.question": Target(wires.dns_question, seeds.HOSTS),
     "dns.reply": Target(wires.dns_answer, seeds.dns_messages()),
