@@ -17,12 +17,11 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections import deque
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 
 from posthouse.flow import Failure, NetworkFailure, Security, Stage
+from posthouse.net.smtp_work import Carried, Work
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.connection import Connection, Role
 from posthouse.protocol.smtp.errors import LocalProtocolError
@@ -48,15 +47,6 @@ class Refused(Exception):
         self.host = ""  # who said it, where whoever passes this on knows
 
 
-class Carried(NamedTuple):
-    """How one transaction went: each recipient with its reply, and where that was given."""
-
-    replies: Mapping[str, tuple[Stage, Reply]] = MappingProxyType({})
-    failure: NetworkFailure | None = None  # for the recipients without a reply
-    unsure: bool = False  # the failure came after the end of data: it may have been delivered
-    host: str = ""  # who said it, where there is no connection any more to ask
-
-
 class Carrier(asyncio.Protocol):
     """One connection."""
 
@@ -68,8 +58,8 @@ class Carrier(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[Reply] | None = None  # one command, while opening
         self._early: Reply | None = None
-        self._work: _Work | None = None
-        self._behind: _Work | None = None  # the one that comes next
+        self._work: Work | None = None
+        self._behind: Work | None = None  # the one that comes next
         self.failure: NetworkFailure | None = None
         self.deadline = self._loop.time() + COMMAND  # the pool's sweep ends us after it
         self.carried = 0  # transactions
@@ -168,7 +158,7 @@ class Carrier(asyncio.Protocol):
 
         One more may be handed over before the one under way has ended; not a third.
         """
-        work = _Work(self._loop.create_future(), mail, recipients, content)
+        work = Work(self._loop.create_future(), mail, recipients, content)
         if self._work is None:
             self._begin(work)
         elif self._behind is None:
@@ -197,15 +187,26 @@ class Carrier(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def _begin(self, work: _Work) -> None:
+    def _begin(self, work: Work) -> None:
         self._work = work
         self.deadline = self._loop.time() + COMMAND
         if self.failure is not None or self._transport is None:
             self._finish(self.failure or NetworkFailure(Failure.CLOSED, Stage.MAIL))
         elif work.owed == 0:
-            self._write(self._commands(work))
+            self._go_on(work)
 
-    def _commands(self, work: _Work) -> bytes:
+    def _go_on(self, work: Work) -> None:
+        try:
+            self._write(self._commands(work))
+        except LocalProtocolError:  # a parameter that is not offered, a line too long
+            self._unsayable(work)
+
+    def _unsayable(self, work: Work) -> None:
+        """It can't be said to this server, now or later."""
+        work.refuse_all(Stage.DATA, Reply.make(554, "The message is malformed", "5.6.0"))
+        self.abort(NetworkFailure(Failure.CLOSED, Stage.DATA))
+
+    def _commands(self, work: Work) -> bytes:
         """All commands at once where the server takes them so, else the next one."""
         if self._is_over:
             return b""
@@ -235,7 +236,7 @@ class Carrier(asyncio.Protocol):
         """
         return self._connection.state is State.CLOSED
 
-    def _chunk(self, work: _Work) -> list[bytes]:
+    def _chunk(self, work: Work) -> list[bytes]:
         """A binary message goes whole, as one chunk (RFC 3030 section 3)."""
         self.deadline = self._loop.time() + END
         work.sent = work.ending = True
@@ -248,7 +249,10 @@ class Carrier(asyncio.Protocol):
         work = self._behind
         if work is None or self._connection.lmtp or "PIPELINING" not in self.extensions:
             return b""
-        return self._commands(work)
+        try:
+            return self._commands(work) if work.unsaid else b""
+        except LocalProtocolError:  # of that one nothing was said: it fails when its turn comes
+            return b""
 
     def _replied(self, event: ReplyReceived) -> None:
         if event.continued:
@@ -265,7 +269,7 @@ class Carrier(asyncio.Protocol):
             return
         self._advance(self._work, event.command, event.reply)
 
-    def _advance(self, work: _Work, command: c.Command | None, reply: Reply) -> None:
+    def _advance(self, work: Work, command: c.Command | None, reply: Reply) -> None:
         work.owed -= 1
         if isinstance(command, c.Mail):
             if not reply.is_success:
@@ -290,7 +294,7 @@ class Carrier(asyncio.Protocol):
         elif work.owed == 0:
             self._after_group(work)
 
-    def _after_group(self, work: _Work) -> None:
+    def _after_group(self, work: Work) -> None:
         """One at a time: the next command, unless nobody is left to send to."""
         if work.commands and not work.accepted and not isinstance(work.commands[0], c.Rcpt):
             work.commands.clear()
@@ -298,9 +302,9 @@ class Carrier(asyncio.Protocol):
             work.commands.clear()
             self._reset(work)
             return
-        self._write(self._commands(work))
+        self._go_on(work)
 
-    def _data(self, work: _Work, reply: Reply) -> None:
+    def _data(self, work: Work, reply: Reply) -> None:
         if reply.is_intermediate:
             if self._is_over:
                 return
@@ -312,8 +316,7 @@ class Carrier(asyncio.Protocol):
                 out = self._side.send(MessageData(content, wire=True)) if content else b""
                 end = self._side.send(c.MESSAGE_END)
             except LocalProtocolError:
-                work.refuse_all(Stage.DATA, Reply.make(554, "The message is malformed", "5.6.0"))
-                self.abort(NetworkFailure(Failure.CLOSED, Stage.DATA))
+                self._unsayable(work)
                 return
             # In LMTP each accepted recipient gets its own reply (RFC 2033 section 4.2); an end
             # for nobody, where 354 was wrong, is taken to get one.
@@ -326,7 +329,7 @@ class Carrier(asyncio.Protocol):
         if work.owed == 0:
             self._reset(work)
 
-    def _reset(self, work: _Work) -> None:
+    def _reset(self, work: Work) -> None:
         """Nothing will be sent: the server forgets the transaction, and so do we."""
         if self._is_over:  # 421 was said
             self._broken(NetworkFailure(Failure.CLOSED, Stage.ANY))
@@ -421,68 +424,6 @@ class Carrier(asyncio.Protocol):
         ):
             if hasattr(socket, name):
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-class _Work:
-    """One transaction on its way."""
-
-    __slots__ = (
-        "accepted",
-        "commands",
-        "content",
-        "done",
-        "ending",
-        "envelope",
-        "mail",
-        "owed",
-        "refused_sender",
-        "replies",
-        "sent",
-    )
-
-    def __init__(
-        self,
-        done: asyncio.Future[Carried],
-        mail: c.Mail,
-        recipients: Sequence[c.Rcpt],
-        content: bytes,
-    ) -> None:
-        self.done = done
-        self.content = content
-        self.mail = mail
-        self.envelope = recipients
-        binary = mail.params.get("BODY") == "BINARYMIME"
-        last = c.Bdat(len(content), last=True) if binary else c.DATA
-        self.commands: deque[c.Command] = deque((mail, *recipients, last))  # still to be said
-        self.accepted: list[str] = []
-        self.replies: dict[str, tuple[Stage, Reply]] = {}
-        self.refused_sender = False
-        self.owed = 0  # replies to come
-        self.ending = False  # the end of data was said: the next message may follow
-        self.sent = False  # the end of data is on its way: whatever happens now is not certain
-
-    def refuse_all(self, stage: Stage, reply: Reply) -> None:
-        self.refused_sender = True
-        for one in self.envelope:
-            self.replies.setdefault(one.recipient, (stage, reply))
-
-    @property
-    def unsaid(self) -> bool:
-        """Whether nothing of an envelope that ends with DATA was said yet."""
-        return len(self.commands) == len(self.envelope) + 2 and self.commands[-1] is c.DATA
-
-    def recipient(self, recipient: str, reply: Reply) -> None:
-        if self.refused_sender:  # some say yes to it all the same: nothing is sent for that
-            return
-        if reply.is_success:
-            self.accepted.append(recipient)
-        else:
-            self.replies[recipient] = (Stage.RCPT, reply)
-
-    def ended(self, command: c.Command, reply: Reply, *, lmtp: bool) -> None:
-        one = command.recipient if isinstance(command, c.MessageEnd) else ""
-        for recipient in [one] if lmtp and one else self.accepted:
-            self.replies.setdefault(recipient, (Stage.DATA, reply))
 
 
 def failure_of(error: BaseException, host: str, port: int) -> NetworkFailure:

@@ -15,7 +15,8 @@ import pytest
 
 from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.letter import Item, Letter, Outcome, Recipient, Result, State, StoreError
-from posthouse.net.smtp_carry import Carried, Carrier, Refused
+from posthouse.net.smtp_carry import Carrier, Refused
+from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.deliver import dispatch as module
 from posthouse.send.deliver import pool as pools

@@ -14,8 +14,9 @@ import pytest
 from fakes.certs import Authority
 from posthouse.flow import Failure, NetworkFailure, Security, Stage
 from posthouse.letter import Item, Letter, Recipient, State
-from posthouse.net.smtp_carry import Carried, Carrier, Refused
+from posthouse.net.smtp_carry import Carrier, Refused
 from posthouse.net.smtp_listen import Answer, Listener, Peer
+from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.connection import Connection
 from posthouse.protocol.smtp.errors import LocalProtocolError
@@ -456,6 +457,24 @@ async def test_a_server_that_echoes_the_password_does_not_tell_it_to_the_log(ech
         await carrier.ask(c.Auth("PLAIN", b"\0alice\0pw-2026-secret"))
         done = await carry(carrier)
     assert str(done.replies["bob@e.example"][1]) == "500 5.5.1 What is ***?"
+
+
+@pytest.mark.parametrize("extensions", [("PIPELINING", "8BITMIME"), ("8BITMIME",)])
+@pytest.mark.parametrize("alone", [True, False])
+async def test_what_a_server_does_not_offer_is_never_said_to_it(
+    extensions: tuple[str, ...], alone: bool
+) -> None:
+    binary = c.Mail("alice@d.example", {"BODY": "BINARYMIME"})
+    desk = Desk(extensions)
+    async with carrying(desk) as carrier, asyncio.timeout(5):
+        first = None if alone else carrier.carry(MAIL, [BOB], MESSAGE)
+        second = await carrier.carry(binary, [BOB], b"\x00")
+        if first is not None:
+            assert codes(await first) == {"bob@e.example": ("data", 250)}
+    assert codes(second) == {"bob@e.example": ("data", 554)}
+    assert not second.unsure
+    assert carrier.failure is not None
+    assert desk.messages == ([] if alone else [MESSAGE])
 
 
 async def test_a_break_after_the_end_is_unsure_before_it_is_not() -> None:

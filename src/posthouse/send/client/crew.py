@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from posthouse.flow import Failure, NetworkFailure, Stage
-from posthouse.net.smtp_carry import Carried, Carrier, Refused
+from posthouse.net.smtp_carry import Carrier, Refused
+from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.extensions import session_limits, size_limit
 from posthouse.send.client.desk import Desk, Job

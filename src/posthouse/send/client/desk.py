@@ -18,7 +18,7 @@ from itertools import count
 from typing import Final
 
 from posthouse.letter import Outcome, Result
-from posthouse.net.smtp_carry import Carried
+from posthouse.net.smtp_work import Carried
 from posthouse.send.client.compose import compose
 from posthouse.send.client.facts import Done, Draft, Envelope, Message, Unusable
 from posthouse.send.client.journal import Book

@@ -26,7 +26,8 @@ from posthouse.letter import (
     State,
     StoreError,
 )
-from posthouse.net.smtp_carry import Carried, Carrier
+from posthouse.net.smtp_carry import Carrier
+from posthouse.net.smtp_work import Carried
 from posthouse.send.deliver.agenda import Agenda
 from posthouse.send.deliver.pace import Turns
 from posthouse.send.deliver.pool import Connector, Pool, Prepare, Task, Way, as_it_is

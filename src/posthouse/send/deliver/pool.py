@@ -22,7 +22,8 @@ from typing import Final, NamedTuple, Protocol
 
 from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.letter import Item, Letter
-from posthouse.net.smtp_carry import Carried, Carrier, Refused
+from posthouse.net.smtp_carry import Carrier, Refused
+from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp import command as c
 from posthouse.send.deliver.pace import Turns
 from posthouse.send.deliver.shares import Shares

@@ -15,7 +15,7 @@ from posthouse.explain.bounce import Bounce, read_bounce
 from posthouse.explain.causes import example
 from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.letter import Item, Letter, Outcome, Recipient, Result, State
-from posthouse.net.smtp_carry import Carried
+from posthouse.net.smtp_work import Carried
 from posthouse.protocol.message import parse_delivery_status, parse_message, walk
 from posthouse.protocol.smtp.data import unstuff
 from posthouse.protocol.smtp.reply import parse_reply

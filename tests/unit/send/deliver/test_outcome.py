@@ -8,7 +8,7 @@ import pytest
 
 from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.letter import Item, Letter, Outcome, Recipient, Result, State
-from posthouse.net.smtp_carry import Carried
+from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp.reply import Reply, parse_reply
 from posthouse.send.deliver.connect import Line
 from posthouse.send.deliver.outcome import ours, outcomes, words
