@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posthouse.protocol.smtp import LocalProtocolError, normalize, stuff, unstuff
-from posthouse.protocol.smtp.data import DataReader, Meter, Stuffer
+from posthouse.protocol.smtp.data import END, DataReader, Meter, Stuffer, find_end
 
 # Pieces that every mistake about ends of lines and data is made of.
 PIECES = st.sampled_from(
@@ -180,6 +180,12 @@ def test_normalize(message: bytes, expected: bytes) -> None:
 def cuts(data: bytes, where: list[int]) -> list[bytes]:
     points = sorted({min(w, len(data)) for w in where} | {0, len(data)})
     return [data[a:b] for a, b in pairwise(points)]
+
+
+@given(BODIES)
+def test_the_quick_search_finds_the_first_end(octets: bytes) -> None:
+    assert find_end(octets) == octets.find(END)
+    assert find_end(octets + END + octets) == (octets + END + octets).find(END)
 
 
 @given(BODIES, st.lists(st.integers(0, 30), max_size=6))

@@ -108,7 +108,7 @@ class DataReader:
     def feed(self, data: bytes) -> tuple[bytes, bytes | None]:
         """(octets of the message, None) or (last octets, what follows the end)."""
         text = self._held + data
-        end = text.find(END)
+        end = find_end(text)
         if end >= 0:
             body, rest = text[: end + 2], text[end + len(END) :]
             return self._out(body), rest
@@ -155,7 +155,7 @@ class Stuffer:
     def add_wire(self, wire: bytes) -> bytes:
         """The same for octets that are in wire form already."""
         text = self._whole(wire)
-        if END in text or END in self._tail + text[: len(END) - 1]:
+        if find_end(text) >= 0 or END in self._tail + text[: len(END) - 1]:
             raise LocalProtocolError("an end of data inside the message")
         return self._written(text)
 
@@ -180,6 +180,19 @@ class Stuffer:
     def _written(self, out: bytes) -> bytes:
         self._tail = (self._tail + out[1 - len(END) :])[1 - len(END) :]
         return out
+
+
+def find_end(text: bytes) -> int:
+    """Where the first END begins; -1: there is none.
+
+    One octet is found thirty times faster than five, and an attachment has no dot: so what lies
+    behind the last dot but one is not searched.
+    """
+    last = text.rfind(b".")
+    if last < 0:
+        return -1
+    before = text.find(END, 0, text.rfind(b".", 0, last) + len(b".\r\n"))
+    return before if before >= 0 else text.find(END, max(last - len(b"\r\n"), 0))
 
 
 def whole_lines(data: bytes) -> bool:
