@@ -208,6 +208,9 @@ def connect(path: Path) -> sqlite3.Connection:
         said = f"a newer Posthouse has made it (version {version}; this one knows {VERSION})"
         raise StoreError(f"{path} can't be used: {said}")
     os.chmod(path, 0o600)  # mail is private
+    # Of a new file: a letter of 4 KiB fits into one page, and one of 100 KiB has half as many; with
+    # 4,096 octets its page chain takes a sixth of all time that it costs.
+    db.execute("PRAGMA page_size = 8192")
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     # Debian's SQLite writes zeros over all that is deleted: a third of all pages, half of them for
