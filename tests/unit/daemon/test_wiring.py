@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+
+import pytest
 
 from fakes.dns import FakeDns
 from posthouse import config
 from posthouse.daemon import metrics
 from posthouse.daemon.wiring import Relay
 from posthouse.net.resolver import DnsResolver
+from posthouse.send.queue import lane
 from posthouse.send.queue.files import file_of
 
 CONFIG = {
@@ -32,3 +39,85 @@ async def test_the_hit_rate_of_dns_is_among_the_metrics(tmp_path: Path) -> None:
         await relay.close(0.1)
     assert (counts["dns_questions", "hit"], counts["dns_questions", "miss"]) == (3, 1)
     assert {name for name, _ in counts} <= set(metrics.COUNTERS)
+
+
+class Client:
+    """One that hands in messages, a step at a time."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def say(self, *lines: str) -> None:
+        """Say it, and hear a reply to each line."""
+        for line in lines:
+            self._writer.write(f"{line}\r\n".encode())
+            assert (await self.hear())[:1] in "23"
+
+    async def hear(self) -> str:
+        """One reply."""
+        async with asyncio.timeout(5):
+            while (line := (await self._reader.readline()).decode())[3:4] == "-":
+                pass
+        return line
+
+    async def begin(self) -> None:
+        """All but the end of a message."""
+        await self.say("MAIL FROM:<alice@d.example>", "RCPT TO:<bob@e.example>", "DATA")
+        self._writer.write(b"Subject: x\r\n\r\nhello\r\n")
+
+    def end(self) -> None:
+        """The end of it."""
+        self._writer.write(b".\r\n")
+
+
+@asynccontextmanager
+async def serving(folder: Path) -> AsyncIterator[tuple[Relay, list[Client]]]:
+    """A worker that keeps all it is given, and two clients."""
+    held = {**CONFIG, "route": [{"action": "hold"}]}
+    made = config.of(held, folder)
+    file_of(made.server.data, 0).parent.mkdir(parents=True)
+    relay = Relay(made, 0, watch=lambda _e: None, say=lambda _k, _f: None)
+    await relay.open([0])
+    sock = socket.create_server(("127.0.0.1", 0))
+    await relay.listen([sock])
+    clients = []
+    for _ in range(2):
+        client = Client(*await asyncio.open_connection(*sock.getsockname()))
+        await client.hear()
+        await client.say("EHLO me.test")
+        clients.append(client)
+    yield relay, clients
+    await relay.close(0.1)
+
+
+def commits(relay: Relay) -> int:
+    return {name: n for name, _, n in relay.counters()}["commits"]
+
+
+async def test_two_clients_amid_a_message_share_a_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "COMPANY", 60.0)  # so long nobody waits: the last takes all along
+    monkeypatch.setattr(lane, "PATIENCE", 60.0)  # that they are held is recorded later
+    async with serving(tmp_path) as (relay, (one, other)):
+        await one.begin()
+        await other.begin()
+        one.end()
+        await asyncio.sleep(0.05)
+        before = commits(relay)
+        other.end()
+        assert "Queued" in await one.hear()
+        assert "Queued" in await other.hear()
+        assert commits(relay) == before + 1
+        await one.begin()  # and who is alone waits for nobody
+        one.end()
+        assert "Queued" in await one.hear()
+
+
+async def test_a_client_that_stays_amid_its_message_holds_nobody_up(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (_, (slow, other)):
+        await slow.begin()
+        for _ in range(3):
+            await other.begin()
+            other.end()
+            assert "Queued" in await other.hear()
