@@ -188,8 +188,12 @@ def test_a_guesser_is_kept_out_by_all_workers(world: World) -> None:
             return client.docmd("AUTH", f"PLAIN {wrong}")[0]
 
     assert [guess() for _ in range(5)] == [535] * 5
-    assert [guess() for _ in range(12)] == [421] * 12
-    blocked = {one["worker"] for one in world.relay.log("login") if one["result"] == "blocked"}
+    blocked: set[int] = set()
+    for _ in range(100):  # the kernel deals the connections out, and may deal one worker twelve
+        assert guess() == 421
+        blocked = {one["worker"] for one in world.relay.log("login") if one["result"] == "blocked"}
+        if blocked == {0, 1}:
+            break
     assert blocked == {0, 1}
     with world.relay.client(465, trust, user=ALICE) as client:  # from elsewhere she gets in
         assert client.noop()[0] == 250
