@@ -27,13 +27,12 @@ from posthouse.protocol.smtp.connection import Connection, Role
 from posthouse.protocol.smtp.errors import LocalProtocolError
 from posthouse.protocol.smtp.events import MessageData, RemoteError, ReplyReceived
 from posthouse.protocol.smtp.masking import Masker
-from posthouse.protocol.smtp.reply import Reply, decode
+from posthouse.protocol.smtp.reply import Reply
 from posthouse.protocol.smtp.state import State
 
 CONNECT: Final = 30.0  # seconds
 COMMAND: Final = 300.0  # seconds for a reply (RFC 5321 section 4.5.3.2)
 END: Final = 600.0  # seconds for the reply to the end of data (section 4.5.3.2.6)
-SHOWN: Final = 200  # octets of an answer that is none, told with the failure
 KEEP_ALIVE: Final = 30  # seconds of silence before TCP asks whether the peer is there, and between
 
 
@@ -127,7 +126,7 @@ class Carrier(asyncio.Protocol):
 
     async def ask(self, command: c.Command) -> Reply:
         """One command and its reply. Raises NetworkFailure."""
-        if self._connection.state is State.CLOSED:  # 421 came on the heels of the greeting
+        if self._is_over:  # 421 came on the heels of the greeting
             raise self.failure or NetworkFailure(Failure.CLOSED, Stage.ANY)
         self._masker.learn(command)
         self._write(self._connection.send(command))
@@ -371,8 +370,7 @@ class Carrier(asyncio.Protocol):
             if isinstance(event, ReplyReceived):
                 self._replied(event)
             elif isinstance(event, RemoteError):
-                text = self._masker.text(decode(event.raw[:SHOWN])[0].strip())
-                detail = {"reason": event.reason, "text": text}
+                detail = {"reason": event.reason, "text": self._masker.first_words(event.raw)}
                 self.abort(NetworkFailure(Failure.BAD_REPLY, Stage.ANY, **detail))
                 return
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 from posthouse.flow import Failure, Mark, NetworkFailure, Stage, Trace
 from posthouse.net.stream import Stream
@@ -19,10 +19,8 @@ from posthouse.protocol.smtp.connection import Connection, Role
 from posthouse.protocol.smtp.events import MessageData, RemoteError, ReplyReceived
 from posthouse.protocol.smtp.limits import Limits
 from posthouse.protocol.smtp.masking import Masker
-from posthouse.protocol.smtp.reply import Reply, decode
+from posthouse.protocol.smtp.reply import Reply
 from posthouse.protocol.smtp.state import State
-
-FIRST_WORDS: Final = 200  # octets of an unexpected answer kept for the failure's detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +162,7 @@ class Wire:
 
     def _unreadable(self, raw: bytes, stage: Stage) -> NetworkFailure:
         protocol = protocol_of(raw)
-        text = self._masker.text(decode(raw[:FIRST_WORDS])[0].strip())
+        text = self._masker.first_words(raw)
         self._line(Mark.RECEIVED, text)
         if protocol == "tls" and not self.connection.tls:
             return NetworkFailure(Failure.TLS_EXPECTED, stage)

@@ -22,7 +22,7 @@ from posthouse.protocol.smtp.connection import Connection
 from posthouse.protocol.smtp.errors import LocalProtocolError
 from posthouse.protocol.smtp.events import BodyEnd
 from posthouse.protocol.smtp.reply import Reply
-from posthouse.send.deliver.pool import Pool, Task, Way
+from posthouse.send.deliver.pool import Connector, Pool, Task, Way
 from posthouse.send.hop import Hop
 
 MESSAGE = b"Subject: x\r\n\r\n..a dot\r\n" + b"y" * 900 + b"\r\n"
@@ -699,21 +699,24 @@ def task(number: int) -> Task:
 
 
 @asynccontextmanager
+async def pooled(
+    connect: Connector, hop: Hop, now: Callable[[], float] | None = None
+) -> AsyncIterator[tuple[Pool, list[Carried]]]:
+    done: list[Carried] = []
+    loop = asyncio.get_running_loop()
+    pool = Pool(
+        Way(hop), connect, lambda _t, carried, _c: done.append(carried), now=now or loop.time
+    )
+    yield pool, done
+    await pool.close()
+
+
+@asynccontextmanager
 async def pooling(
     desk: Desk, hop: Hop, now: Callable[[], float] | None = None
 ) -> AsyncIterator[tuple[Pool, list[Carried]]]:
-    done: list[Carried] = []
-    async with serving(desk) as port:
-
-        async def connect(_: Hop, __: str) -> Carrier:
-            return await open_to(port)
-
-        loop = asyncio.get_running_loop()
-        pool = Pool(
-            Way(hop), connect, lambda _t, carried, _c: done.append(carried), now=now or loop.time
-        )
-        yield pool, done
-        await pool.close()
+    async with serving(desk) as port, pooled(lambda _, __: open_to(port), hop, now) as both:
+        yield both
 
 
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -750,19 +753,13 @@ async def test_421_to_mail_on_a_used_connection_is_no_try(extensions: bytes) -> 
             carried[number] = carried.get(number, 0) + 1
         return usual(line)
 
-    async with scripted(replies) as (port, connections):
-        done: list[Carried] = []
-        loop = asyncio.get_running_loop()
-        pool = Pool(
-            Way(Hop("x", pool=1)),
-            lambda _, __: open_to(port),
-            lambda _t, carried, _c: done.append(carried),
-            now=loop.time,
-        )
+    async with (
+        scripted(replies) as (port, connections),
+        pooled(lambda _, __: open_to(port), Hop("x", pool=1)) as (pool, done),
+    ):
         for number in range(6):
             pool.add(task(number))
         await until(lambda: len(done) == 6)
-        await pool.close()
     assert [codes(one) for one in done] == [{"bob@e.example": ("data", 250)}] * 6
     assert connections == [3]
 
@@ -780,33 +777,24 @@ async def test_a_hop_that_is_down_fails_what_waits() -> None:
     async def connect(_: Hop, __: str) -> Carrier:
         raise NetworkFailure(Failure.REFUSED, Stage.CONNECT)
 
-    done: list[Carried] = []
-    loop = asyncio.get_running_loop()
-    pool = Pool(Way(Hop("x")), connect, lambda _t, carried, _c: done.append(carried), now=loop.time)
-    for number in range(3):
-        pool.add(task(number))
-    await until(lambda: len(done) == 3)
-    assert all(one.failure and one.failure.failure is Failure.REFUSED for one in done)
-    await pool.close()
+    async with pooled(connect, Hop("x")) as (pool, done):
+        for number in range(3):
+            pool.add(task(number))
+        await until(lambda: len(done) == 3)
+        assert all(one.failure and one.failure.failure is Failure.REFUSED for one in done)
 
 
 async def test_a_hop_that_closes_behind_ehlo_is_not_connected_to_for_ever() -> None:
     def replies(_: int, line: bytes) -> bytes:
         return usual(line) + (b"421 4.3.2 Bye\r\n" if line.startswith(b"EHLO") else b"")
 
-    async with scripted(replies) as (port, connections):
-        done: list[Carried] = []
-        loop = asyncio.get_running_loop()
-        pool = Pool(
-            Way(Hop("x", pool=1)),
-            lambda _, __: open_to(port),
-            lambda _t, carried, _c: done.append(carried),
-            now=loop.time,
-        )
+    async with (
+        scripted(replies) as (port, connections),
+        pooled(lambda _, __: open_to(port), Hop("x", pool=1)) as (pool, done),
+    ):
         for number in range(3):
             pool.add(task(number))
         await until(lambda: len(done) == 3)
-        await pool.close()
     assert connections == [1]
     assert {one.failure.failure for one in done if one.failure} == {Failure.CLOSED}
     assert pool.open == 0
@@ -828,17 +816,14 @@ async def test_who_asks_for_a_try_gets_one_but_no_login_is_tried_again(
         tried.append(hop.name)
         raise error
 
-    done: list[Carried] = []
-    loop = asyncio.get_running_loop()
-    pool = Pool(Way(Hop("x")), connect, lambda _t, carried, _c: done.append(carried), now=loop.time)
-    for number in range(3):
-        pool.add(task(number))
-        await until(lambda number=number: len(done) == number + 1)  # type: ignore[misc]
-        if number == 1:  # the second found it sore, and was not tried
-            assert len(tried) == 1
-            pool.forgive()
-    assert len(tried) == tries
-    await pool.close()
+    async with pooled(connect, Hop("x")) as (pool, done):
+        for number in range(3):
+            pool.add(task(number))
+            await until(lambda number=number: len(done) == number + 1)  # type: ignore[misc]
+            if number == 1:  # the second found it sore, and was not tried
+                assert len(tried) == 1
+                pool.forgive()
+        assert len(tried) == tries
 
 
 async def test_pacing_keeps_the_interval() -> None:

@@ -17,10 +17,11 @@ from typing import Final
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.echoes import HIDDEN, Echoes
 from posthouse.protocol.smtp.errors import LocalProtocolError
-from posthouse.protocol.smtp.reply import Reply
+from posthouse.protocol.smtp.reply import Reply, decode
 from posthouse.protocol.smtp.write import write_command
 
 SHOWN: Final = 1_000  # characters of one transcript line
+FIRST_WORDS: Final = 200  # octets of an unexpected answer kept for the failure's detail
 _LOOKED_AT: Final = 2 * SHOWN  # a secret that begins within what is shown may end after it
 
 # Mechanisms whose challenges tell nothing: a prompt, or why a token was refused. A SCRAM or CRAM
@@ -123,6 +124,10 @@ class Masker:
     def text(self, text: str) -> str:
         """Any other text that came from, or goes to, this connection."""
         return printable(mask_text(self.hide(text[:_LOOKED_AT])))
+
+    def first_words(self, raw: bytes) -> str:
+        """How an answer begins that is no reply, or none to what was asked."""
+        return self.text(decode(raw[:FIRST_WORDS])[0].strip())
 
     def hide(self, text: str) -> str:
         """``text`` without echoes, and otherwise as it is."""
