@@ -7,6 +7,8 @@ tests' authority and a login. What is stored must be what was handed in, behind 
 
 from __future__ import annotations
 
+import ssl
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -22,7 +24,8 @@ from peers import aiosmtpd, dovecot, exim, haraka, opensmtpd, postfix, process, 
 
 pytestmark = pytest.mark.netns
 
-FAR, BOXES = "127.0.0.30", "127.0.0.20"
+FAR, BOXES, NEAR = "127.0.0.30", "127.0.0.20", "127.0.0.40"
+SECRET = 'secret_env = "HOP_SECRET"\n'
 ALICE = "alice@sender.test"
 BY_25, BY_587, BY_465 = (f"by{port}@example.test" for port in (25, 587, 465))
 USERS = dict.fromkeys((BY_25, BY_587, BY_465), PASSWORD)
@@ -86,8 +89,6 @@ def of_opensmtpd(certificate: Issued) -> Iterator[Read]:
 
 @contextmanager
 def of_aiosmtpd(certificate: Issued) -> Iterator[Read]:
-    import ssl
-
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.cert_file, certificate.key_file)
     with aiosmtpd.running(FAR, USERS, context) as server:
@@ -167,6 +168,48 @@ def test_dovecot_gets_our_mail_by_lmtp(authority: Authority, tls: bool) -> None:
         ours.wait_until_empty()
         (refused,) = ours.log("refused")
         assert (refused["recipient"], refused["cause"]) == (nobody, "rcpt.unknown")
+
+
+@pytest.mark.peer("postfix", "dovecot")
+@pytest.mark.parametrize("ill", ["login", "paused", "gone"])
+def test_postfix_stands_in_for_a_provider(authority: Authority, ill: str) -> None:
+    """The account's password has run out, its sending is paused, or nobody is there at all."""
+    certificate = authority.issue(hosts=(*HOSTS, NEAR))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.cert_file, certificate.key_file)
+    paused = "554 5.7.8 Sending paused for this account. For more information, check the inbox"
+    behaviour = {
+        "login": Behaviour(tls=context, auth_reply="535 5.7.8 Authentication credentials invalid"),
+        "paused": Behaviour(tls=context, replies=(("^MAIL", paused),)),
+        "gone": Behaviour(tls=context),
+    }[ill]
+    text = hop("provider", 587, str(authority.ca_file), f'user = "u"\n{SECRET}fallback = "own"')
+    text = text.replace(FAR, NEAR) + hop("own", 25, "") + '[[route]]\nhop = "provider"\n'
+    messages = {n: hard(f"message {n}") for n in range(5)}
+    near = NEAR if ill != "gone" else "127.0.0.41"
+    with (
+        of_postfix(certificate) as read,
+        in_background(FakeSmtpServer(behaviour, host=near, port=587)) as provider,
+        relay.running(relay.text(text)) as ours,
+    ):
+        began = time.monotonic()
+        for message in messages.values():
+            ours.send(message, ALICE, BY_25)
+        stored = process.wait_for_messages(lambda: read(BY_25), len(messages))
+        assert time.monotonic() - began < 5.0
+        assert all(any(unchanged(one, sent) for one in stored) for sent in messages.values())
+        ours.wait_until_empty()
+        moved = ours.log("rerouted")
+        assert len(moved) == len(messages)
+        assert {one["hop"] for one in moved} == {"own"}
+        assert ours.log("deferred", "refused") == []
+        # What needs a person is told to him, though no mail waits for it.
+        causes = {"login": {"auth.credentials"}, "paused": {"sender.account_blocked"}}
+        assert {one["cause"] for one in ours.log("alarm")} == causes.get(ill, set())
+    assert provider.messages == []
+    if ill == "login":  # one try, not one for each message
+        lines = [line for session in provider.seen for line in session.lines]
+        assert sum(line.startswith("AUTH") for line in lines) == 1
 
 
 def test_the_parameters_of_the_envelope_go_on(authority: Authority) -> None:

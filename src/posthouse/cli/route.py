@@ -58,7 +58,7 @@ def _test(words: Catalogue) -> Command:
 def _run(asked: Session, message: str | None, given: Mapping[str, Any]) -> int:
     from posthouse.cli import config
     from posthouse.cli.screen import Screen
-    from posthouse.send.hop import Action
+    from posthouse.send.hop import Action, chain
     from posthouse.send.route import SettingError, read_hops, read_routes
 
     path = given["config"]
@@ -67,13 +67,15 @@ def _run(asked: Session, message: str | None, given: Mapping[str, Any]) -> int:
     document = config.load(asked.words, path)
     try:
         hops = read_hops(document, folder=Path(path).parent, environ=None)
-        routes = read_routes(document, [hop.name for hop in hops])
+        by_name = {hop.name: hop for hop in hops}
+        routes = read_routes(document, by_name)
     except SettingError as error:
         raise config.setting_error(asked.words, path, error) from None
     facts, recipients = _letter(asked.words, message, given)
     told = {one: routes.explain(facts, one) for one in recipients}
     fine = all(one[-1].rule.choice.action is Action.DELIVER for one in told.values())
-    used = {one[-1].rule.choice.hop for one in told.values()}
+    led = {one[-1].rule.choice.hop for one in told.values()} - {""}
+    used = {hop.name for name in led for hop in chain(by_name, name)}
     ways = [hop for hop in hops if hop.name in used]
     screen = Screen(asked)
     if asked.json:
@@ -226,6 +228,8 @@ def _hop_rows(words: Catalogue, hop: Hop) -> list[tuple[str, str]]:
             else text("pacing_none"),
         ),
     ]
+    if hop.fallback:
+        rows.append((text("fallback"), text("fallback_text", hop=hop.fallback)))
     return [(text("lmtp"), "LMTP"), *rows] if hop.lmtp else rows
 
 
@@ -292,4 +296,5 @@ def _hop_dict(hop: Hop) -> dict[str, Any]:
         "pool": hop.pool,
         "reuse": hop.reuse,
         "interval": hop.interval,
+        "fallback": hop.fallback or None,
     }

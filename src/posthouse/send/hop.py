@@ -6,6 +6,7 @@ made for each recipient of each letter.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -58,6 +59,15 @@ class Hop:
     ehlo: str = ""
     source: str | None = None  # the address to connect from
     binary: bool = False  # undo base64 where the server takes BINARYMIME or 8BITMIME
+    fallback: str = ""  # the hop that stands in while nobody here can be reached or takes us
+
+
+def chain(hops: Mapping[str, Hop], name: str) -> tuple[Hop, ...]:
+    """A hop, and those that stand in for it one after the other."""
+    found = [hops[name]]
+    while found[-1].fallback:
+        found.append(hops[found[-1].fallback])
+    return tuple(found)
 
 
 class Action(StrEnum):

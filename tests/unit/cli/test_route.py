@@ -96,6 +96,27 @@ def test_the_whole_answer(world: World, config: str) -> None:
     assert ran.err == "! No rule leads to the hop spare.\n"
 
 
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_what_stands_in_is_shown(world: World, tmp_path: Path, lang: str) -> None:
+    path = tmp_path / "posthouse.toml"
+    path.write_text(CONFIG.replace('name = "direct"\n', 'name = "direct"\nfallback = "spare"\n'))
+    given = ("--from", "a@x.example", "--to", "b@x.example")
+    ran = run(world, str(path), *given, lang=lang)
+    assert ran.code == 0
+    said = {
+        "en": "  Stands in    spare, while no server here can be reached or takes our mail\n",
+        "zh": "备用",
+    }[lang]
+    assert said in ran.out
+    assert ran.out.index("direct") < ran.out.index("spare")
+    assert ran.err == ""  # spare is used
+    assert narrow(ran)
+    answer = run(world, str(path), *given, "--json").json
+    assert [(hop["name"], hop["fallback"]) for hop in answer["hops"]] == [
+        ("direct", "spare"), ("spare", None)
+    ]  # fmt: skip
+
+
 def test_pacing_and_login_of_a_provider(world: World, config: str, tmp_path: Path) -> None:
     (tmp_path / "bulk.eml").write_bytes(b"List-Unsubscribe: <x>\n" + MESSAGE + b"x" * 2000)
     ran = run(world, config, str(tmp_path / "bulk.eml"), "--to", "b@qq.com")

@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, Protocol
+from functools import partial
+from typing import Final
 
 from posthouse.letter import (
     Event,
@@ -29,7 +30,9 @@ from posthouse.letter import (
 from posthouse.net.smtp_carry import Carrier
 from posthouse.net.smtp_work import Carried
 from posthouse.send.deliver.agenda import Agenda
+from posthouse.send.deliver.outcome import ours
 from posthouse.send.deliver.pace import Turns
+from posthouse.send.deliver.parts import Bounce, Choose, Judge, Schedule
 from posthouse.send.deliver.pool import Connector, Pool, Prepare, Task, Way, as_it_is
 from posthouse.send.deliver.recorder import Record, Recorder
 from posthouse.send.deliver.steady import Steady
@@ -44,42 +47,20 @@ QUIET: Final = 60  # looks after which a way that is not used is forgotten
 Key = tuple[str, str]  # of a Way: its hop's name and its domain; to hash a whole hop takes long
 
 
-class Choose(Protocol):
-    """The routes."""
-
-    def __call__(self, letter: Letter, item: Item) -> Choice:
-        """What is done with one recipient; an ``item`` tried before may have been released."""
-        ...
+def _way(hop: Hop, item: Item) -> Key:
+    return hop.name, "" if hop.targets else item.recipient.address.rpartition("@")[2].lower()
 
 
-class Judge(Protocol):
-    """What replies and failures mean."""
-
-    def __call__(self, task: Task, carried: Carried, carrier: Carrier | None) -> list[Outcome]:
-        """One outcome for each recipient of the task, in their order."""
-        ...
-
-
-class Schedule(Protocol):
-    """When to try again, and when to tell the sender."""
-
-    def next_try(self, item: Item, outcome: Outcome, accepted: float, now: float) -> float | None:
-        """When; None: the time is over."""
-        ...
-
-    def warn_due(self, item: Item, accepted: float, now: float) -> bool:
-        """Whether the sender is to be told that it takes longer."""
-        ...
-
-
-class Bounce(Protocol):
-    """Reports to senders (RFC 3464)."""
-
-    def __call__(
-        self, letter: Letter, told: Sequence[tuple[Item, Outcome]], kind: str, now: float
-    ) -> Letter | None:
-        """One report of ``kind`` "failed", "delayed" or "delivered"; None where none is due."""
-        ...
+def _facts(outcome: Outcome) -> dict[str, object]:
+    """What an event tells of it."""
+    data: dict[str, object] = {"host": outcome.host}
+    if outcome.code:
+        data["reply"] = f"{outcome.code} {outcome.enhanced} {outcome.text}".strip()
+    elif outcome.text:
+        data["text"] = outcome.text
+    if outcome.cause:
+        data["cause"] = outcome.cause
+    return data
 
 
 class Dispatcher:
@@ -169,9 +150,7 @@ class Dispatcher:
         for item in items:
             choice = self._choose(letter, item)
             if choice.action is Action.DELIVER:
-                hop = self._hops[choice.hop]
-                domain = "" if hop.targets else item.recipient.address.rpartition("@")[2].lower()
-                ways.setdefault((hop.name, domain), []).append(item)
+                ways.setdefault(_way(self._hops[choice.hop], item), []).append(item)
             else:
                 self._put_aside(letter, item, choice)
         for way, its in ways.items():
@@ -186,10 +165,11 @@ class Dispatcher:
         size[1] += 1
         pool = self.pools.get(way)
         if pool is None:
+            hop = self._hops[way[0]]
             pool = self.pools[way] = Pool(
-                Way(self._hops[way[0]], way[1]),
+                Way(hop, way[1]),
                 self._connect,
-                self._back,
+                partial(self._back, hop),
                 now=self._monotonic,
                 prepare=self._prepare,
                 turns=self._turns,
@@ -209,8 +189,8 @@ class Dispatcher:
 
     # -- out
 
-    def _back(self, task: Task, carried: Carried, carrier: Carrier | None) -> None:
-        """What became of a task."""
+    def _back(self, hop: Hop, task: Task, carried: Carried, carrier: Carrier | None) -> None:
+        """What became of a task that went to ``hop``."""
         letter = task.letter
         outcomes = self._judge(task, carried, carrier)
         others: list[tuple[Item, Outcome]] = []
@@ -222,12 +202,37 @@ class Dispatcher:
             self._settle(item, outcome, "delivered")
             if item.recipient.params:  # who wants to be told of it has said so there (RFC 3461)
                 done.append((item, outcome))
+        if others and hop.fallback:
+            others = self._go_round(hop, letter, others, reached=carrier is not None)
         if others:
             self._not_delivered(letter, others)
         if done:
             self._report(letter, done, "delivered", self._steady.accepted(letter))
         self._recorder.record.letters.append(letter.id)
         self._recorder.soon()
+
+    def _go_round(
+        self, hop: Hop, letter: Letter, outcomes: list[tuple[Item, Outcome]], *, reached: bool
+    ) -> list[tuple[Item, Outcome]]:
+        """Take the hop that stands in, where this one is the trouble and not the mail.
+
+        That is: nobody there could be reached, or it won't have us (login, account). What is left
+        is given back.
+        """
+        left: list[tuple[Item, Outcome]] = []
+        ways: dict[Key, list[Item]] = {}
+        for item, outcome in outcomes:
+            ill = outcome.result is Result.DEFERRED and (not reached or ours(outcome))
+            if not ill or self._closing or self._recorder.stopped:
+                left.append((item, outcome))
+                continue
+            self._alarm(outcome)
+            data = {"hop": hop.fallback, **_facts(outcome)}
+            self._tell("rerouted", letter.id, item, data)
+            ways.setdefault(_way(self._hops[hop.fallback], item), []).append(item)
+        for way, items in ways.items():
+            self._hand_over(way, letter, tuple(items))
+        return left
 
     def _not_delivered(self, letter: Letter, outcomes: Sequence[tuple[Item, Outcome]]) -> None:
         now, accepted = self._steady(), self._steady.accepted(letter)
@@ -264,13 +269,7 @@ class Dispatcher:
             self._recorder.record.due[item.letter, item.key] = due
             due = self._steady.wall(due)
         self._recorder.record.settled.append(Settled(item, outcome, due, warned))
-        data: dict[str, object] = {"host": outcome.host}
-        if outcome.code:
-            data["reply"] = f"{outcome.code} {outcome.enhanced} {outcome.text}".strip()
-        elif outcome.text:
-            data["text"] = outcome.text
-        if outcome.cause:
-            data["cause"] = outcome.cause
+        data = _facts(outcome)
         if due is not None:
             data["due"] = round(due, 3)
         self._tell(kind, item.letter, item, data)

@@ -113,6 +113,7 @@ class Pool:
         self._prepare = prepare
         self._sore: tuple[float, NetworkFailure | Refused] | None = None  # until then, and why
         self._paused = False
+        self._let_in = not way.hop.user  # our login has been taken, or none is needed
         self._now = now
         self._sleep = sleep
         self._waiting: deque[Task] = deque()
@@ -201,7 +202,8 @@ class Pool:
             if self.hop.interval and not self._may_go():
                 return
         wanted = min(len(self._waiting) - len(self._opening), self._speed.allowed - self.open)
-        if self.hop.interval:
+        if self.hop.interval or not self._let_in:
+            # A wrong password is tried once, not by five connections at once.
             wanted = min(wanted, 1 - self.open)
         elif self._shares.any and wanted <= 0 and self.open < self._speed.allowed:
             wanted = int(self._shares.lacking(self._ends()))
@@ -272,6 +274,7 @@ class Pool:
             self._forget(me)
             self._shares.reached(target, None)
             self._speed.went(well=False)
+            self._let_in = self._let_in and not _is_login(error)
             if self.open == 0:
                 self._sore = (self._now() + (LOGIN_SORE if _is_login(error) else SORE), error)
                 self._fail(error)
@@ -289,6 +292,7 @@ class Pool:
         self._forget(me)
         self._shares.reached(target, carrier)
         self.opened += 1
+        self._let_in = True
         self._idle.append(carrier)
         self._fill()
 

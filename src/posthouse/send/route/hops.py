@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +29,7 @@ from posthouse.send.settings import SettingError, Table, tables
 KEYS: Final = (
     *("name", "hosts", "provider", "region", "mx", "security", "tls", "ca_file"),
     *("user", "secret_file", "secret_env", "derive", "lmtp", "binary"),
-    *("pool", "reuse", "idle", "lifetime", "interval", "ehlo", "source"),
+    *("pool", "reuse", "idle", "lifetime", "interval", "ehlo", "source", "fallback"),
 )
 KINDS: Final = ("hosts", "provider", "mx")
 MOST_POOL: Final = 1_000  # connections: sockets and memory of one process end somewhere above
@@ -63,7 +64,27 @@ def read_hops(
         if hop.name in seen:
             raise SettingError("twice", "hop.name", hop.name)
         seen.add(hop.name)
+    _check_fallbacks({hop.name: hop for hop in hops})
     return tuple(hops)
+
+
+def _check_fallbacks(hops: Mapping[str, Hop]) -> None:
+    """Each leads to a hop there is, and none to one it came from."""
+    for first in hops:
+        passed = [first]
+        while name := hops[passed[-1]].fallback:
+            where = f"hop[{passed[-1]}].fallback"
+            if name not in hops:
+                raise unknown_hop(where, name, hops)
+            passed.append(name)
+            if name in passed[:-1]:
+                raise SettingError("circle", where, name, way=" → ".join(passed))
+
+
+def unknown_hop(where: str, name: str, hops: Collection[str]) -> SettingError:
+    """The error that says which hops there are."""
+    near = next(iter(get_close_matches(name, list(hops), 1)), "")
+    return SettingError("unknown_hop", where, name, near=near, known=", ".join(hops))
 
 
 def _hop(raw: Mapping[str, Any], path: str, folder: Path, environ: Mapping[str, str] | None) -> Hop:
@@ -89,6 +110,7 @@ def _hop(raw: Mapping[str, Any], path: str, folder: Path, environ: Mapping[str, 
         interval=table.seconds("interval", 0.0, most=MOST_INTERVAL),
         ehlo=_ehlo(table),
         source=_source(table),
+        fallback=table.text("fallback"),
     )
 
 

@@ -8,11 +8,11 @@ reached, and above all a table whose mail would have no way at all.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, Final
 
-from posthouse.send.hop import Action, Choice
+from posthouse.send.hop import Action, Choice, Hop, chain
 from posthouse.send.route import pattern
+from posthouse.send.route.hops import unknown_hop
 from posthouse.send.route.pattern import Pattern
 from posthouse.send.route.routes import Routes
 from posthouse.send.route.rule import HeaderRule, Rule
@@ -24,14 +24,15 @@ MOST: Final = 1_000  # rules; more are a table of addresses, which has another p
 _FIELD_NAME: Final = frozenset(map(chr, range(33, 127))) - {":"}  # RFC 5322 section 2.2
 
 
-def read_routes(document: Mapping[str, Any], hops: Collection[str]) -> Routes:
-    """All rules, compiled. ``hops`` are the names of the hops there are. Raises SettingError."""
+def read_routes(document: Mapping[str, Any], hops: Mapping[str, Hop]) -> Routes:
+    """All rules, compiled. ``hops`` are those there are, by their names. Raises SettingError."""
     rows = tables(document, "route")
     if len(rows) > MOST:
         raise SettingError("range", "route", len(rows), least=1, most=MOST)
     rules = [_rule(raw, path, place, hops) for place, (path, raw) in enumerate(rows, 1)]
     _check_order(rules, [path for path, _ in rows])
-    used = {rule.choice.hop for rule in rules}
+    led = {rule.choice.hop for rule in rules if rule.choice.hop}
+    used = {hop.name for name in led for hop in chain(hops, name)}
     return Routes(rules, [hop for hop in hops if hop not in used])
 
 
@@ -75,8 +76,7 @@ def _choice(table: Table, name: str, hops: Collection[str]) -> Choice:
     if "hop" in table:
         hop = table.text("hop")
         if hop not in hops:
-            near = next(iter(get_close_matches(hop, list(hops), 1)), "")
-            raise table.wrong("unknown_hop", "hop", near=near, known=", ".join(hops))
+            raise unknown_hop(table.at("hop"), hop, hops)
         return Choice(Action.DELIVER, hop, name)
     if "action" not in table:
         raise SettingError("no_target", table.path, choices="hop, action")

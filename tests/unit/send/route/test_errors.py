@@ -84,6 +84,10 @@ HOPS = [
     (A + 'ehlo = "a b"', "host", "ehlo", {}),
     (A + 'source = "a.example"', "ip", "source", {}),
 ]  # fmt: skip
+SPARE = (
+    '[[hop]]\nname = "a"\nmx = true\nfallback = "{a}"\n'
+    '[[hop]]\nname = "b"\nmx = true\nfallback = "{b}"\n'
+)
 # a whole document: the reason, the key, what is told besides
 DOCUMENTS = [
     ('[hop]\nname = "h"', "kind", "hop", {"wanted": "tables"}),
@@ -91,6 +95,9 @@ DOCUMENTS = [
     ('[[hop]]\nname = "a b"\nmx = true', "name", "hop[a b].name", {}),
     ("[[hop]]\nname = 5\nmx = true", "kind", "hop[1].name", {"wanted": "text"}),
     ('[[hop]]\nname = "h"\nmx = true\n' * 2, "twice", "hop.name", {}),
+    (SPARE.format(a="b", b="c"), "unknown_hop", "hop[b].fallback", {"known": "a, b"}),
+    (SPARE.format(a="b", b="a"), "circle", "hop[b].fallback", {"way": "a → b → a"}),
+    (SPARE.format(a="b", b="b"), "circle", "hop[b].fallback", {"way": "a → b → b"}),
 ]
 # body of [[route]] tables, with the hops "ses" and "direct"
 ROUTES = [
@@ -133,7 +140,7 @@ def caught(text: str) -> SettingError:
     document = tomllib.loads(text)
     try:
         hops = read_hops(document, folder=Path("/nowhere"), environ=environ)
-        read_routes(document, [hop.name for hop in hops])
+        read_routes(document, {hop.name: hop for hop in hops})
     except SettingError as error:
         return error
     raise AssertionError("nothing was wrong")

@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from budget import soon
+from posthouse.send.hop import Hop
 from posthouse.send.route import Facts, read_routes
 from posthouse.send.route import pattern as patterns
 
@@ -74,7 +75,7 @@ GLOBS = [
 
 def fits(pattern: str, address: str) -> bool:
     table = {"route": [{"name": "it", "recipient": pattern, "hop": "a"}, {"hop": "a"}]}
-    routes = read_routes(table, ["a"])
+    routes = read_routes(table, {"a": Hop("a")})
     chosen = routes.choose(Facts(), address)
     assert routes.explain(Facts(), address)[-1].rule.choice == chosen
     return chosen.rule == "it"

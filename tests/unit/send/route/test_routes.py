@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from budget import soon
 from posthouse.letter import Letter, Recipient
-from posthouse.send.hop import Action, Choice
+from posthouse.send.hop import Action, Choice, Hop
 from posthouse.send.route import Condition, Facts, Routes, facts_of, read_routes
 
-HOPS = ["ses", "office", "direct", "spare"]
+HOPS = {name: Hop(name) for name in ("ses", "office", "direct", "spare")}
 TABLE = {
     "route": [
         {"name": "bounces", "sender": "<>", "hop": "direct"},
@@ -69,12 +69,18 @@ def test_what_a_person_released_is_not_held_again(routes) -> None:
     big = Facts("a@d.example", "app1", 20 << 20)
     assert routes.choose(big, "b@e.example").action is Action.HOLD
     assert routes.choose(big, "b@e.example", released=True) == Choice(Action.DELIVER, "direct", "")
-    only = read_routes({"route": [{"user": "u", "action": "hold"}, {"action": "hold"}]}, [])
+    only = read_routes({"route": [{"user": "u", "action": "hold"}, {"action": "hold"}]}, {})
     assert only.choose(Facts(), "b@e.example", released=True).action is Action.HOLD
 
 
 def test_hops_that_no_rule_uses_are_noted(routes) -> None:
     assert routes.unused == ("spare",)
+
+
+def test_a_hop_that_stands_in_is_used() -> None:
+    hops = {"a": Hop("a", fallback="b"), "b": Hop("b", fallback="c"), "c": Hop("c"), "d": Hop("d")}
+    assert read_routes({"route": [{"hop": "a"}]}, hops).unused == ("d",)
+    assert read_routes({"route": [{"hop": "b"}]}, hops).unused == ("a", "d")
 
 
 def test_each_condition_says_how_it_came_out(routes) -> None:
@@ -129,7 +135,7 @@ def test_the_work_does_not_grow_with_the_rules() -> None:
     """100,000 recipients by 1,000 rules: one by one they would need minutes."""
     rows = [{"recipient": [f"@d{n}.example", f".x{n}.example"], "sender": f"@s{n}.example",
              "hop": "a"} for n in range(999)]  # fmt: skip
-    routes = read_routes({"route": [*rows, {"hop": "a"}]}, ["a"])
+    routes = read_routes({"route": [*rows, {"hop": "a"}]}, {"a": Hop("a")})
     facts = Facts("a@s998.example")
     assert routes.choose(facts, "b@y.x998.example").rule == "#999"
     with soon(8.0):
@@ -162,7 +168,7 @@ CONDITIONS = st.fixed_dictionaries(
     st.dictionaries(st.sampled_from(["x", "y"]), st.lists(st.sampled_from(["ab", "c"]))),
 )
 def test_the_short_way_and_the_long_way_agree(rows, sender, recipient, user, size, header) -> None:
-    routes = read_routes({"route": [*rows, {"hop": "a"}]}, ["a"])
+    routes = read_routes({"route": [*rows, {"hop": "a"}]}, {"a": Hop("a")})
     facts = Facts(sender, user, size, lambda: header)
     told = routes.explain(facts, recipient)
     assert [one.holds for one in told] == [False] * (len(told) - 1) + [True]

@@ -1,0 +1,54 @@
+"""What the dispatcher is given, by the role each part plays for it.
+
+``route`` chooses, ``outcome`` judges, ``retry`` schedules, ``bounce`` reports; none knows the
+dispatcher. Types only: nothing here runs or fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from posthouse.letter import Item, Letter, Outcome
+from posthouse.net.smtp_carry import Carrier
+from posthouse.net.smtp_work import Carried
+from posthouse.send.deliver.pool import Task
+from posthouse.send.hop import Choice
+
+
+class Choose(Protocol):
+    """The routes."""
+
+    def __call__(self, letter: Letter, item: Item) -> Choice:
+        """What is done with one recipient; an ``item`` tried before may have been released."""
+        ...
+
+
+class Judge(Protocol):
+    """What replies and failures mean."""
+
+    def __call__(self, task: Task, carried: Carried, carrier: Carrier | None) -> list[Outcome]:
+        """One outcome for each recipient of the task, in their order."""
+        ...
+
+
+class Schedule(Protocol):
+    """When to try again, and when to tell the sender."""
+
+    def next_try(self, item: Item, outcome: Outcome, accepted: float, now: float) -> float | None:
+        """When; None: the time is over."""
+        ...
+
+    def warn_due(self, item: Item, accepted: float, now: float) -> bool:
+        """Whether the sender is to be told that it takes longer."""
+        ...
+
+
+class Bounce(Protocol):
+    """Reports to senders (RFC 3464)."""
+
+    def __call__(
+        self, letter: Letter, told: Sequence[tuple[Item, Outcome]], kind: str, now: float
+    ) -> Letter | None:
+        """One report of ``kind`` "failed", "delayed" or "delivered"; None where none is due."""
+        ...
