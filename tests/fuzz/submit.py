@@ -10,7 +10,7 @@ from ipaddress import ip_network
 
 from posthouse.letter import Event, Letter
 from posthouse.net.clock import FakeClock
-from posthouse.net.smtp_listen import Later, Peer
+from posthouse.net.smtp_session import Later, Peer
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.connection import Connection, Role
 from posthouse.protocol.smtp.data import END

@@ -48,7 +48,7 @@ def command(words: Catalogue) -> Command:
 
 def _run(asked: Session, config: str | None, data: str | None, check: bool, **_: Any) -> int:
     from posthouse.config import ConfigError
-    from posthouse.daemon.supervisor import StartError
+    from posthouse.daemon.ports import StartError
 
     try:
         if config is None:

@@ -1,8 +1,26 @@
-"""A listener's socket before it is bound: for the supervisor, and for the trial of ``doctor``."""
+"""The sockets of listeners: for the supervisor, and for the trial of ``doctor``.
+
+Enters: an address and a port. Leaves: a socket. What can fail is told as ``StartError``.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import socket
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+BACKLOG: Final = 1024  # connections the kernel keeps for us while all workers are busy
+
+
+class StartError(Exception):
+    """No start. ``reason`` is a word for the catalogue, ``detail`` fills its gaps."""
+
+    def __init__(self, reason: str, **detail: Any) -> None:
+        super().__init__(f"{reason} {detail}")
+        self.reason = reason
+        self.detail = detail
 
 
 def unbound(address: str) -> socket.socket:
@@ -22,3 +40,41 @@ def unbound(address: str) -> socket.socket:
 def text_of(address: str, port: int) -> str:
     """``0.0.0.0:465`` or ``[::]:465``."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+@contextlib.contextmanager
+def shared(sockets: Sequence[socket.socket]) -> Iterator[None]:
+    """Let new sockets be bound beside these: 127.0.0.1:25 beside a 0.0.0.0:25 that is to go.
+
+    Workers hold the old ones until they are replaced. Only for as long as it takes: a program that
+    does not ask for it must not share our ports unawares.
+    """
+    for sock in sockets:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        yield
+    finally:
+        for sock in sockets:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
+
+
+def bound(address: str, port: int, *, beside: bool = False) -> socket.socket:
+    """A listening socket; ``beside`` others of ours that are ``shared``. Raises StartError."""
+    sock = None
+    try:
+        sock = unbound(address)
+        if beside:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind((address, port))
+        sock.listen(BACKLOG)
+        if beside:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
+        sock.setblocking(False)
+    except OSError as error:
+        if sock is not None:
+            sock.close()
+        reason = {errno.EACCES: "port_denied", errno.EADDRINUSE: "port_in_use"}
+        where = text_of(address, port)
+        kind = reason.get(error.errno or 0, "port")
+        raise StartError(kind, address=where, error=error.strerror or str(error)) from None
+    return sock

@@ -12,7 +12,6 @@ What can fail: a socket that can't be opened, or a data folder in use, before an
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import select
@@ -26,10 +25,9 @@ from typing import IO, Any, Final
 
 from posthouse.config import Config, ConfigError
 from posthouse.daemon.common import Common
-from posthouse.daemon.ports import text_of, unbound
+from posthouse.daemon.ports import StartError, bound, shared
 from posthouse.send.queue.files import folder_of
 
-BACKLOG: Final = 1024  # connections the kernel keeps for us while all workers are busy
 PATIENCE: Final = 20.0  # seconds a worker may take to end before it is killed
 CALM: Final = 30.0  # seconds after which a worker counts as healthy
 LONGEST: Final = 30.0  # seconds at most between two starts of a worker that dies at once
@@ -54,15 +52,6 @@ class Post:
 
 
 Main = Callable[[Post], int]
-
-
-class StartError(Exception):
-    """It can't be started. ``reason`` is a word for the catalogue, ``detail`` fills its gaps."""
-
-    def __init__(self, reason: str, **detail: Any) -> None:
-        super().__init__(f"{reason} {detail}")
-        self.reason = reason
-        self.detail = detail
 
 
 @dataclass(slots=True)
@@ -301,7 +290,7 @@ class Supervisor:
             for one, sock in zip(self.config.listen, self._sockets, strict=True)
         }
         moved = {port for _, port in kept.keys() - {(o.address, o.port) for o in fresh.listen}}
-        with _shared(self._sockets if moved else ()):
+        with shared(self._sockets if moved else ()):
             return [
                 kept.get((one.address, one.port))
                 or bound(one.address, one.port, beside=one.port in moved)
@@ -353,44 +342,6 @@ def lock(config: Config) -> IO[str]:
             if time.monotonic() > until:
                 raise StartError("in_use", data=str(folder)) from None
             time.sleep(0.1)
-
-
-@contextlib.contextmanager
-def _shared(sockets: Sequence[socket.socket]) -> Iterator[None]:
-    """Let new sockets be bound beside these: 127.0.0.1:25 beside a 0.0.0.0:25 that is to go.
-
-    Workers hold the old ones until they are replaced. Only for as long as it takes: a program that
-    does not ask for it must not share our ports unawares.
-    """
-    for sock in sockets:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        yield
-    finally:
-        for sock in sockets:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
-
-
-def bound(address: str, port: int, *, beside: bool = False) -> socket.socket:
-    """A listening socket; ``beside`` others of ours that are ``_shared``. Raises StartError."""
-    sock = None
-    try:
-        sock = unbound(address)
-        if beside:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.bind((address, port))
-        sock.listen(BACKLOG)
-        if beside:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
-        sock.setblocking(False)
-    except OSError as error:
-        if sock is not None:
-            sock.close()
-        reason = {errno.EACCES: "port_denied", errno.EADDRINUSE: "port_in_use"}
-        where = text_of(address, port)
-        kind = reason.get(error.errno or 0, "port")
-        raise StartError(kind, address=where, error=error.strerror or str(error)) from None
-    return sock
 
 
 def notify(state: str) -> None:

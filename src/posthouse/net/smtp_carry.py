@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from posthouse.flow import Failure, NetworkFailure, Security, Stage
 from posthouse.net.smtp_work import Carried, Work
+from posthouse.net.tcp import failure_of, keep_alive
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.connection import Connection, Role
 from posthouse.protocol.smtp.errors import LocalProtocolError
@@ -33,7 +33,6 @@ from posthouse.protocol.smtp.state import State
 CONNECT: Final = 30.0  # seconds
 COMMAND: Final = 300.0  # seconds for a reply (RFC 5321 section 4.5.3.2)
 END: Final = 600.0  # seconds for the reply to the end of data (section 4.5.3.2.6)
-KEEP_ALIVE: Final = 30  # seconds of silence before TCP asks whether the peer is there, and between
 
 
 class Refused(Exception):
@@ -93,7 +92,7 @@ class Carrier(asyncio.Protocol):
                 )
         except (OSError, TimeoutError) as error:
             raise failure_of(error, host or address, port) from error
-        self._keep_alive()
+        keep_alive(self._transport)
         self._expect(Stage.GREETING, await self._next())
 
     async def hello(self, name: str) -> None:
@@ -408,37 +407,3 @@ class Carrier(asyncio.Protocol):
     def _write(self, *pieces: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.writelines(pieces)
-
-    def _keep_alive(self) -> None:
-        """A peer that vanished is noticed after at most 30 + 3 x 30 seconds."""
-        sock = self._transport.get_extra_info("socket") if self._transport else None
-        if sock is None:
-            return
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in (
-            ("TCP_KEEPIDLE", KEEP_ALIVE),
-            ("TCP_KEEPINTVL", KEEP_ALIVE),
-            ("TCP_KEEPCNT", 3),
-        ):
-            if hasattr(socket, name):
-                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-def failure_of(error: BaseException, host: str, port: int) -> NetworkFailure:
-    """What the loop's exceptions mean in our words."""
-    detail: dict[str, Any] = {"host": host, "port": port} if port else {"host": host}
-    if isinstance(error, ssl.SSLCertVerificationError):
-        kind, stage = Failure.CERTIFICATE, Stage.TLS
-        detail["reason"] = error.verify_message
-    elif isinstance(error, ssl.SSLError):
-        kind, stage = Failure.TLS_HANDSHAKE, Stage.TLS
-        detail["reason"] = error.reason or ""
-    elif isinstance(error, ConnectionRefusedError):
-        kind, stage = Failure.REFUSED, Stage.CONNECT
-    elif isinstance(error, ConnectionResetError):
-        kind, stage = Failure.RESET, Stage.CONNECT
-    elif isinstance(error, TimeoutError):
-        kind, stage = Failure.TIMEOUT, Stage.CONNECT
-    else:
-        kind, stage = Failure.UNREACHABLE, Stage.CONNECT
-    return NetworkFailure(kind, stage, **detail)

@@ -36,7 +36,8 @@ from posthouse.send.deliver.parts import Bounce, Choose, Judge, Schedule
 from posthouse.send.deliver.pool import Connector, Pool, Prepare, Task, Way, as_it_is
 from posthouse.send.deliver.recorder import Record, Recorder
 from posthouse.send.deliver.steady import Steady
-from posthouse.send.hop import Action, Choice, Hop
+from posthouse.send.deliver.verdict import Verdicts
+from posthouse.send.hop import Action, Hop
 
 # Letters whose content is in memory at once; the others stay in the queue until there is room.
 IN_HAND: Final = 64 * 1024 * 1024  # octets
@@ -49,18 +50,6 @@ Key = tuple[str, str]  # of a Way: its hop's name and its domain; to hash a whol
 
 def _way(hop: Hop, item: Item) -> Key:
     return hop.name, "" if hop.targets else item.recipient.address.rpartition("@")[2].lower()
-
-
-def _facts(outcome: Outcome) -> dict[str, object]:
-    """What an event tells of it."""
-    data: dict[str, object] = {"host": outcome.host}
-    if outcome.code:
-        data["reply"] = f"{outcome.code} {outcome.enhanced} {outcome.text}".strip()
-    elif outcome.text:
-        data["text"] = outcome.text
-    if outcome.cause:
-        data["cause"] = outcome.cause
-    return data
 
 
 class Dispatcher:
@@ -89,14 +78,11 @@ class Dispatcher:
         self._choose = choose
         self._connect = connect
         self._judge = judge
-        self._schedule = schedule
-        self._bounce = bounce
         self._now = now
         self._monotonic = monotonic
         self._prepare = prepare
         self._turns = turns or Turns()
         self._watch = watch
-        self._alarm = alarm
         self._say = say
         self.pools: dict[Key, Pool] = {}
         self._steady = Steady(now, monotonic)
@@ -106,6 +92,9 @@ class Dispatcher:
         self._sizes: dict[str, list[int]] = {}  # letter -> [its size, its tasks under way]
         self._octets = 0
         self._recorder = Recorder(queue, self._written, self._halt)
+        self._verdicts = Verdicts(
+            self._recorder, self._steady, schedule=schedule, bounce=bounce, now=now, alarm=alarm
+        )
         self._loading: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         self._closing = False
@@ -152,7 +141,8 @@ class Dispatcher:
             if choice.action is Action.DELIVER:
                 ways.setdefault(_way(self._hops[choice.hop], item), []).append(item)
             else:
-                self._put_aside(letter, item, choice)
+                self._verdicts.put_aside(item, choice)
+                self._recorder.soon()
         for way, its in ways.items():
             self._hand_over(way, letter, tuple(its))
 
@@ -176,43 +166,20 @@ class Dispatcher:
             )
         pool.add(Task(letter, items))
 
-    def _put_aside(self, letter: Letter, item: Item, choice: Choice) -> None:
-        """Discard or hold, and say so."""
-        held = choice.action is Action.HOLD
-        kind = "held" if held else "discarded"
-        result = Result.DEFERRED if held else Result.REFUSED
-        outcome = Outcome(item.recipient.address, result, text=f"{kind} by a rule: {choice.rule}")
-        settled = Settled(item, outcome, self._now() if held else None, held=held)
-        self._recorder.record.settled.append(settled)
-        self._tell(kind, letter.id, item, {"rule": choice.rule})
-        self._recorder.soon()
-
     # -- out
 
     def _back(self, hop: Hop, task: Task, carried: Carried, carrier: Carrier | None) -> None:
         """What became of a task that went to ``hop``."""
         letter = task.letter
-        outcomes = self._judge(task, carried, carrier)
-        others: list[tuple[Item, Outcome]] = []
-        done: list[tuple[Item, Outcome]] = []
-        for item, outcome in zip(task.items, outcomes, strict=True):
-            if outcome.result is not Result.DELIVERED:
-                others.append((item, outcome))
-                continue
-            self._settle(item, outcome, "delivered")
-            if item.recipient.params:  # who wants to be told of it has said so there (RFC 3461)
-                done.append((item, outcome))
-        if others and hop.fallback:
-            others = self._go_round(hop, letter, others, reached=carrier is not None)
-        if others:
-            self._not_delivered(letter, others)
-        if done:
-            self._report(letter, done, "delivered", self._steady.accepted(letter))
+        told = list(zip(task.items, self._judge(task, carried, carrier), strict=True))
+        if hop.fallback:
+            told = self._go_round(hop, letter, told, reached=carrier is not None)
+        self._verdicts.outcomes(letter, told)
         self._recorder.record.letters.append(letter.id)
         self._recorder.soon()
 
     def _go_round(
-        self, hop: Hop, letter: Letter, outcomes: list[tuple[Item, Outcome]], *, reached: bool
+        self, hop: Hop, letter: Letter, told: list[tuple[Item, Outcome]], *, reached: bool
     ) -> list[tuple[Item, Outcome]]:
         """Take the hop that stands in, where this one is the trouble and not the mail.
 
@@ -221,76 +188,16 @@ class Dispatcher:
         """
         left: list[tuple[Item, Outcome]] = []
         ways: dict[Key, list[Item]] = {}
-        for item, outcome in outcomes:
+        for item, outcome in told:
             ill = outcome.result is Result.DEFERRED and (not reached or ours(outcome))
             if not ill or self._closing or self._recorder.stopped:
                 left.append((item, outcome))
                 continue
-            self._alarm(outcome)
-            data = {"hop": hop.fallback, **_facts(outcome)}
-            self._tell("rerouted", letter.id, item, data)
+            self._verdicts.rerouted(item, outcome, hop.fallback)
             ways.setdefault(_way(self._hops[hop.fallback], item), []).append(item)
         for way, items in ways.items():
             self._hand_over(way, letter, tuple(items))
         return left
-
-    def _not_delivered(self, letter: Letter, outcomes: Sequence[tuple[Item, Outcome]]) -> None:
-        now, accepted = self._steady(), self._steady.accepted(letter)
-        failed: list[tuple[Item, Outcome]] = []
-        delayed: list[tuple[Item, Outcome]] = []
-        for item, outcome in outcomes:
-            self._alarm(outcome)
-            due = None
-            if outcome.result is Result.DEFERRED:
-                due = self._schedule.next_try(item, outcome, accepted, now)
-            if due is None:
-                kind = "refused" if outcome.result is Result.REFUSED else "expired"
-                self._settle(item, outcome, kind)
-                failed.append((item, outcome))
-                continue
-            warned = item.warned or self._schedule.warn_due(item, accepted, now)
-            if warned and not item.warned:
-                delayed.append((item, outcome))
-            self._settle(item, outcome, "deferred", due=due, warned=warned)
-        for kind, told in (("failed", failed), ("delayed", delayed)):
-            if told:
-                self._report(letter, told, kind, accepted)
-
-    def _settle(
-        self,
-        item: Item,
-        outcome: Outcome,
-        kind: str,
-        *,
-        due: float | None = None,
-        warned: bool = False,
-    ) -> None:
-        if due is not None:
-            self._recorder.record.due[item.letter, item.key] = due
-            due = self._steady.wall(due)
-        self._recorder.record.settled.append(Settled(item, outcome, due, warned))
-        data = _facts(outcome)
-        if due is not None:
-            data["due"] = round(due, 3)
-        self._tell(kind, item.letter, item, data)
-
-    def _tell(self, kind: str, letter: str, item: Item, data: Mapping[str, object]) -> None:
-        self._recorder.record.events.append(
-            Event(self._now(), kind, letter, item.recipient.address, data)
-        )
-
-    def _report(
-        self, letter: Letter, told: Sequence[tuple[Item, Outcome]], kind: str, accepted: float
-    ) -> None:
-        now, accepted = self._now(), self._steady.wall(accepted)
-        if accepted != letter.accepted:
-            letter = letter._replace(accepted=accepted)  # as the clock has it that dates the report
-        bounce = self._bounce(letter, told, kind, now)
-        if bounce is not None:
-            self._recorder.record.bounces.append(bounce)
-            to = bounce.recipients[0].address
-            data = {"report": kind, "of": letter.id}
-            self._recorder.record.events.append(Event(now, "bounced", bounce.id, to, data))
 
     def _written(self, record: Record, items: Sequence[Item]) -> None:
         for one in record.settled:

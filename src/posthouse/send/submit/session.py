@@ -2,7 +2,7 @@
 
 Enters: commands and octets, from ``net.smtp_listen``. Leaves: replies, and letters to ``Keep``;
 the 250 of a message is said only after it returned. Refusals and logins are told to ``Watch``.
-Implements ``net.smtp_listen.Session``. Nothing fails here: what cannot be taken is refused with a
+Implements ``net.smtp_session.Session``. Nothing fails here: what cannot be taken is refused with a
 code that is true (4xx where it may work later).
 
 Submission listeners (tls, starttls) want TLS, then a login, then a sender that belongs to it (RFC
@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from posthouse.flow import Secret
 from posthouse.letter import Event, Letter, QueueFull, Recipient, StoreError
-from posthouse.net.smtp_listen import Answer, Later, Peer
+from posthouse.net.smtp_session import Answer, Later, Peer
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.connection import Connection
 from posthouse.protocol.smtp.events import BodyEnd
@@ -30,6 +30,7 @@ from posthouse.protocol.smtp.sasl.common import SaslError
 from posthouse.protocol.smtp.sasl.plain import LoginServer, PlainServer
 from posthouse.send.submit import envelope, replies
 from posthouse.send.submit.accounts import normal_name
+from posthouse.send.submit.credentials import Credentials
 from posthouse.send.submit.desk import Desk
 from posthouse.send.submit.login import Denied, Identity
 from posthouse.send.submit.message import Author, Body, Mark, prepare
@@ -93,7 +94,7 @@ class Session:
         self._origin = ""  # first lines of our Received field; "" where they have to be made
         self._identity: Identity | None = None
         self._mechanism: PlainServer | LoginServer | None = None
-        self._credentials = _Credentials()
+        self._credentials = Credentials()
         self._junk = 0
         self._begun = False  # whether there is a transaction, or something of one, to forget
         self._fresh()
@@ -367,26 +368,6 @@ class Session:
             },
         )
         return reply
-
-
-class _Credentials:
-    """Stands in for accounts while a mechanism reads: the check itself takes its time elsewhere."""
-
-    __slots__ = ("_secret", "_user")
-
-    def __init__(self) -> None:
-        self._user, self._secret = "", Secret("")
-
-    def check_password(self, username: str, password: str) -> bool:
-        """Keep them; nobody is let in by this."""
-        self._user, self._secret = username, Secret(password)
-        return True
-
-    def taken(self) -> tuple[str, Secret]:
-        """Give them, and keep them no longer."""
-        user, secret = self._user, self._secret
-        self._user, self._secret = "", Secret("")
-        return user, secret
 
 
 def _tls_of(peer: Peer) -> str:

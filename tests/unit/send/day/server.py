@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final
 
-from posthouse.net.smtp_listen import Answer, Listener, Peer
+from posthouse.net.smtp_listen import Listener
+from posthouse.net.smtp_session import Answer, Peer
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.connection import Connection
 from posthouse.protocol.smtp.events import BodyEnd

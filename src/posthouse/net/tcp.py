@@ -1,0 +1,50 @@
+"""What a connection to a next hop needs of TCP: it is asked whether it lives, its errors get words.
+
+Called by ``smtp_carry`` around the event loop's own calls. Nothing fails here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from typing import Any, Final
+
+from posthouse.flow import Failure, NetworkFailure, Stage
+
+KEEP_ALIVE: Final = 30  # seconds of silence before TCP asks whether the peer is there, and between
+
+
+def keep_alive(transport: asyncio.Transport | None) -> None:
+    """A peer that vanished is noticed after at most 30 + 3 x 30 seconds."""
+    sock = transport.get_extra_info("socket") if transport else None
+    if sock is None:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", KEEP_ALIVE),
+        ("TCP_KEEPINTVL", KEEP_ALIVE),
+        ("TCP_KEEPCNT", 3),
+    ):
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def failure_of(error: BaseException, host: str, port: int) -> NetworkFailure:
+    """What the loop's exceptions mean in our words."""
+    detail: dict[str, Any] = {"host": host, "port": port} if port else {"host": host}
+    if isinstance(error, ssl.SSLCertVerificationError):
+        kind, stage = Failure.CERTIFICATE, Stage.TLS
+        detail["reason"] = error.verify_message
+    elif isinstance(error, ssl.SSLError):
+        kind, stage = Failure.TLS_HANDSHAKE, Stage.TLS
+        detail["reason"] = error.reason or ""
+    elif isinstance(error, ConnectionRefusedError):
+        kind, stage = Failure.REFUSED, Stage.CONNECT
+    elif isinstance(error, ConnectionResetError):
+        kind, stage = Failure.RESET, Stage.CONNECT
+    elif isinstance(error, TimeoutError):
+        kind, stage = Failure.TIMEOUT, Stage.CONNECT
+    else:
+        kind, stage = Failure.UNREACHABLE, Stage.CONNECT
+    return NetworkFailure(kind, stage, **detail)
