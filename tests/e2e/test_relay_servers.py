@@ -190,7 +190,7 @@ def test_postfix_stands_in_for_a_provider(authority: Authority, ill: str) -> Non
     with (
         of_postfix(certificate) as read,
         in_background(FakeSmtpServer(behaviour, host=near, port=587)) as provider,
-        relay.running(relay.text(text)) as ours,
+        relay.running(relay.text(text, workers=2)) as ours,
     ):
         began = time.monotonic()
         for message in messages.values():

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from posthouse.send.queue.files import LaneError, counted, lanes_in
 from posthouse.send.queue.places import Places
 from posthouse.send.submit import crowd
 from posthouse.send.submit.limits import Ledger
+
+HOPS: Final = 256  # whose logins are remembered at once
 
 
 class Common:
@@ -23,6 +26,7 @@ class Common:
         self.messages = Ledger(3, forks=forks)  # of each user, in a second, an hour, a day
         self.failed_pairs = Ledger(1, forks=forks)  # logins, of a user from an address
         self.failed_places = Ledger(1, forks=forks)  # logins, from an address
+        self.hop_logins = Ledger(1, HOPS, forks=forks)  # those being tried, or refused lately
         self.crowd = crowd.memory(forks=forks)  # connections of each address
 
     def begin(self, data: Path) -> None:

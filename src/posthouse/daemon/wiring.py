@@ -30,6 +30,7 @@ from posthouse.send.deliver.pace import Turns
 from posthouse.send.deliver.places import Ourselves
 from posthouse.send.deliver.prepare import Prepare, Saving
 from posthouse.send.deliver.retry import Schedule
+from posthouse.send.deliver.tries import SORE
 from posthouse.send.hop import Choice
 from posthouse.send.queue.files import file_of
 from posthouse.send.queue.ids import text_of
@@ -38,6 +39,7 @@ from posthouse.send.route import Facts, facts_of
 from posthouse.send.submit.accounts import Accounts
 from posthouse.send.submit.crowd import Crowd
 from posthouse.send.submit.desk import Desk, Terms
+from posthouse.send.submit.limits import Rate, Rates
 from posthouse.send.submit.login import Gate
 from posthouse.send.submit.settings import Listening, Mode
 from posthouse.send.submit.tls import Certificates, self_made
@@ -112,6 +114,7 @@ class Relay:
         )
         prepare = Prepare(config.signing, self._now, saved=self._saved)
         turns = Turns(config.server.data / "pace")
+        tries = Rates([Rate(1, SORE)], ledger=self._common.hop_logins)
         for number in numbers:
             lane = Lane(
                 file_of(config.server.data, number),
@@ -132,6 +135,7 @@ class Relay:
                 bounce=bounces,
                 prepare=prepare,
                 turns=turns,
+                tries=tries,
                 alarm=self._alarm,
                 say=self._say,
                 now=self._now,

@@ -36,6 +36,7 @@ from posthouse.send.deliver.parts import Bounce, Choose, Judge, Schedule
 from posthouse.send.deliver.pool import Connector, Pool, Prepare, Task, Way, as_it_is
 from posthouse.send.deliver.recorder import Record, Recorder
 from posthouse.send.deliver.steady import Steady
+from posthouse.send.deliver.tries import Tries
 from posthouse.send.deliver.verdict import Verdicts
 from posthouse.send.hop import Action, Hop
 
@@ -69,6 +70,7 @@ class Dispatcher:
         monotonic: Callable[[], float],
         prepare: Prepare = as_it_is,
         turns: Turns | None = None,
+        tries: Tries | None = None,
         watch: Callable[[Event], None] = lambda _event: None,
         alarm: Callable[[Outcome], None] = lambda _outcome: None,
         say: Callable[[str, Mapping[str, object]], None] = lambda _kind, _facts: None,
@@ -82,6 +84,7 @@ class Dispatcher:
         self._monotonic = monotonic
         self._prepare = prepare
         self._turns = turns or Turns()
+        self._tries = tries
         self._watch = watch
         self._say = say
         self.pools: dict[Key, Pool] = {}
@@ -163,6 +166,7 @@ class Dispatcher:
                 now=self._monotonic,
                 prepare=self._prepare,
                 turns=self._turns,
+                tries=self._tries,
             )
         pool.add(Task(letter, items))
 

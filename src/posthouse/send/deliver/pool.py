@@ -28,11 +28,12 @@ from posthouse.protocol.smtp import command as c
 from posthouse.send.deliver.pace import Turns
 from posthouse.send.deliver.shares import Shares
 from posthouse.send.deliver.speed import Speed
+from posthouse.send.deliver.tries import SORE as LOGIN_SORE
+from posthouse.send.deliver.tries import Login, Tries, is_login
 from posthouse.send.hop import Hop, Target
 
 SWEEP: Final = 1.0  # seconds between looks for connections that are over their time
 SORE: Final = 15.0  # seconds nothing is tried after nobody could be reached
-LOGIN_SORE: Final = 300.0  # the same after a refused login, lest the account be locked
 ENDING: Final = 5.0  # seconds for what is under way when we end: cut off, it may arrive twice
 
 
@@ -105,6 +106,7 @@ class Pool:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         prepare: Prepare = as_it_is,
         turns: Turns | None = None,
+        tries: Tries | None = None,
     ) -> None:
         self.way = way
         self.hop = way.hop
@@ -113,7 +115,7 @@ class Pool:
         self._prepare = prepare
         self._sore: tuple[float, NetworkFailure | Refused] | None = None  # until then, and why
         self._paused = False
-        self._let_in = not way.hop.user  # our login has been taken, or none is needed
+        self._login = Login(way.hop, tries, now=now, sleep=sleep)
         self._now = now
         self._sleep = sleep
         self._waiting: deque[Task] = deque()
@@ -167,7 +169,7 @@ class Pool:
 
         Not after a refused login: one try for each message is what locks an account.
         """
-        if self._sore is not None and not _is_login(self._sore[1]):
+        if self._sore is not None and not is_login(self._sore[1]):
             self._sore = None
 
     def _is_sore(self) -> bool:
@@ -202,8 +204,7 @@ class Pool:
             if self.hop.interval and not self._may_go():
                 return
         wanted = min(len(self._waiting) - len(self._opening), self._speed.allowed - self.open)
-        if self.hop.interval or not self._let_in:
-            # A wrong password is tried once, not by five connections at once.
+        if self.hop.interval or not self._login.taken:
             wanted = min(wanted, 1 - self.open)
         elif self._shares.any and wanted <= 0 and self.open < self._speed.allowed:
             wanted = int(self._shares.lacking(self._ends()))
@@ -266,6 +267,7 @@ class Pool:
         """One more connection; where it fails, the tasks that wait fail with it."""
         me = asyncio.current_task()
         try:
+            await self._login.turn()
             carrier = await self._connect(self._shares.toward(target), self.way.domain)
             if carrier.failure is not None:  # closed on the heels of its yes to EHLO: no way in
                 carrier.quit()
@@ -274,16 +276,18 @@ class Pool:
             self._forget(me)
             self._shares.reached(target, None)
             self._speed.went(well=False)
-            self._let_in = self._let_in and not _is_login(error)
+            self._login.failed(error)
             if self.open == 0:
-                self._sore = (self._now() + (LOGIN_SORE if _is_login(error) else SORE), error)
+                self._sore = (self._now() + (LOGIN_SORE if is_login(error) else SORE), error)
                 self._fail(error)
             return
         except asyncio.CancelledError:
             self._forget(me)
+            self._login.failed(None)
             raise
         except Exception as error:  # a bug of ours: the mail waits, and the log has it
             self._forget(me)
+            self._login.failed(None)
             message = {"message": "a connection could not be opened", "exception": error}
             asyncio.get_running_loop().call_exception_handler(message)
             if self.open == 0:
@@ -292,7 +296,7 @@ class Pool:
         self._forget(me)
         self._shares.reached(target, carrier)
         self.opened += 1
-        self._let_in = True
+        self._login.worked()
         self._idle.append(carrier)
         self._fill()
 
@@ -355,10 +359,6 @@ def _was_gone(carrier: Carrier, carried: Carried) -> bool:
         return all(stage is Stage.MAIL and reply.code == 421 for stage, reply in said)
     failure = carried.failure
     return failure is not None and failure.failure in (Failure.CLOSED, Failure.RESET)
-
-
-def _is_login(error: NetworkFailure | Refused) -> bool:
-    return isinstance(error, Refused) and error.stage is Stage.AUTH
 
 
 def _failed(task: Task, error: NetworkFailure | Refused) -> Carried:
