@@ -121,6 +121,7 @@ def run_haraka(certificate: Issued, workers: int) -> Iterator[Relay]:
         "config/plugins": "tls\nonward\n",
         "config/tls_key.pem": certificate.key_file.read_text(),
         "config/tls_cert.pem": certificate.cert_file.read_text(),
+        "config/dhparams.pem": haraka.DH_GROUP,
         "plugins/onward.js": HARAKA.replace("HOST", SINK[0]).replace("PORT", str(SINK[1])),
     }
     for name, content in files.items():

@@ -14,6 +14,18 @@ from peers import process
 
 SMTP = 25
 HOME = peers.ROOT / ".peers/npm/node_modules/Haraka"
+# ffdhe2048 (RFC 7919). Where none is given, Haraka has openssl look for one, which takes all of a
+# core for up to a minute.
+DH_GROUP = """\
+-----BEGIN DH PARAMETERS-----
+MIIBCAKCAQEA//////////+t+FRYortKmq/cViAnPTzx2LnFg84tNpWp4TZBFGQz
++8yTnc4kmz75fS/jY2MMddj2gbICrsRhetPfHtXV/WVhJDP1H18GbtCFY2VVPe0a
+87VXE15/V8k1mE8McODmi3fipona8+/och3xWKE2rec1MKzKT0g6eXq8CrGCsyT7
+YdEIqUuyyOP7uWrat2DX9GgdT0Kj3jlN9K5W7edjcrsZCwenyO4KbXCeAvzhzffi
+7MA0BM0oNC9hkXL+nOmFg/+OTxIy7vKBg8P+OxtMb61zO7X8vC7CIAXFjvGDfRaD
+ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==
+-----END DH PARAMETERS-----
+"""
 # A plugin each for what the tests need: RCPT is taken as it is, the message is kept with its
 # envelope. Haraka reads the files of a folder of its own.
 TAKE = """
@@ -113,6 +125,7 @@ def _files(
     if certificate:
         files["config/tls_key.pem"] = certificate.key_file.read_text()
         files["config/tls_cert.pem"] = certificate.cert_file.read_text()
+        files["config/dhparams.pem"] = DH_GROUP
     if forward:
         lines = [f"host={forward[0]}", f"port={forward[1]}"]
         if login:
