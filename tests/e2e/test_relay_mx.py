@@ -24,6 +24,7 @@ from posthouse.net.smtp_server import Message
 pytestmark = [pytest.mark.netns, pytest.mark.peer("nsd", "unbound")]
 
 ONE, TWO = "192.0.2.31", "192.0.2.32"  # for an MX, 127.0.0.0/8 is ourselves
+OTHER = "127.0.0.12"  # of a second relay
 ALICE = "alice@home.test"
 ZONES = {
     "home.test": ["@ MX 10 mx", f"mx A {TWO}"],
@@ -33,6 +34,7 @@ ZONES = {
     ],
     "implicit.test": [f"@ A {TWO}"],
     "null.test": ["@ MX 0 ."],
+    "down.test": ["@ MX 10 one", f"one A {ONE}"],
     "text.test": ['@ TXT "no address at all"'],
     "aliased.test": ["@ MX 10 mail", "mail CNAME two.both.test."],
     "us.test": ["@ MX 10 mx", f"mx A {relay.HOST}"],
@@ -146,3 +148,28 @@ def test_what_is_broken_about_tls_does_not_stop_mail(ours: relay.Relay) -> None:
     with there(ONE, behaviour=broken) as (one,):
         ours.send(sent, ALICE, "bob@both.test")
         assert unchanged(one_of(one).content, sent)
+
+
+def test_a_smart_host_stands_in_for_servers_that_are_down(ours: relay.Relay) -> None:
+    """But not for a domain that takes no mail: that is an answer, and the sender gets it."""
+    spare = "192.0.2.33"
+    subprocess.run(["ip", "address", "add", f"{spare}/32", "dev", "lo"], check=True)
+    text = MX.replace("mx = true\n", 'mx = true\nfallback = "spare"\n')
+    text += f'[[hop]]\nname = "spare"\nhosts = ["{spare}:25"]\nsecurity = "none"\n'
+    sent = hard("by the smart host")
+    with (
+        there(spare, TWO) as (server, home),
+        relay.running(relay.text(text, host=OTHER), host=OTHER) as other,
+    ):
+        other.send(sent, ALICE, "bob@down.test", "carol@down.test", "dave@null.test")
+        message = one_of(server)
+        assert unchanged(message.content, sent)
+        assert {r.recipient for r in message.recipients} == {"bob@down.test", "carol@down.test"}
+        other.wait_until_empty()
+        moved = other.log("rerouted")
+        assert {(one["recipient"], one["hop"]) for one in moved} == {
+            ("bob@down.test", "spare"), ("carol@down.test", "spare")
+        }  # fmt: skip
+        assert [one["recipient"] for one in other.log("refused")] == ["dave@null.test"]
+        assert b"dave@null.test" in one_of(home).content  # the report to the sender
+    subprocess.run(["ip", "address", "del", f"{spare}/32", "dev", "lo"], check=True)
