@@ -23,6 +23,7 @@ RESULTS_LIMIT: Final = 100  # results of one field
 LINE: Final = 78  # columns (RFC 5322 section 2.1.1)
 
 _WSP: Final = " \t\r\n"
+_JOINS: Final = (".", "/")  # words on both sides of it are one
 _KEYWORD: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?", re.ASCII)
 _TOKEN: Final = re.compile(r"[^\x00-\x20\x7f()<>@,;:\\\"/\[\]?=]+")  # RFC 2045 section 5.1
 _ATOM: Final = r"[^\x00-\x20\x7f()<>@,;:\\\"\[\]]+"
@@ -290,7 +291,7 @@ def _properties(pairs: Iterable[tuple[str, str]]) -> Iterator[Property]:
 def _key(words: Sequence[str]) -> str:
     """The last word, with what dots or slashes among blanks join to it, in lower case."""
     start = max(len(words) - 1, 0)
-    while start > 0 and (words[start][0] in "./" or words[start - 1][-1] in "./"):
+    while start > 0 and (words[start].startswith(_JOINS) or words[start - 1].endswith(_JOINS)):
         start -= 1
     return "".join(words[start:]).lower()
 

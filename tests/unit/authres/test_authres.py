@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from posthouse.protocol import authres, dkim
@@ -174,6 +174,8 @@ def squeezed(text: str) -> str:
         st.binary(max_size=60), st.text(alphabet='ab=;()"\\./@ \r\n', max_size=40).map(str.encode)
     )
 )
+@example(b'x ""=')
+@example(b'h; "" x="" ""=""')
 def test_reading_never_raises(value: bytes) -> None:
     for one in authres.parse(value).results:
         assert isinstance(one, MethodResult)
