@@ -90,7 +90,7 @@ def of(document: Mapping[str, Any], folder: Path) -> Config:
     Raises SettingError.
     """
     Table(document, "", TABLES)
-    hops = {hop.name: hop for hop in read_hops(document, folder=folder)}
+    hops = read_hops(document, folder=folder)
     tls = Table(document.get("tls", {}), "tls", ("certificate", "key"))
     if ("certificate" in tls) != ("key" in tls):
         raise tls.wrong("pair", "key" if "certificate" in tls else "certificate")

@@ -23,7 +23,7 @@ from posthouse.net.smtp_server import Message
 
 pytestmark = [pytest.mark.netns, pytest.mark.peer("nsd", "unbound")]
 
-ONE, TWO = "192.0.2.31", "192.0.2.32"  # for an MX, 127.0.0.0/8 is ourselves
+ONE, TWO, SPARE = "192.0.2.31", "192.0.2.32", "192.0.2.33"  # for an MX, 127.0.0.0/8 is ourselves
 OTHER = "127.0.0.12"  # of a second relay
 ALICE = "alice@home.test"
 ZONES = {
@@ -44,11 +44,11 @@ MX = '[[hop]]\nname = "direct"\nmx = true\n[[route]]\nhop = "direct"\n'
 
 @pytest.fixture(scope="module")
 def ours() -> Iterator[relay.Relay]:
-    for address in (ONE, TWO):
+    for address in (ONE, TWO, SPARE):
         subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
     with unbound.with_nsd(ZONES), relay.running(relay.text(MX)) as running:
         yield running
-    for address in (ONE, TWO):
+    for address in (ONE, TWO, SPARE):
         subprocess.run(["ip", "address", "del", f"{address}/32", "dev", "lo"], check=True)
 
 
@@ -152,13 +152,11 @@ def test_what_is_broken_about_tls_does_not_stop_mail(ours: relay.Relay) -> None:
 
 def test_a_smart_host_stands_in_for_servers_that_are_down(ours: relay.Relay) -> None:
     """But not for a domain that takes no mail: that is an answer, and the sender gets it."""
-    spare = "192.0.2.33"
-    subprocess.run(["ip", "address", "add", f"{spare}/32", "dev", "lo"], check=True)
     text = MX.replace("mx = true\n", 'mx = true\nfallback = "spare"\n')
-    text += f'[[hop]]\nname = "spare"\nhosts = ["{spare}:25"]\nsecurity = "none"\n'
+    text += f'[[hop]]\nname = "spare"\nhosts = ["{SPARE}:25"]\nsecurity = "none"\n'
     sent = hard("by the smart host")
     with (
-        there(spare, TWO) as (server, home),
+        there(SPARE, TWO) as (server, home),
         relay.running(relay.text(text, host=OTHER), host=OTHER) as other,
     ):
         other.send(sent, ALICE, "bob@down.test", "carol@down.test", "dave@null.test")
@@ -172,4 +170,3 @@ def test_a_smart_host_stands_in_for_servers_that_are_down(ours: relay.Relay) -> 
         }  # fmt: skip
         assert [one["recipient"] for one in other.log("refused")] == ["dave@null.test"]
         assert b"dave@null.test" in one_of(home).content  # the report to the sender
-    subprocess.run(["ip", "address", "del", f"{spare}/32", "dev", "lo"], check=True)

@@ -174,9 +174,7 @@ def test_dovecot_gets_our_mail_by_lmtp(authority: Authority, tls: bool) -> None:
 @pytest.mark.parametrize("ill", ["login", "paused", "gone"])
 def test_postfix_stands_in_for_a_provider(authority: Authority, ill: str) -> None:
     """The account's password has run out, its sending is paused, or nobody is there at all."""
-    certificate = authority.issue(hosts=(*HOSTS, NEAR))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate.cert_file, certificate.key_file)
+    context = authority.context(hosts=[NEAR])
     paused = "554 5.7.8 Sending paused for this account. For more information, check the inbox"
     behaviour = {
         "login": Behaviour(tls=context, auth_reply="535 5.7.8 Authentication credentials invalid"),
@@ -188,7 +186,7 @@ def test_postfix_stands_in_for_a_provider(authority: Authority, ill: str) -> Non
     messages = {n: hard(f"message {n}") for n in range(5)}
     near = NEAR if ill != "gone" else "127.0.0.41"
     with (
-        of_postfix(certificate) as read,
+        of_postfix(authority.issue(hosts=HOSTS)) as read,
         in_background(FakeSmtpServer(behaviour, host=near, port=587)) as provider,
         relay.running(relay.text(text, workers=2)) as ours,
     ):

@@ -58,7 +58,7 @@ def _test(words: Catalogue) -> Command:
 def _run(asked: Session, message: str | None, given: Mapping[str, Any]) -> int:
     from posthouse.cli import config
     from posthouse.cli.screen import Screen
-    from posthouse.send.hop import Action, chain
+    from posthouse.send.hop import Action, with_fallbacks
     from posthouse.send.route import SettingError, read_hops, read_routes
 
     path = given["config"]
@@ -67,16 +67,14 @@ def _run(asked: Session, message: str | None, given: Mapping[str, Any]) -> int:
     document = config.load(asked.words, path)
     try:
         hops = read_hops(document, folder=Path(path).parent, environ=None)
-        by_name = {hop.name: hop for hop in hops}
-        routes = read_routes(document, by_name)
+        routes = read_routes(document, hops)
     except SettingError as error:
         raise config.setting_error(asked.words, path, error) from None
     facts, recipients = _letter(asked.words, message, given)
     told = {one: routes.explain(facts, one) for one in recipients}
     fine = all(one[-1].rule.choice.action is Action.DELIVER for one in told.values())
-    led = {one[-1].rule.choice.hop for one in told.values()} - {""}
-    used = {hop.name for name in led for hop in chain(by_name, name)}
-    ways = [hop for hop in hops if hop.name in used]
+    used = with_fallbacks(hops, [one[-1].rule.choice.hop for one in told.values()])
+    ways = [hop for hop in hops.values() if hop.name in used]
     screen = Screen(asked)
     if asked.json:
         screen.json(_json(facts, told, ways, routes, fine))

@@ -30,7 +30,7 @@ from posthouse.send.deliver.pace import Turns
 from posthouse.send.deliver.places import Ourselves
 from posthouse.send.deliver.prepare import Prepare, Saving
 from posthouse.send.deliver.retry import Schedule
-from posthouse.send.deliver.tries import SORE
+from posthouse.send.deliver.tries import LOGIN_SORE
 from posthouse.send.hop import Choice
 from posthouse.send.queue.files import file_of
 from posthouse.send.queue.ids import text_of
@@ -114,7 +114,7 @@ class Relay:
         )
         prepare = Prepare(config.signing, self._now, saved=self._saved)
         turns = Turns(config.server.data / "pace")
-        tries = Rates([Rate(1, SORE)], ledger=self._common.hop_logins)
+        tries = Rates([Rate(1, LOGIN_SORE)], ledger=self._common.hop_logins)
         for number in numbers:
             lane = Lane(
                 file_of(config.server.data, number),

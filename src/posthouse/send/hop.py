@@ -6,7 +6,7 @@ made for each recipient of each letter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -62,12 +62,16 @@ class Hop:
     fallback: str = ""  # the hop that stands in while nobody here can be reached or takes us
 
 
-def chain(hops: Mapping[str, Hop], name: str) -> tuple[Hop, ...]:
-    """A hop, and those that stand in for it one after the other."""
-    found = [hops[name]]
-    while found[-1].fallback:
-        found.append(hops[found[-1].fallback])
-    return tuple(found)
+def with_fallbacks(hops: Mapping[str, Hop], names: Iterable[str]) -> set[str]:
+    """The names of these hops ("" is none), and of those that stand in for them."""
+    found: set[str] = set()
+    left = list(names)
+    while left:
+        name = left.pop()
+        if name and name not in found:
+            found.add(name)
+            left.append(hops[name].fallback)
+    return found
 
 
 class Action(StrEnum):

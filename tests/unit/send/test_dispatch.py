@@ -179,9 +179,15 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-def kinds(tmp_path: Path) -> list[str]:
+def told(tmp_path: Path) -> list[tuple[str, str]]:
+    """The events, each with the hop it names."""
     db = sqlite3.connect(tmp_path / "lane.sqlite")
-    return [kind for (kind,) in db.execute("SELECT kind FROM events ORDER BY id")]
+    rows = db.execute("SELECT kind, data FROM events ORDER BY id").fetchall()
+    return [(kind, json.loads(data).get("hop", "")) for kind, data in rows]
+
+
+def kinds(tmp_path: Path) -> list[str]:
+    return [kind for kind, _ in told(tmp_path)]
 
 
 async def test_what_is_delivered_leaves_the_queue(tmp_path: Path) -> None:
@@ -401,12 +407,6 @@ async def test_the_end_does_not_wait_for_ever(tmp_path: Path, monkeypatch) -> No
     await lane.open()
     assert len(await lane.waiting()) == 1
     await lane.close()
-
-
-def told(tmp_path: Path) -> list[tuple[str, str]]:
-    db = sqlite3.connect(tmp_path / "lane.sqlite")
-    rows = db.execute("SELECT kind, data FROM events ORDER BY id").fetchall()
-    return [(kind, json.loads(data).get("hop", "")) for kind, data in rows]
 
 
 @pytest.mark.parametrize("ill", ["down", "login"])

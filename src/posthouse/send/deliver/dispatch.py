@@ -49,10 +49,6 @@ QUIET: Final = 60  # looks after which a way that is not used is forgotten
 Key = tuple[str, str]  # of a Way: its hop's name and its domain; to hash a whole hop takes long
 
 
-def _way(hop: Hop, item: Item) -> Key:
-    return hop.name, "" if hop.targets else item.recipient.address.rpartition("@")[2].lower()
-
-
 class Dispatcher:
     """See the module. ``now`` is the wall clock in seconds, ``monotonic`` for pools."""
 
@@ -138,16 +134,24 @@ class Dispatcher:
         if self._recorder.stopped or self._octets > IN_HAND:
             self._ready.append((letter.id, tuple(items)))
             return
-        ways: dict[Key, list[Item]] = {}
+        going: list[tuple[Hop, Item]] = []
         for item in items:
             choice = self._choose(letter, item)
             if choice.action is Action.DELIVER:
-                ways.setdefault(_way(self._hops[choice.hop], item), []).append(item)
+                going.append((self._hops[choice.hop], item))
             else:
                 self._verdicts.put_aside(item, choice)
                 self._recorder.soon()
-        for way, its in ways.items():
-            self._hand_over(way, letter, tuple(its))
+        self._send_on(letter, going)
+
+    def _send_on(self, letter: Letter, going: Sequence[tuple[Hop, Item]]) -> None:
+        """Each item to its hop, those of one way together."""
+        ways: dict[Key, list[Item]] = {}
+        for hop, item in going:
+            domain = "" if hop.targets else item.recipient.address.rpartition("@")[2].lower()
+            ways.setdefault((hop.name, domain), []).append(item)
+        for way, items in ways.items():
+            self._hand_over(way, letter, tuple(items))
 
     def _hand_over(self, way: Key, letter: Letter, items: tuple[Item, ...]) -> None:
         for item in items:
@@ -176,7 +180,7 @@ class Dispatcher:
         """What became of a task that went to ``hop``."""
         letter = task.letter
         told = list(zip(task.items, self._judge(task, carried, carrier), strict=True))
-        if hop.fallback:
+        if hop.fallback and not (self._closing or self._recorder.stopped):
             told = self._go_round(hop, letter, told, reached=carrier is not None)
         self._verdicts.outcomes(letter, told)
         self._recorder.record.letters.append(letter.id)
@@ -190,17 +194,16 @@ class Dispatcher:
         That is: nobody there could be reached, or it won't have us (login, account). What is left
         is given back.
         """
+        spare = self._hops[hop.fallback]
         left: list[tuple[Item, Outcome]] = []
-        ways: dict[Key, list[Item]] = {}
+        going: list[tuple[Hop, Item]] = []
         for item, outcome in told:
-            ill = outcome.result is Result.DEFERRED and (not reached or ours(outcome))
-            if not ill or self._closing or self._recorder.stopped:
+            if outcome.result is Result.DEFERRED and (not reached or ours(outcome)):
+                self._verdicts.rerouted(item, outcome, spare.name)
+                going.append((spare, item))
+            else:
                 left.append((item, outcome))
-                continue
-            self._verdicts.rerouted(item, outcome, hop.fallback)
-            ways.setdefault(_way(self._hops[hop.fallback], item), []).append(item)
-        for way, items in ways.items():
-            self._hand_over(way, letter, tuple(items))
+        self._send_on(letter, going)
         return left
 
     def _written(self, record: Record, items: Sequence[Item]) -> None:

@@ -28,8 +28,7 @@ from posthouse.protocol.smtp import command as c
 from posthouse.send.deliver.pace import Turns
 from posthouse.send.deliver.shares import Shares
 from posthouse.send.deliver.speed import Speed
-from posthouse.send.deliver.tries import SORE as LOGIN_SORE
-from posthouse.send.deliver.tries import Login, Tries, is_login
+from posthouse.send.deliver.tries import LOGIN_SORE, Login, Tries, is_login
 from posthouse.send.hop import Hop, Target
 
 SWEEP: Final = 1.0  # seconds between looks for connections that are over their time

@@ -2,9 +2,9 @@
 
 A password that is wrong must not be tried by each connection, worker and message: providers lock
 accounts after some tries. So the first connection with a login comes alone, and only when it stands
-are others opened; after a refusal nobody tries for ``SORE`` seconds. Workers know of each other by
-``Tries``, memory they share; there a login stands by its password too, so that a new one, after a
-reload, is tried at once.
+are others opened; after a refusal nobody tries for ``LOGIN_SORE`` seconds. Workers know of each
+other by ``Tries``, memory they share; there a login stands by its password too, so that a new one,
+after a reload, is tried at once.
 
 Called by ``pool``, which owns the ``Login`` of its way. What can fail: ``turn`` raises Refused
 where another worker's try was refused a moment ago.
@@ -20,7 +20,7 @@ from posthouse.net.smtp_carry import Refused
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.hop import Hop
 
-SORE: Final = 300.0  # seconds nothing is tried after a refusal, lest the account be locked
+LOGIN_SORE: Final = 300.0  # seconds nothing is tried after a refusal, lest the account be locked
 PATIENCE: Final = 10.0  # seconds to wait for another worker's try: then nobody answers it
 LOOK: Final = 0.25  # seconds between looks for it
 
@@ -28,7 +28,7 @@ _KNOWN: Final = Reply.make(535, "The login was refused a moment ago; not tried a
 
 
 class Tries(Protocol):
-    """What was noted within the last ``SORE`` seconds: ``submit.limits.Rates``."""
+    """What was noted within the last ``LOGIN_SORE`` seconds: ``submit.limits.Rates``."""
 
     def refusal(self, key: str, now: float, /) -> object | None:
         """Note it, unless it is noted; None: it was not."""

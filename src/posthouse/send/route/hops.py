@@ -52,20 +52,19 @@ class _Way:
 
 def read_hops(
     document: Mapping[str, Any], *, folder: Path, environ: Mapping[str, str] | None = os.environ
-) -> tuple[Hop, ...]:
-    """All hops. ``folder`` is where relative paths begin. Raises SettingError.
+) -> dict[str, Hop]:
+    """All hops by name. ``folder`` is where relative paths begin. Raises SettingError.
 
     Without ``environ`` no secret is looked for, and no hop has one: to whoever only asks which way
     mail goes, they need not be readable.
     """
-    hops = [_hop(raw, path, folder, environ) for path, raw in tables(document, "hop")]
-    seen: set[str] = set()
-    for hop in hops:
-        if hop.name in seen:
+    hops: dict[str, Hop] = {}
+    for hop in [_hop(raw, path, folder, environ) for path, raw in tables(document, "hop")]:
+        if hop.name in hops:
             raise SettingError("twice", "hop.name", hop.name)
-        seen.add(hop.name)
-    _check_fallbacks({hop.name: hop for hop in hops})
-    return tuple(hops)
+        hops[hop.name] = hop
+    _check_fallbacks(hops)
+    return hops
 
 
 def _check_fallbacks(hops: Mapping[str, Hop]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from posthouse.send.hop import Action, Choice, Hop, chain
+from posthouse.send.hop import Action, Choice, Hop, with_fallbacks
 from posthouse.send.route import pattern
 from posthouse.send.route.hops import unknown_hop
 from posthouse.send.route.pattern import Pattern
@@ -31,8 +31,7 @@ def read_routes(document: Mapping[str, Any], hops: Mapping[str, Hop]) -> Routes:
         raise SettingError("range", "route", len(rows), least=1, most=MOST)
     rules = [_rule(raw, path, place, hops) for place, (path, raw) in enumerate(rows, 1)]
     _check_order(rules, [path for path, _ in rows])
-    led = {rule.choice.hop for rule in rules if rule.choice.hop}
-    used = {hop.name for name in led for hop in chain(hops, name)}
+    used = with_fallbacks(hops, [rule.choice.hop for rule in rules])
     return Routes(rules, [hop for hop in hops if hop not in used])
 
 

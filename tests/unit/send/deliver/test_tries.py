@@ -14,7 +14,7 @@ from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.deliver import tries
 from posthouse.send.deliver.pool import Pool, Task, Way
-from posthouse.send.deliver.tries import SORE, Login
+from posthouse.send.deliver.tries import LOGIN_SORE, Login
 from posthouse.send.hop import Hop
 from posthouse.send.submit.limits import Ledger, Rate, Rates
 
@@ -36,7 +36,7 @@ class World:
 
     def login(self, hop: Hop = HOP) -> Login:
         """What another worker knows."""
-        shared = Rates([Rate(1, SORE)], ledger=self.ledger)
+        shared = Rates([Rate(1, LOGIN_SORE)], ledger=self.ledger)
         return Login(hop, shared, now=lambda: self.now, sleep=self.sleep)
 
 
@@ -69,11 +69,11 @@ async def test_after_a_refusal_nobody_tries_for_five_minutes() -> None:
     assert await refused(two)
     assert world.now == 1_000.0  # known at once
     assert await refused(world.login())  # a worker that was started anew
-    world.now += SORE / 2
+    world.now += LOGIN_SORE / 2
     with pytest.raises(Refused) as known:
         await two.turn()
     two.failed(known.value)  # being told of it is no try, and makes nothing longer
-    world.now = 1_000.0 + SORE + 20
+    world.now = 1_000.0 + LOGIN_SORE + 20
     assert not await refused(two)
 
 
@@ -145,7 +145,7 @@ async def test_two_workers_with_a_wrong_password_try_it_once(
         done.append(carried)
 
     def pool(connect: Callable[[Hop, str], Awaitable[Carrier]]) -> Pool:
-        shared = Rates([Rate(1, SORE)], ledger=ledger)
+        shared = Rates([Rate(1, LOGIN_SORE)], ledger=ledger)
         return Pool(Way(HOP), connect, report, now=now, tries=shared)
 
     pools = [pool(connect), pool(connect)]

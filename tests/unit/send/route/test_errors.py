@@ -140,7 +140,7 @@ def caught(text: str) -> SettingError:
     document = tomllib.loads(text)
     try:
         hops = read_hops(document, folder=Path("/nowhere"), environ=environ)
-        read_routes(document, {hop.name: hop for hop in hops})
+        read_routes(document, hops)
     except SettingError as error:
         return error
     raise AssertionError("nothing was wrong")

@@ -19,7 +19,7 @@ SES_PASSWORD = "BLBM/9hSUELfq8Gw+rU1YcBjkOxGbhT2XG763xVLGWL9"
 
 
 def read(text: str, folder: Path, **environ: str) -> tuple[Hop, ...]:
-    return read_hops(tomllib.loads(text), folder=folder, environ=environ)
+    return tuple(read_hops(tomllib.loads(text), folder=folder, environ=environ).values())
 
 
 def hop(body: str, folder: Path = Path("/nowhere"), **environ: str) -> Hop:
@@ -107,7 +107,7 @@ def test_a_secret_of_a_file_is_its_first_line(tmp_path: Path) -> None:
 
 def test_who_asks_for_the_way_only_needs_no_secret(tmp_path: Path) -> None:
     text = '[[hop]]\nname = "h"\nhosts = "a.example"\nuser = "u"\nsecret_file = "/nowhere/x"'
-    (found,) = read_hops(tomllib.loads(text), folder=tmp_path, environ=None)
+    (found,) = read_hops(tomllib.loads(text), folder=tmp_path, environ=None).values()
     assert (found.user, found.secret) == ("u", None)
 
 
