@@ -125,3 +125,39 @@ async def test_a_hop_that_no_rule_leads_to(tmp_path) -> None:
     peers = {(host, 25): FakeSmtpServer().serve for host in HOSTS}
     got = said(await ways.look(at, net(peers), SystemClock(), SECONDS))
     assert got["relay.hop.unused"] is WARN
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "found"),
+    [
+        ("verified", "verified", False),
+        ("verified", "required", True),
+        ("required", "opportunistic", True),
+        ("opportunistic", "required", False),
+    ],
+)
+async def test_a_hop_that_stands_in_and_asks_for_less(tmp_path, first, second, found) -> None:
+    at = config(
+        tmp_path,
+        f'[[hop]]\nname = "direct"\nmx = true\ntls = "{first}"\nfallback = "other"\n'
+        f'[[hop]]\nname = "other"\nmx = true\ntls = "{second}"\n[[route]]\nhop = "direct"\n',
+    )
+    peers = {(host, 25): FakeSmtpServer().serve for host in HOSTS}
+    got = await ways.look(at, net(peers), SystemClock(), SECONDS)
+    weaker = [dict(one.params) for one in got if one.id == "relay.hop.weaker"]
+    params = {"hop": "direct", "fallback": "other", "tls": first, "less": second}
+    assert weaker == [params] * found
+
+
+async def test_a_login_asks_for_all_of_tls(tmp_path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("x")
+    secret.chmod(0o600)
+    at = config(
+        tmp_path,
+        '[[hop]]\nname = "in"\nhosts = ["127.0.0.1:9"]\ntls = "required"\nfallback = "out"\n'
+        f'user = "u"\nsecret_file = "{secret}"\n'
+        '[[hop]]\nname = "out"\nmx = true\ntls = "required"\n[[route]]\nhop = "in"\n',
+    )
+    got = await ways.look(at, net(), SystemClock(), SECONDS)
+    assert [one.params["tls"] for one in got if one.id == "relay.hop.weaker"] == ["verified"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -46,7 +46,25 @@ async def look(config: Config, net: Net, clock: Clock, seconds: float) -> list[F
         Finding("relay.hop.unused", Status.WARN, params={"hop": name})
         for name in config.routes.unused
     ]
-    return [*chain.from_iterable(found), *unused]
+    return [*chain.from_iterable(found), *_weaker(config), *unused]
+
+
+def _weaker(config: Config) -> Iterator[Finding]:
+    """Hops that ask for less TLS than the one they stand in for: whoever can keep a network from
+    reaching that one decides how mail is protected."""
+    order = list(TlsPolicy)
+    for hop in config.hops.values():
+        if not hop.fallback:
+            continue
+        asked, less = _policy(hop), _policy(config.hops[hop.fallback])
+        if order.index(less) > order.index(asked):
+            params = {"hop": hop.name, "fallback": hop.fallback, "tls": asked, "less": less}
+            yield Finding("relay.hop.weaker", Status.WARN, params=params)
+
+
+def _policy(hop: Hop) -> TlsPolicy:
+    """What is asked of it: a hop with a login is verified whatever else is said."""
+    return TlsPolicy.VERIFIED if hop.user else hop.tls
 
 
 async def _direct(hop: Hop, net: Net, seconds: float) -> list[Finding]:
@@ -78,9 +96,7 @@ async def _server(
     connect: Connect, hop: Hop, target: Target, size: int, seconds: float
 ) -> list[Finding]:
     where: dict[str, Any] = {"hop": hop.name, "server": f"{target.host}:{target.port}"}
-    # A hop with a login is verified whatever else is said, as by the relay.
-    policy = TlsPolicy.VERIFIED if hop.user else hop.tls
-    alone = replace(hop, targets=(target,), user="", secret=None, tls=policy)
+    alone = replace(hop, targets=(target,), user="", secret=None, tls=_policy(hop))
     try:
         async with asyncio.timeout(seconds):
             line = await connect(alone)

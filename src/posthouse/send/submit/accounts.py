@@ -260,8 +260,9 @@ class Accounts:
 
     def _next(self) -> int:
         """A number no account has had: one that is deleted and made anew differs as well."""
-        row = self._db.execute("UPDATE counter SET changed = changed + 1 RETURNING changed")
-        return int(row.fetchone()[0])
+        # RETURNING came with SQLite 3.35, after RHEL 9's.
+        self._db.execute("UPDATE counter SET changed = changed + 1")
+        return int(self._db.execute("SELECT changed FROM counter").fetchone()[0])
 
     def _touch(self, key: str) -> None:
         self._db.execute("UPDATE users SET changed = ? WHERE name = ?", (self._next(), key))
