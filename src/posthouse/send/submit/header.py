@@ -19,8 +19,10 @@ FIELD: Final = 10_000  # octets of such a field: 20 authors with long names have
 _BREAK: Final = b"\r\n"
 # Both want the section to begin with CRLF, so that they begin with something literal.
 _FIELDS: Final = re.compile(
-    rb"\r\n(from|sender|received|date|message-id|bcc|resent-bcc)[ \t]*:", re.IGNORECASE
+    rb"\r\n(from|sender|received|date|message-id|bcc|resent-(?:from|sender|bcc))[ \t]*:",
+    re.IGNORECASE,
 )
+_NAMED: Final = (b"from", b"sender", b"resent-from", b"resent-sender")  # as in Header
 _NO_FIELD: Final = re.compile(rb"\r\n(?![!-9;-~]+[ \t]*:|[ \t]|\Z)")
 _END_OF_FIELD: Final = re.compile(rb"\r\n(?![ \t])")
 _MESSAGE_ID: Final = re.compile(rb"[ \t\r\n]*(<[^<>\x00-\x20\x7f]{1,250}>)")
@@ -54,6 +56,8 @@ class Header(NamedTuple):
     received: int = 0
     authors: tuple[bytes, ...] = ()  # the values of From fields, folded
     senders: tuple[bytes, ...] = ()  # and of Sender fields
+    resent: tuple[bytes, ...] = ()  # of Resent-From, the last one who sent it again first
+    resent_senders: tuple[bytes, ...] = ()
     date: bool = False
     message_id: bytes = b""  # with its brackets, where there is one that can be read
     has_message_id: bool = False
@@ -79,7 +83,7 @@ def scan(wire: bytes) -> Header:
 
 def _fields(section: bytes, end: int, parted: bool) -> Header:
     received, date, message_id, has_id = 0, False, b"", False
-    named: dict[bytes, list[bytes]] = {b"from": [], b"sender": []}
+    named: dict[bytes, list[bytes]] = {name: [] for name in _NAMED}
     bcc: list[tuple[int, int]] = []
     for match in _FIELDS.finditer(section):
         name = match[1].lower()
@@ -94,8 +98,11 @@ def _fields(section: bytes, end: int, parted: bool) -> Header:
             has_id, message_id = True, message_id or (found[1] if found is not None else b"")
         else:
             bcc.append((match.start(), _end_of_field(section, match.end())))
-    authors, senders = map(tuple, named.values())
-    return Header(end, parted, received, authors, senders, date, message_id, has_id, tuple(bcc))
+    authors, senders, resent, resent_senders = map(tuple, named.values())
+    return Header(
+        end, parted, received, authors, senders, resent, resent_senders, date, message_id, has_id,
+        tuple(bcc),
+    )  # fmt: skip
 
 
 def _end_of_field(section: bytes, start: int) -> int:

@@ -140,14 +140,19 @@ def _stuffed(message: bytes) -> bytes:
 
 
 def _claims(header: Header, author: Author) -> Reply | None:
-    """Whom the message names as its own: every address of From, and Sender where there is one."""
-    for values, most, what, several, unclear in (
-        (header.authors, MAILBOXES, "Header From", replies.SEVERAL_FROM, replies.BAD_FROM),
-        (header.senders, 1, "Header Sender", replies.SEVERAL_SENDER, replies.BAD_SENDER),
+    """Whom the message names as its own: every address of From, and Sender where there is one; the
+    same of whoever sends it again, the last of them, who stands on top (RFC 5322 section 3.6.6)."""
+    if len(header.authors) > 1:  # RFC 5322 section 3.6: one, or readers see different authors
+        return replies.SEVERAL_FROM
+    if len(header.senders) > 1:
+        return replies.SEVERAL_SENDER
+    for values, most, what, unclear in (
+        (header.authors, MAILBOXES, "Header From", replies.BAD_FROM),
+        (header.senders, 1, "Header Sender", replies.BAD_SENDER),
+        (header.resent, MAILBOXES, "Header Resent-From", replies.BAD_RESENT),
+        (header.resent_senders, 1, "Header Resent-Sender", replies.BAD_RESENT),
     ):
-        if len(values) > 1:  # RFC 5322 section 3.6: one, or readers see different authors
-            return several
-        for value in values:
+        for value in values[:1]:
             try:
                 addresses = mailboxes(value)
             except MailboxError:

@@ -59,6 +59,9 @@ SEVERAL_FROM: Final = Reply.make(550, "More than one From field", "5.6.0")
 BAD_FROM: Final = Reply.make(550, "Cannot tell the author from the From field", "5.6.0")
 SEVERAL_SENDER: Final = Reply.make(550, "More than one Sender field", "5.6.0")
 BAD_SENDER: Final = Reply.make(550, "Cannot tell the sender from the Sender field", "5.6.0")
+BAD_RESENT: Final = Reply.make(
+    550, "Cannot tell who sends again from the Resent-From or Resent-Sender field", "5.6.0"
+)
 
 _SHOWN: Final = 3  # patterns named in a reply: more fit on no line that anybody reads
 

@@ -106,6 +106,14 @@ def test_who_sends_it(fields: bytes, senders: list[bytes]) -> None:
     assert list(scan(fields + b"\r\nSender: nobody@body.example\r\n").senders) == senders
 
 
+def test_who_sends_it_again() -> None:
+    header = scan(
+        b"Resent-From: a\r\nresent-sender: b\r\nRESENT-FROM:c\r\nX-Resent-From: d\r\n\r\n"
+    )
+    assert (header.resent, header.resent_senders) == ((b" a", b"c"), (b" b",))
+    assert (header.authors, header.senders) == ((), ())
+
+
 @pytest.mark.parametrize(
     ("wire", "end", "parted"),
     [

@@ -265,6 +265,14 @@ async def test_one_s_own_sender_field_is_left_as_it_is(world: World, value: byte
     assert b"\r\nSender:" + value + b"\r\nFrom: Alice" in world.kept[0].content
 
 
+async def test_who_has_sent_it_on_before_may_be_anybody(world: World) -> None:
+    again = b"Resent-From: Alice <alice@d.example>, bob@shop.d.example\r\n"
+    before = b"Resent-From: eve@x.example\r\nResent-Sender: alice@d.example\r\n"
+    async with world.alice() as client:
+        assert await client.deliver(again + before + MESSAGE) == "250 2.0.0"
+    assert again + before in world.kept[0].content
+
+
 async def test_several_recipients_are_not_told_of_each_other(world: World) -> None:
     async with world.alice() as client:
         assert await client.deliver(MESSAGE, ALICE, "bob@e.example", "carol@e.example")
@@ -336,6 +344,14 @@ REFUSED = [
     (b"Sender:\r\n" + MESSAGE, "550 5.6.0", "Sender"),
     (b"Sender: <>\r\n" + MESSAGE, "550 5.6.0", "Sender"),
     (b"Sender: alice@d.example\x00\r\n" + MESSAGE, "554 5.6.0", "NUL"),
+    (b"Resent-From: eve@x.example\r\n" + MESSAGE, "550 5.7.1", "Header Resent-From must be alice"),
+    (
+        MESSAGE.replace(b"\r\n\r\n", b"\r\nresent-sender :eve@x.example\r\n\r\n", 1),
+        "550 5.7.1",
+        "Header Resent-Sender",
+    ),
+    (b"Resent-From: eve@x.example <alice@d.example>\r\n" + MESSAGE, "550 5.6.0", "Resent-From"),
+    (b"Resent-Sender: alice@d.example, bob@shop.d.example\r\n" + MESSAGE, "550 5.6.0", "Resent"),
     (b"Received: x\r\n" * 50 + MESSAGE, "554 5.4.6", ""),
     (MESSAGE + b"x" * 999 + b"\r\n", "554 5.6.0", "998"),
     (MESSAGE + b"\0\r\n", "554 5.6.0", "NUL"),
