@@ -7,7 +7,7 @@ one JSON object a line on standard error, and a try shows each message on standa
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,12 +73,17 @@ def _serve(asked: Session, path: Path, *, check: bool) -> int:
     return _supervise(config, main, lambda: read(path))
 
 
-def _supervise(config: Config, main: Callable[..., int], again: Callable[[], Config]) -> int:
+def _supervise(
+    config: Config,
+    main: Callable[..., int],
+    again: Callable[[], Config],
+    begin: Callable[[], None] = lambda: None,
+) -> int:
     from posthouse.daemon.lines import Direct, standard_error
     from posthouse.daemon.log import say_to
     from posthouse.daemon.supervisor import Supervisor
 
-    return Supervisor(config, main, again, say_to(Direct(standard_error()))).run()
+    return Supervisor(config, main, again, say_to(Direct(standard_error())), begin).run()
 
 
 # -- a try
@@ -86,20 +91,33 @@ def _supervise(config: Config, main: Callable[..., int], again: Callable[[], Con
 
 def _try(asked: Session, data: str | None) -> int:
     from posthouse.daemon import tryout
+    from posthouse.daemon.ports import StartError
+    from posthouse.send.submit.accounts import AccountsUnreadable
 
     folder = Path(data) if data else tryout.folder()
     config = tryout.config(folder)
-    _greet(asked, config, tryout.user(folder))
+
+    def begin() -> None:  # not before: the user of one that runs in this folder is its own
+        try:
+            password, certificate = tryout.user(folder), tryout.certificate(config)
+        except (OSError, AccountsUnreadable) as error:
+            raise StartError("data", data=str(folder), error=str(error)) from None
+        _greet(asked, config, password, certificate)
 
     def main(post: Post) -> int:
         from posthouse.daemon import worker
+        from posthouse.daemon.lines import Queued
 
-        return worker.main(post, watch=_shown(asked))
+        lines = Queued(sys.stdout.fileno())  # a pager that stands still stops no mail
+        try:
+            return worker.main(post, watch=_shown(asked, lines.put))
+        finally:
+            lines.close()
 
-    return _supervise(config, main, lambda: config)
+    return _supervise(config, main, lambda: config, begin)
 
 
-def _greet(asked: Session, config: Config, password: Secret) -> None:
+def _greet(asked: Session, config: Config, password: Secret, certificate: Path) -> None:
     """What to put into a mail program, the password among it: shown this once."""
     from posthouse.daemon import tryout
 
@@ -111,32 +129,35 @@ def _greet(asked: Session, config: Config, password: Secret) -> None:
         "starttls": starttls.port,
         "user": tryout.USER,
         "password": password.reveal(),
-        "certificate": str(config.server.data / "self-made.pem"),
+        "certificate": str(certificate),
         "data": str(config.server.data),
     }
     if asked.json:
-        from posthouse.cli.answer import print_json
-
-        print_json(facts)
+        click.echo(_json_line(facts))
     else:
         click.echo(words.text("serve.try", **facts))
     sys.stdout.flush()
 
 
-def _shown(asked: Session) -> Callable[[Event], None]:
+def _shown(asked: Session, put: Callable[[bytes], None]) -> Callable[[Event], None]:
     """Each message that was accepted, as one line for people (or JSON)."""
 
     def show(event: Event) -> None:
         if event.kind != "accepted":
             return
         if asked.json:
-            from json import dumps
-
-            click.echo(dumps({"id": event.letter, **event.data}, ensure_ascii=False))
+            line = _json_line({"id": event.letter, **event.data})
         else:
             recipients = ", ".join(event.data["recipients"])
             facts = {**event.data, "recipients": recipients, "id": event.letter}
-            click.echo(asked.words.text("serve.accepted", **facts))
-        sys.stdout.flush()
+            line = asked.words.text("serve.accepted", **facts)
+        put(f"{line}\n".encode(sys.stdout.encoding, "replace"))
 
     return show
+
+
+def _json_line(facts: Mapping[str, Any]) -> str:
+    """A try goes on and on: what it says is one object a line."""
+    from json import dumps
+
+    return dumps(facts, ensure_ascii=False)

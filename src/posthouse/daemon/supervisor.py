@@ -29,6 +29,7 @@ from posthouse.daemon.ports import StartError, bound, shared
 from posthouse.send.queue.files import folder_of
 
 PATIENCE: Final = 20.0  # seconds a worker may take to end before it is killed
+SILENT: Final = 1.0  # seconds to wait for another relay's end without a word
 CALM: Final = 30.0  # seconds after which a worker counts as healthy
 LONGEST: Final = 30.0  # seconds at most between two starts of a worker that dies at once
 WAKE: Final = 1.0  # seconds between looks, where no signal comes
@@ -81,6 +82,7 @@ class Supervisor:
     main: Main
     read_again: Callable[[], Config]
     say: Callable[..., None]  # (kind, **facts): the log
+    begin: Callable[[], None] = lambda: None  # folder and ports are ours, no worker runs yet
     _workers: list[_Worker] = field(default_factory=list)
     _sockets: list[socket.socket] = field(default_factory=list)
     _lock: IO[str] | None = None
@@ -90,11 +92,12 @@ class Supervisor:
 
     def run(self) -> int:
         """Serve until told to end. Raises StartError."""
-        self._lock = lock(self.config)
+        self._lock = lock(self.config, self.say)
         self._sockets = [bound(one.address, one.port) for one in self.config.listen]
         self._workers = [_Worker(n) for n in range(self.config.server.workers)]
         self._common.begin(self.config.server.data)
         with self._heard():
+            self.begin()
             while not self._told_to_end:
                 if signal.SIGHUP in self._signals:
                     self._signals.discard(signal.SIGHUP)
@@ -321,7 +324,7 @@ class Supervisor:
     _wakeup: int = -1
 
 
-def lock(config: Config) -> IO[str]:
+def lock(config: Config, say: Callable[..., None]) -> IO[str]:
     """One relay a data folder: two would deliver everything twice. Raises StartError.
 
     Workers hold the lock with their supervisor; where that was killed, they end within seconds.
@@ -333,14 +336,18 @@ def lock(config: Config) -> IO[str]:
         file = (folder / "lock").open("w")
     except OSError as error:
         raise StartError("data", data=str(folder), error=error.strerror or str(error)) from None
-    until = time.monotonic() + PATIENCE
+    begin, told = time.monotonic(), False
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return file
         except BlockingIOError:
-            if time.monotonic() > until:
+            waited = time.monotonic() - begin
+            if waited > PATIENCE:
                 raise StartError("in_use", data=str(folder)) from None
+            if waited > SILENT and not told:
+                say("waiting", data=str(folder), seconds=PATIENCE)
+                told = True
             time.sleep(0.1)
 
 

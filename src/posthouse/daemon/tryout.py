@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ from posthouse.send.hop import Action, Choice
 from posthouse.send.route import Routes, Rule
 from posthouse.send.submit.accounts import Accounts
 from posthouse.send.submit.settings import Listening, Mode
+from posthouse.send.submit.tls import self_made
 
 USER: Final = "try"
 ADDRESS: Final = "127.0.0.1"
@@ -54,7 +56,10 @@ def free(port: int) -> int:
 
 
 def user(data: Path) -> Secret:
-    """Make the user and a password for this time; those of earlier times are over."""
+    """Make the user and a password for this time; those of earlier times are over.
+
+    Raises OSError, AccountsUnreadable.
+    """
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     accounts = Accounts(data, create=True)
     try:
@@ -64,3 +69,9 @@ def user(data: Path) -> Secret:
         return accounts.make_password(USER, "try", time.time())
     finally:
         accounts.close()
+
+
+def certificate(config: Config) -> Path:
+    """What a mail program has to be told to trust. Raises OSError."""
+    shown, _ = self_made(config.server.data, datetime.now(UTC), [config.server.name])
+    return shown

@@ -130,12 +130,12 @@ def test_ports_beside_a_relay_that_runs_and_beside_another_program(tmp_path) -> 
         sock.listen()
         at = config(tmp_path, port=sock.getsockname()[1])
         assert said(place.look(at))["relay.port.taken"] is FAIL
-        with supervisor.lock(at):
+        with supervisor.lock(at, lambda _kind, **_facts: None):
             found = said(place.look(at))
             assert place.supervisor(at.server.data) in (os.getpid(), 0)
         assert found["relay.port.held"] is OK
         assert found["relay.running.stuck"] is FAIL  # no worker writes that it works
-    with supervisor.lock(at):
+    with supervisor.lock(at, lambda _kind, **_facts: None):
         assert said(place.look(at))["relay.port.unused"] is WARN
     assert place.supervisor(at.server.data) is None
 
