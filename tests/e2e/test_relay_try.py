@@ -108,6 +108,7 @@ def test_a_message_is_taken_shown_and_kept(implicit: bool) -> None:
             client.sendmail(SENDER, ["bob@example.net"], letter("hello", b"x"))
         shown = json.loads(one.out.readline())
         assert (shown["sender"], shown["recipients"]) == (SENDER, ["bob@example.net"])
+        assert shown["schema"] == one.facts["schema"] == 1
         listed = queue(folder, "list")
         assert one.end() == 0
     assert shown["id"] in json.dumps(listed)

@@ -160,4 +160,4 @@ def _json_line(facts: Mapping[str, Any]) -> str:
     """A try goes on and on: what it says is one object a line."""
     from json import dumps
 
-    return dumps(facts, ensure_ascii=False)
+    return dumps({"schema": 1, **facts}, ensure_ascii=False)

@@ -11,6 +11,7 @@ import ssl
 from typing import Any, Final
 
 from posthouse.flow import Failure, NetworkFailure, Stage
+from posthouse.net.tls import PROBLEM_OF
 
 KEEP_ALIVE: Final = 30  # seconds of silence before TCP asks whether the peer is there, and between
 
@@ -36,6 +37,8 @@ def failure_of(error: BaseException, host: str, port: int) -> NetworkFailure:
     if isinstance(error, ssl.SSLCertVerificationError):
         kind, stage = Failure.CERTIFICATE, Stage.TLS
         detail["reason"] = error.verify_message
+        if problem := PROBLEM_OF.get(error.verify_code):
+            detail["problem"] = problem.value
     elif isinstance(error, ssl.SSLError):
         kind, stage = Failure.TLS_HANDSHAKE, Stage.TLS
         detail["reason"] = error.reason or ""

@@ -62,6 +62,21 @@ class Problem(StrEnum):
     INVALID = "invalid"  # anything else OpenSSL refuses (params "reason")
 
 
+# What OpenSSL's codes say by themselves (X509_V_ERR_* of x509_vfy.h). For a missing issuer (2, 20,
+# 21) one has to look at the chain.
+PROBLEM_OF: Final = {
+    9: Problem.NOT_YET_VALID,
+    10: Problem.EXPIRED,
+    18: Problem.SELF_SIGNED,
+    19: Problem.UNKNOWN_CA,  # a self-signed certificate further up
+    62: Problem.WRONG_NAME,
+    64: Problem.WRONG_NAME,  # of an IP address
+    66: Problem.WEAK_KEY,
+    67: Problem.WEAK_KEY,
+    68: Problem.WEAK_SIGNATURE,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class CertificateProblem:
     """One thing wrong. ``params`` are plain JSON values for the words (date, days, names...)."""

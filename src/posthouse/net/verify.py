@@ -32,6 +32,7 @@ from service_identity.cryptography import (
 from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.net import certificate as certs
 from posthouse.net.tls import (
+    PROBLEM_OF,
     CertificateInfo,
     CertificateProblem,
     Problem,
@@ -51,7 +52,6 @@ _NO_CHECK_TIME: Final = 0x200000
 _NOT_YET_VALID, _EXPIRED = 9, 10
 _LEAF_SELF_SIGNED, _SELF_SIGNED_IN_CHAIN = 18, 19
 _NO_ISSUER: Final = frozenset((2, 20, 21))
-_WEAKNESS: Final = {66: Problem.WEAK_KEY, 67: Problem.WEAK_KEY, 68: Problem.WEAK_SIGNATURE}
 
 PathError = tuple[int, str, x509.Certificate]  # OpenSSL's code and words, the culprit
 
@@ -173,7 +173,7 @@ def _trust_problems(
         ]
     if code in _NO_ISSUER:
         return [_issuer_problem(parsed, chain, culprit, ca_file)]
-    kind = _WEAKNESS.get(code)
+    kind = PROBLEM_OF.get(code)
     if kind is not None:
         return [CertificateProblem(kind, {"subject": subject})]
     params = {"reason": text, "code": code, "subject": subject}

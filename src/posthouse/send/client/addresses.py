@@ -26,8 +26,10 @@ def pairs(values: Iterable[str]) -> list[tuple[str, Address]]:
         usual = _USUAL.fullmatch(value.strip())
         if usual is not None:
             found.append((usual["name"] or "", address(usual["a"] or usual["b"])))
-        elif value.strip():
+        elif "@" in value:
             found += [(name, address(text)) for name, text in getaddresses([value]) if text]
+        elif any(text for _, text in getaddresses([value])):  # words: wrong as a whole
+            address(value.strip())
     return found
 
 

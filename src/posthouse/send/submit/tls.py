@@ -116,7 +116,7 @@ def self_made(folder: Path, now: datetime, names: Sequence[str] = ()) -> tuple[P
     certificate, key = folder / "self-made.pem", folder / "self-made.key"
     with alone(folder / "self-made.lock"):
         if not _still_good(certificate, key, now):
-            shown, hidden = _make(now, [*_LOCAL, *names])
+            shown, hidden = _make(now, list(dict.fromkeys([*_LOCAL, *names])))
             _write(key, hidden, 0o600)
             _write(certificate, shown, 0o644)
     return certificate, key

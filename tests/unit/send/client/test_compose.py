@@ -116,6 +116,21 @@ def test_what_is_no_message(raw: bytes, problem: Problem) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ("not an address", "not an address"),
+        ("bob", "bob"),
+        ("a@d.example, bob", "bob"),
+        ("Bob <b@>", "b@"),
+    ],
+)
+def test_which_address_is_none(value: str, named: str) -> None:
+    with pytest.raises(Unusable) as caught:
+        pairs([value])
+    assert caught.value.params["address"] == named
+
+
+@pytest.mark.parametrize(
     ("line", "problem"),
     [
         ("{", Problem.NOT_JSON),

@@ -37,6 +37,7 @@ from posthouse.send.client import (
 from posthouse.send.client import (
     Kind as DraftKind,
 )
+from posthouse.send.client.outcomes import why
 
 HOST = "smtp.d.example"
 FAST = Terms(connections=4, pauses=(0.01, 0.01), reopen=(0.0, 0.01, 0.01))
@@ -250,10 +251,20 @@ async def test_a_login_is_tried_once_whatever_the_number_of_connections(
     assert end.stopped.stage is Stage.AUTH
 
 
-@pytest.mark.parametrize("kind", [Kind.EXPIRED, Kind.SELF_SIGNED, Kind.WRONG_NAME])
+@pytest.mark.parametrize(
+    ("kind", "variant"),
+    [
+        (Kind.EXPIRED, "expired"),
+        (Kind.NOT_YET_VALID, "not_yet_valid"),
+        (Kind.SELF_SIGNED, "self_signed"),
+        (Kind.WRONG_NAME, "wrong_name"),
+        (Kind.WEAK_KEY, "weak"),
+        (Kind.MISSING_INTERMEDIATE, None),  # as for an authority that is not known
+    ],
+)
 @pytest.mark.parametrize("security", [Security.TLS, Security.STARTTLS])
 async def test_no_password_to_a_server_that_cannot_prove_its_name(
-    authority: Authority, kind: Kind, security: Security
+    authority: Authority, kind: Kind, variant: str | None, security: Security
 ) -> None:
     host = "other.example" if kind is Kind.WRONG_NAME else HOST
     context = authority.context(kind, hosts=(host,))
@@ -268,6 +279,7 @@ async def test_no_password_to_a_server_that_cannot_prove_its_name(
         )
     assert isinstance(end.stopped, NetworkFailure)
     assert end.stopped.failure is Failure.CERTIFICATE
+    assert why(end.stopped, HOST).variant == variant
     assert not any(seen.credentials for seen in server.seen)
 
 
