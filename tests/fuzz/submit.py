@@ -11,6 +11,7 @@ from ipaddress import ip_network
 from posthouse.letter import Event, Letter
 from posthouse.net.clock import FakeClock
 from posthouse.net.smtp_session import Later, Peer
+from posthouse.protocol.mailboxes import MailboxError
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.connection import Connection, Role
 from posthouse.protocol.smtp.data import END
@@ -18,7 +19,7 @@ from posthouse.protocol.smtp.events import BodyChunk, BodyEnd, CommandReceived, 
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.submit import envelope
 from posthouse.send.submit.desk import Desk, Terms
-from posthouse.send.submit.header import MailboxError, mailboxes, scan, without
+from posthouse.send.submit.header import mailboxes, scan, without
 from posthouse.send.submit.message import ROOM
 from posthouse.send.submit.senders import PatternError, Senders, canonical
 from posthouse.send.submit.settings import Limits, Listening, Mode, SettingError, read_listen

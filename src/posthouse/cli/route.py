@@ -98,10 +98,10 @@ def _letter(
     header = read_header(raw)
     sender, recipients = given["sender"], tuple(given["recipients"])
     if sender is None:
-        sender = next(iter(_addresses(header, "from")), None)
+        sender = next(iter(_addresses(words, header, "from")), None)
     if sender is None:
         raise click.UsageError(words.text("cli.error.missing", name="--from"))
-    recipients = recipients or _addresses(header, "to", "cc", "bcc")
+    recipients = recipients or _addresses(words, header, "to", "cc", "bcc")
     if not recipients:
         raise click.UsageError(words.text("cli.error.missing", name="--to"))
     sender = "" if sender == NULL else _address(words, sender)
@@ -110,11 +110,19 @@ def _letter(
     return Facts(sender, given["user"], len(stuff(raw)), lambda: header), tuple(unique)
 
 
-def _addresses(header: Mapping[str, Sequence[str]], *names: str) -> tuple[str, ...]:
-    from email.utils import getaddresses
+def _addresses(
+    words: Catalogue, header: Mapping[str, Sequence[str]], *names: str
+) -> tuple[str, ...]:
+    from posthouse.protocol.mailboxes import MailboxError, read_mailboxes
 
-    values = [value for name in names for value in header.get(name, ())]
-    return tuple(address for _, address in getaddresses(values) if address)
+    found: list[str] = []
+    for value in [value for name in names for value in header.get(name, ())]:
+        try:
+            found += [one.address for one in read_mailboxes(value)]
+        except MailboxError as error:
+            text = words.text("route.test.no_address", value=error.piece or value)
+            raise click.UsageError(text) from None
+    return tuple(found)
 
 
 def _address(words: Catalogue, text: str) -> str:

@@ -207,6 +207,16 @@ def test_wrong_use(world: World, config: str, given: list[str], said: str) -> No
         assert lang == "zh" or said in ran.err
 
 
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_recipient_that_cannot_be_read_is_not_left_out(
+    world: World, config: str, tmp_path: Path, lang: str
+) -> None:
+    (tmp_path / "m.eml").write_bytes(b"From: a@b.example\nTo: c@d.example, Bob <e@\n\nx\n")
+    ran = run(world, config, str(tmp_path / "m.eml"), lang=lang)
+    assert (ran.code, ran.out) == (2, "")
+    assert "c@d.example, Bob <e@" in ran.err
+
+
 @pytest.mark.parametrize(("text", "said"), BROKEN, ids=[b[1] for b in BROKEN])
 def test_a_configuration_that_is_wrong(world: World, config: str, text: str, said: str) -> None:
     Path(config).write_text(text)

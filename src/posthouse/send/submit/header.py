@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from posthouse.protocol.mailboxes import MailboxError, read_mailboxes
+
 MAILBOXES: Final = 20  # authors of one message; more is an attack or a mistake
 FIELD: Final = 10_000  # octets of such a field: 20 authors with long names have less
 
@@ -36,16 +38,6 @@ _COMMON: Final = re.compile(
     rb"|(?:[ \t]*\"[^\"\\\r\n]*\"[ \t]*|[!#-'*+\-/-9=?A-Z^-~\x80-\xff. \t]*)"
     rb"<(?P<angle>" + _ATOM + _DOMAIN + rb")>[ \t]*"
 )
-_FOLD: Final = re.compile(r"\r\n(?=[ \t])")
-_TOKEN: Final = re.compile(
-    r"(?P<blank>[ \t]+)|(?P<special>[<>@,:;])"
-    r'|(?P<quoted>"(?:[^"\\\r\n]|\\[^\r\n])*")|(?P<literal>\[[^\[\]\\\r\n]*\])'
-    r"|(?P<atom>[^\x00-\x20()<>\[\]:;@\\,\"\x7f]+)"
-)
-
-
-class MailboxError(ValueError):
-    """A From or Sender field without an address, or one that can be read in several ways."""
 
 
 class Header(NamedTuple):
@@ -131,99 +123,9 @@ def mailboxes(value: bytes) -> tuple[str, ...]:
     try:
         if common is not None:
             return ((common["bare"] or common["angle"]).decode("utf-8"),)
-        return _several(_FOLD.sub("", value.decode("utf-8")))
+        found = read_mailboxes(value.decode("utf-8"))
     except UnicodeDecodeError:
         raise MailboxError("not UTF-8") from None
-
-
-Token = tuple[str, str]  # (kind, text)
-
-
-def _several(text: str) -> tuple[str, ...]:
-    """RFC 5322 section 3.4, with comments and groups (RFC 6854), without obsolete addresses."""
-    found: list[str] = []
-    piece: list[Token] = []
-    group = angle = False
-    for kind, token in [*_tokens(text), ("special", ",")]:
-        special = token if kind == "special" else ""
-        if special in ("<", ">"):
-            angle = special == "<"
-        if angle or special not in (":", ",", ";"):
-            piece.append((kind, token))
-            continue
-        if special == ":":
-            if group or not piece or any(k == "special" for k, _ in piece):
-                raise MailboxError("a colon")
-            group = True
-        elif piece:
-            found.append(_mailbox(piece))
-        if special == ";":
-            if not group:
-                raise MailboxError("a semicolon")
-            group = False
-        piece = []
-    if angle or group or not found or len(found) > MAILBOXES:
-        raise MailboxError("no end, no author, or too many")
-    return tuple(found)
-
-
-def _tokens(text: str) -> list[Token]:
-    tokens: list[Token] = []
-    at = 0
-    while at < len(text):
-        if text[at] == "(":
-            at = _after_comment(text, at)
-            continue
-        match = _TOKEN.match(text, at)
-        if match is None or match.lastgroup is None:
-            raise MailboxError("a character that has no place there")
-        if match.lastgroup != "blank":
-            tokens.append((match.lastgroup, match[0]))
-        at = match.end()
-    return tokens
-
-
-_IN_COMMENT: Final = re.compile(r"[()\\]")
-
-
-def _after_comment(text: str, at: int) -> int:
-    """RFC 5322 section 3.2.2: comments nest."""
-    depth = 0
-    while (found := _IN_COMMENT.search(text, at)) is not None:
-        at = found.end()
-        if found[0] == "\\":
-            at += 1
-        else:
-            depth += 1 if found[0] == "(" else -1
-            if depth == 0:
-                return at
-    raise MailboxError("a comment without end")
-
-
-def _mailbox(piece: list[Token]) -> str:
-    """One mailbox: ``local@domain``, or words and ``<local@domain>``."""
-    opening = [at for at, token in enumerate(piece) if token == ("special", "<")]
-    if not opening:
-        return _address(piece)
-    if len(opening) > 1 or piece[-1] != ("special", ">"):
-        raise MailboxError("angle brackets")
-    words, inside = piece[: opening[0]], piece[opening[0] + 1 : -1]
-    address = _address(inside)
-    # alice@example.com <alice@example.com> is no phrase, and seen every day. Another address there
-    # is what some readers would take for the author.
-    phrase = all(kind != "special" for kind, _ in words)
-    if not phrase and _address(words).lower() != address.lower():
-        raise MailboxError("another address before the brackets")
-    return address
-
-
-def _address(piece: list[Token]) -> str:
-    kinds = [kind for kind, _ in piece]
-    if kinds not in (
-        ["atom", "special", "atom"],
-        ["quoted", "special", "atom"],
-        ["atom", "special", "literal"],
-        ["quoted", "special", "literal"],
-    ) or piece[1] != ("special", "@"):
-        raise MailboxError("no address")
-    return "".join(text for _, text in piece)
+    if not found or len(found) > MAILBOXES:
+        raise MailboxError("no author, or too many")
+    return tuple(one.address for one in found)

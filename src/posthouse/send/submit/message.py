@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from posthouse.protocol.mailboxes import MailboxError
 from posthouse.protocol.smtp.data import BodyFacts, stuff
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.submit import replies
-from posthouse.send.submit.header import MAILBOXES, Header, MailboxError, mailboxes, scan, without
+from posthouse.send.submit.header import MAILBOXES, Header, mailboxes, scan, without
 from posthouse.send.submit.senders import Senders
 from posthouse.send.submit.stamp import date_of
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
-from email.utils import getaddresses
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posthouse.explain import catalogue
+from posthouse.protocol.mailboxes import MailboxError, read_mailboxes
 from posthouse.protocol.smtp.data import check_lines, unstuff
 from posthouse.send.client import Draft, Envelope, Kind, Message, Problem, Unusable, compose
 from posthouse.send.client.addresses import _USUAL, address, pairs
@@ -121,7 +121,12 @@ def test_what_is_no_message(raw: bytes, problem: Problem) -> None:
         ("not an address", "not an address"),
         ("bob", "bob"),
         ("a@d.example, bob", "bob"),
-        ("Bob <b@>", "b@"),
+        ("Bob <b@>", "Bob <b@>"),
+        ("a@d.example, Bob <b@", "a@d.example, Bob <b@"),
+        ("a@d.example, Bob <>, c@d.example", "Bob <>"),
+        ("a@d.example <b@d.example>", "a@d.example <b@d.example>"),
+        ("a@b@c.example", "a@b@c.example"),
+        ("a@d.example b@d.example", "a@d.example b@d.example"),
     ],
 )
 def test_which_address_is_none(value: str, named: str) -> None:
@@ -228,9 +233,8 @@ def test_the_short_way_reads_what_the_long_one_reads(text: str) -> None:
         try:
             if short:
                 return pairs([text])
-            found = getaddresses([text]) if text.strip() else []
-            return [(name, address(one)) for name, one in found if one]
-        except Unusable as problem:
-            return problem.problem
+            return [(name, address(one)) for name, one in read_mailboxes(text, semicolons=True)]
+        except (Unusable, MailboxError):
+            return "bad"
 
     assert read(short=True) == read(short=False)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budget import soon
-from posthouse.send.submit.header import MailboxError, mailboxes, scan, without
+from posthouse.protocol.mailboxes import MailboxError
+from posthouse.send.submit.header import mailboxes, scan, without
 
 BODY = b"\r\nFrom: nobody@body.example\r\n\r\nx\r\n"
 
