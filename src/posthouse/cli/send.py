@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
@@ -120,7 +120,8 @@ def _run(asked: Session, message: str | None, given: Mapping[str, Any]) -> int:
     else:
         drafts = []
         sender = _sender(source.drafts(), said)
-    endpoint = _place(screen, given, sender)
+    ours = _relay(words, given["relay"]) if given.get("relay") else None
+    endpoint = ours.endpoint if ours else _place(screen, given, sender)
     if isinstance(endpoint, int):
         return endpoint
     who = _account(screen, given, sender, endpoint)
@@ -129,8 +130,9 @@ def _run(asked: Session, message: str | None, given: Mapping[str, Any]) -> int:
         endpoint.port,
         endpoint.security,
         client.Account(who.username, who.secret, given["oauth"]) if who and who.secret else None,
-        ca_file=asked.ca_file,
+        ca_file=asked.ca_file or (ours.ca_file if ours else None),
         timeout=asked.timeout,
+        address=ours.address if ours else "",
     )
     journal = _journal_path(source, given)
     job = sending.Job(place, said, source, tuple(drafts), journal, bool(given["jsonl"]))
@@ -238,11 +240,9 @@ def _terms(given: Mapping[str, Any], *, many: bool) -> client.Terms:
 
 
 def _place(screen: Screen, given: Mapping[str, Any], sender: str) -> Endpoint | int:
-    """The server as told, that of our own relay, or the best one for the sender."""
+    """The server as told, or the best one for the sender."""
     if given.get("server"):
         return _told(screen.words, given)
-    if given.get("relay"):
-        return _relay(screen.words, given["relay"])
     if not sender:
         raise click.UsageError(screen.words.text("send.error.server_needed"))
     from posthouse.cli import search
@@ -274,7 +274,15 @@ def _told(words: Catalogue, given: Mapping[str, Any]) -> Endpoint:
     return Endpoint(server.host, port, mode or usual_security(port) or Security.STARTTLS)
 
 
-def _relay(words: Catalogue, path: str) -> Endpoint:
+class _Ours(NamedTuple):
+    """The relay of this machine: where it listens, whatever DNS says, and what it shows."""
+
+    endpoint: Endpoint
+    address: str = ""
+    ca_file: str | None = None
+
+
+def _relay(words: Catalogue, path: str) -> _Ours:
     """The first of the relay's own ports: one that takes logins before one that takes networks."""
     from posthouse.cli import config
     from posthouse.flow import Endpoint, Security
@@ -283,12 +291,17 @@ def _relay(words: Catalogue, path: str) -> Endpoint:
     table = config.load(words, path)
     try:
         listens = sorted(table["listen"], key=lambda one: list(modes).index(one["mode"]))
-        _, _, port = listens[0]["address"].rpartition(":")
+        host, _, port = listens[0]["address"].rpartition(":")
+        host = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host).strip("[]")  # noqa: S104
         if listens[0]["mode"] == "relay":
-            return Endpoint("127.0.0.1", int(port), Security.NONE)
-        return Endpoint(table["server"]["name"], int(port), modes[listens[0]["mode"]])
+            return _Ours(Endpoint(host, int(port), Security.NONE))
+        endpoint = Endpoint(table["server"]["name"], int(port), modes[listens[0]["mode"]])
     except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         raise click.UsageError(words.text("send.error.relay", path=path)) from None
+    if "tls" in table:
+        return _Ours(endpoint, host)
+    made = config.data_folder(words, {"config": path}) / "self-made.pem"
+    return _Ours(endpoint, host, str(made) if os.access(made, os.R_OK) else None)
 
 
 def _account(

@@ -225,21 +225,35 @@ def test_another_file_is_no_journal(world: World, server: FakeSmtpServer, tmp_pa
     assert not server.messages
 
 
+@pytest.mark.parametrize("where", ["127.0.0.1", "0.0.0.0"])
 @pytest.mark.parametrize("mode", ["tls", "starttls", "relay"])
 def test_the_relay_of_a_configuration(
-    world: World, server: FakeSmtpServer, letter: str, tmp_path: Path, mode: str,
+    world: World, authority: Authority, letter: str, tmp_path: Path, mode: str, where: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    config = tmp_path / "relay.toml"
-    text = f'[server]\nname = "no.invalid"\n[[listen]]\naddress = "0.0.0.0:{server.port}"\n'
-    config.write_text(f'{text}mode = "{mode}"\n')
+    """It is on this machine, whatever DNS says of its name; its own certificate proves the name."""
+    context = authority.context(hosts=("no.invalid",))
+    behaviour = Behaviour(
+        tls=None if mode == "relay" else context, implicit_tls=mode == "tls",
+        accounts={"alice@d.example": PASSWORD},
+    )  # fmt: skip
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "self-made.pem").write_bytes(authority.ca_file.read_bytes())
     monkeypatch.setenv("POSTHOUSE_PASSWORD", PASSWORD)
-    resolver = ("--resolver", "127.0.0.1:1", "--timeout", "0.2")
-    ran = world.run("send", letter, "--relay", str(config), *resolver, "--json")
-    if mode == "relay":
+    config = tmp_path / "relay.toml"
+    with running(FakeSmtpServer(behaviour)) as server:
+        text = f'[server]\nname = "no.invalid"\ndata = "data"\n[[listen]]\nmode = "{mode}"\n'
+        config.write_text(f'{text}address = "{where}:{server.port}"\n')
+        resolver = ("--resolver", "127.0.0.1:1", "--timeout", "5")
+        ran = world.run("send", letter, "--relay", str(config), *resolver, "--json")
         assert (ran.code, len(server.messages)) == (0, 1)
-    else:
-        assert (ran.json["server"], ran.json["security"]) == (f"no.invalid:{server.port}", mode)
+        assert bool(server.last.credentials) is (mode != "relay")
+        name = "127.0.0.1" if mode == "relay" else "no.invalid"
+        assert ran.json["server"] == f"{name}:{server.port}"
+        if mode != "relay":  # with one of the machine's own, no other is trusted
+            config.write_text(config.read_text() + '[tls]\ncertificate = "c"\nkey = "k"\n')
+            ran = world.run("send", letter, "--relay", str(config), *resolver, "--json")
+            assert (ran.code, len(server.messages)) == (1, 1)
 
 
 def test_the_server_is_found_by_the_sender(

@@ -49,6 +49,7 @@ class Place:
     hello: str = HELLO
     ca_file: str | None = None
     timeout: float = 10.0  # seconds for one step
+    address: str = ""  # where it is, without asking DNS; ``host`` is the name it has to prove
 
 
 class Door:
@@ -85,7 +86,7 @@ class Door:
         return carrier
 
     async def _resolve(self) -> list[str]:
-        host = self.place.host
+        host = self.place.address or self.place.host
         if parse_ip(host):
             return [host]
         name = a_label(host)
