@@ -12,6 +12,7 @@ from rich.cells import cell_len
 
 from posthouse.cli import asking, root
 from posthouse.cli.queue import COMMANDS, show
+from posthouse.explain import catalogue
 from posthouse.letter import Event, Letter, Outcome, Recipient, Result, Settled, State
 from posthouse.send.queue.desk import Desk
 from posthouse.send.queue.ids import Ids, text_of
@@ -145,6 +146,20 @@ def test_all_of_one_message(world: World, data: Path, lang: str) -> None:
     assert "queue." not in ran.out
     assert "causes." not in ran.out
     assert all(cell_len(line) <= 80 for line in ran.out.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("lang", "facts", "said"),
+    [
+        ("en", {"recipients": ["a@b.example", "c@d.example"], "size": 456},
+         "(to a@b.example, c@d.example; size 456 bytes)"),
+        ("zh", {"recipients": ["a@b.example"], "size": 456}, "(收件人 a@b.example; 大小 456 字节)"),
+        ("en", {"due": 1_700_000_000.5, "label": ""}, "(next try 2023-11-14 22:13:20Z)"),
+        ("en", {"text": "timed out\x1b[2J", "new_one": 1}, "(reason timed out?[2J; new_one 1)"),
+    ],
+)  # fmt: skip
+def test_what_happened_is_told_in_words(lang: str, facts: dict, said: str) -> None:
+    assert show._event(catalogue(lang), Event(0.0, "deferred", "x", "", facts))[1].endswith(said)
 
 
 def test_one_message_as_json(world: World, data: Path) -> None:

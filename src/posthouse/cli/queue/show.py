@@ -141,9 +141,22 @@ def _recipient(plain: Plain, item: Item, now: float) -> None:
 def _event(words: Catalogue, event: Event) -> tuple[str, str]:
     key = f"queue.event.{event.kind}"
     kind = words.text(key) if words.has(key) else event.kind
-    told = ", ".join(f"{name} {value}" for name, value in event.data.items() if value != "")
+    told = "; ".join(_fact(words, *fact) for fact in event.data.items() if fact[1] != "")
     parts = [kind, event.recipient, f"({told})" if told else ""]
     return moment(event.at), printable(" ".join(part for part in parts if part))
+
+
+def _fact(words: Catalogue, name: str, value: Any) -> str:
+    """One thing that is told of an event; a name that is not known stays as it is."""
+    match name, value:
+        case "due", float() | int():
+            value = moment(value)
+        case "size", int():
+            value = words.text("queue.show.octets", n=value)
+        case _, list():
+            value = ", ".join(map(str, value))
+    key = f"queue.fact.{name}"
+    return f"{words.text(key) if words.has(key) else name} {value}"
 
 
 def _header(raw: bytes) -> Iterable[str]:
