@@ -6,6 +6,7 @@ Nothing is sent, no secret is looked for. Exit code 1 where a recipient would be
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -116,7 +117,7 @@ def _addresses(
     from posthouse.protocol.mailboxes import MailboxError, read_mailboxes
 
     found: list[str] = []
-    for value in [value for name in names for value in header.get(name, ())]:
+    for value in chain.from_iterable(header.get(name, ()) for name in names):
         try:
             found += [one.address for one in read_mailboxes(value)]
         except MailboxError as error:
