@@ -113,10 +113,17 @@ def test_both_judge_a_change_alike(
 
 
 def parseable(message: bytes) -> bool:
-    """dkimpy gives up on lines that are no field; they prove nothing about signatures."""
+    """dkimpy gives up on lines that are no field; they prove nothing about signatures.
+
+    "From : Alice" is a field (RFC 5322 section 4.5.8), and the same in relaxed form; dkimpy takes it
+    for an mbox's line and leaves it out.
+    """
     try:
         dkimpy.rfc822_parse(message)
     except (dkimpy.MessageFormatError, IndexError):
+        return False
+    fields = message.replace(b"\r\n", b"\n").partition(b"\n\n")[0].split(b"\n")
+    if any(line.startswith(b"From ") for line in fields):
         return False
     return all(name for name in dkim.split(message)[0].names)
 
