@@ -115,8 +115,8 @@ def test_both_judge_a_change_alike(
 def parseable(message: bytes) -> bool:
     """dkimpy gives up on lines that are no field; they prove nothing about signatures.
 
-    "From : Alice" is a field (RFC 5322 section 4.5.8), and the same in relaxed form; dkimpy takes it
-    for an mbox's line and leaves it out.
+    "From : Alice" is a field (RFC 5322 section 4.5.8), and the same in relaxed form; dkimpy takes
+    it for an mbox's line and leaves it out.
     """
     try:
         dkimpy.rfc822_parse(message)
