@@ -5,13 +5,13 @@ Enters: the counts, how the run ended. Leaves: the answer on stdout. Called by `
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
+from posthouse.cli.answer import json_line
 from posthouse.cli.screen import Screen
 from posthouse.explain import catalogue, explain_reply, remedy, title
 from posthouse.flow import Status
@@ -39,7 +39,7 @@ class Report:
 
 def line(screen: Screen, done: client.Done) -> None:
     """One message, as one line of JSON."""
-    click.echo(json.dumps({"schema": 1, **_done(screen, done)}, ensure_ascii=False))
+    click.echo(json_line(_done(screen, done)))
 
 
 def _done(screen: Screen, done: client.Done) -> dict[str, Any]:

@@ -286,6 +286,7 @@ def _relay(words: Catalogue, path: str) -> _Ours:
     """The first of the relay's own ports: one that takes logins before one that takes networks."""
     from posthouse.cli import config
     from posthouse.flow import Endpoint, Security
+    from posthouse.send.submit.tls import SELF_MADE
 
     modes = {"tls": Security.TLS, "starttls": Security.STARTTLS, "relay": Security.NONE}
     table = config.load(words, path)
@@ -300,7 +301,7 @@ def _relay(words: Catalogue, path: str) -> _Ours:
         raise click.UsageError(words.text("send.error.relay", path=path)) from None
     if "tls" in table:
         return _Ours(endpoint, host)
-    made = config.data_folder(words, {"config": path}) / "self-made.pem"
+    made = config.data_folder(words, {"config": path}) / SELF_MADE
     return _Ours(endpoint, host, str(made) if os.access(made, os.R_OK) else None)
 
 

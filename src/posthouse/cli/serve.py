@@ -7,12 +7,13 @@ one JSON object a line on standard error, and a try shows each message on standa
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from posthouse.cli.answer import json_line
 from posthouse.cli.command import Command
 from posthouse.cli.options import Session, common, session
 from posthouse.explain import Catalogue
@@ -132,8 +133,8 @@ def _greet(asked: Session, config: Config, password: Secret, certificate: Path) 
         "certificate": str(certificate),
         "data": str(config.server.data),
     }
-    if asked.json:
-        click.echo(_json_line(facts))
+    if asked.json:  # a try goes on and on: one object a line
+        click.echo(json_line(facts))
     else:
         click.echo(words.text("serve.try", **facts))
     sys.stdout.flush()
@@ -146,7 +147,7 @@ def _shown(asked: Session, put: Callable[[bytes], None]) -> Callable[[Event], No
         if event.kind != "accepted":
             return
         if asked.json:
-            line = _json_line({"id": event.letter, **event.data})
+            line = json_line({"id": event.letter, **event.data})
         else:
             recipients = ", ".join(event.data["recipients"])
             facts = {**event.data, "recipients": recipients, "id": event.letter}
@@ -154,10 +155,3 @@ def _shown(asked: Session, put: Callable[[bytes], None]) -> Callable[[Event], No
         put(f"{line}\n".encode(sys.stdout.encoding, "replace"))
 
     return show
-
-
-def _json_line(facts: Mapping[str, Any]) -> str:
-    """A try goes on and on: what it says is one object a line."""
-    from json import dumps
-
-    return dumps({"schema": 1, **facts}, ensure_ascii=False)

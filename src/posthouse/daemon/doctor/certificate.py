@@ -19,6 +19,7 @@ from posthouse.flow import Finding, Status
 from posthouse.net.certificate import is_self_signed
 from posthouse.net.verify import name_fits
 from posthouse.send.submit.settings import Mode
+from posthouse.send.submit.tls import SELF_MADE
 
 # Renewal begins when a third of the life is left, whatever that life is: of 90 days, of 6.
 OVERDUE: Final = 6  # so below a sixth it has not worked for a while
@@ -29,7 +30,7 @@ def look(config: Config, now: datetime) -> Iterator[Finding]:
     """Everything about it."""
     if config.certificate is None:
         if any(one.mode is not Mode.RELAY for one in config.listen):
-            path = str(config.server.data / "self-made.pem")
+            path = str(config.server.data / SELF_MADE)
             yield Finding("relay.certificate.self_made", Status.WARN, params={"path": path})
         return
     chain = _read(config.certificate)

@@ -21,6 +21,7 @@ from posthouse.net.clock import Clock
 from posthouse.net.smtp_carry import Refused
 from posthouse.protocol.smtp.extensions import auth_mechanisms, size_limit
 from posthouse.send.deliver.connect import Connect, Line
+from posthouse.send.deliver.encrypt import policy_of
 from posthouse.send.deliver.outcome import explained, words
 from posthouse.send.hop import Hop, Target, TlsPolicy
 from posthouse.setup.doctor import Net, port_out
@@ -56,15 +57,10 @@ def _weaker(config: Config) -> Iterator[Finding]:
     for hop in config.hops.values():
         if not hop.fallback:
             continue
-        asked, less = _policy(hop), _policy(config.hops[hop.fallback])
+        asked, less = policy_of(hop), policy_of(config.hops[hop.fallback])
         if order.index(less) > order.index(asked):
             params = {"hop": hop.name, "fallback": hop.fallback, "tls": asked, "less": less}
             yield Finding("relay.hop.weaker", Status.WARN, params=params)
-
-
-def _policy(hop: Hop) -> TlsPolicy:
-    """What is asked of it: a hop with a login is verified whatever else is said."""
-    return TlsPolicy.VERIFIED if hop.user else hop.tls
 
 
 async def _direct(hop: Hop, net: Net, seconds: float) -> list[Finding]:
@@ -96,7 +92,7 @@ async def _server(
     connect: Connect, hop: Hop, target: Target, size: int, seconds: float
 ) -> list[Finding]:
     where: dict[str, Any] = {"hop": hop.name, "server": f"{target.host}:{target.port}"}
-    alone = replace(hop, targets=(target,), user="", secret=None, tls=_policy(hop))
+    alone = replace(hop, targets=(target,), user="", secret=None, tls=policy_of(hop))
     try:
         async with asyncio.timeout(seconds):
             line = await connect(alone)

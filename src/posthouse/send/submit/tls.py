@@ -25,6 +25,7 @@ from posthouse.send.submit.alone import alone
 from posthouse.send.submit.login import Watch
 
 LOOK: Final = 10.0  # seconds between looks at the files: two stat calls then
+SELF_MADE: Final = "self-made.pem"  # in the data folder
 DAYS: Final = 365  # a certificate made here is good for: long enough for any trial
 LEFT: Final = 1  # days: one that ends sooner is made anew
 
@@ -113,7 +114,7 @@ def self_made(folder: Path, now: datetime, names: Sequence[str] = ()) -> tuple[P
 
     For a first try: no client trusts it without being told to. Raises OSError.
     """
-    certificate, key = folder / "self-made.pem", folder / "self-made.key"
+    certificate, key = folder / SELF_MADE, folder / "self-made.key"
     with alone(folder / "self-made.lock"):
         if not _still_good(certificate, key, now):
             shown, hidden = _make(now, list(dict.fromkeys([*_LOCAL, *names])))
