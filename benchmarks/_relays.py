@@ -13,7 +13,9 @@ connection for each delivery since 3.1, and has no setting for that.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
+import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,9 +79,14 @@ class Relay:
 
 @contextlib.contextmanager
 def run_posthouse(
-    certificate: Issued, key: Path | None, workers: int, command: tuple[str | Path, ...] = ()
+    certificate: Issued,
+    key: Path | None,
+    workers: int,
+    *,
+    python: str = sys.executable,
+    command: tuple[str | Path, ...] = ("-m", "posthouse"),
 ) -> Iterator[Relay]:
-    """``key`` signs; ``command`` runs it under something else than ``python -m posthouse``."""
+    """``key`` signs. ``python`` is as new as ours, and is lent what is installed for it."""
     folder = process.new_folder("posthouse")
     host = HOSTS["posthouse"]
     config = (
@@ -90,9 +97,10 @@ def run_posthouse(
     if key is not None:
         config += f'[[dkim]]\ndomain = "{SIGNED}"\nselector = "s"\nkey = "{key}"\n'
     (folder / "posthouse.toml").write_text(config)
-    command = command or (sys.executable, "-m", "posthouse")
-    command = (*command, "serve", "--config", folder / "posthouse.toml")
+    command = (python, *command, "serve", "--config", folder / "posthouse.toml")
     env = posthouse.environment()
+    if python != sys.executable:
+        env["PYTHONPATH"] += os.pathsep + sysconfig.get_path("platlib")
     with process.running("posthouse", command, folder, ports=[(host, PORT)], env=env) as daemon:
         yield Relay("posthouse", host, daemon)
 

@@ -2,7 +2,7 @@
 
     scripts/netns .venv/bin/python benchmarks/relay.py
         [--only 4k-20,...] [--messages 4000] [--rounds 3] [--workers 1]
-        [--peers postfix,haraka] [--json] [--profile]
+        [--python PYTHON] [--peers postfix,haraka] [--json] [--profile]
 
 A load generator hands messages to a relay on the loopback of a private network, the relay hands
 them to smtp-sink. All relays run at once and are loaded one after the other (A B C A B C ...), with
@@ -18,6 +18,8 @@ the same port for all three, without a login: a full handshake (ECDSA P-256) for
 connections kept open. "load" is how many cores load and sink took, "others" how many somebody else:
 where all cores are busy, the figures are too low for all, most of all for the fastest.
 
+"--python" runs this relay under another build of the same version of Python, which matters much.
+
 "--profile" is this relay alone, with one worker: where the CPU time of a message goes, by part of
 the code, by thread, user and kernel apart (``_sampled.py``). Workload 4k-20, unless --only names
 others.
@@ -31,6 +33,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -176,14 +179,17 @@ def profile(options: argparse.Namespace) -> list[dict[str, Any]]:
         sink = Sink(folder)
         stack.callback(sink.end)
         out = folder / "sampled.json"
-        command = (sys.executable, ROOT / "benchmarks/_sampled.py", out)
+        command = (ROOT / "benchmarks/_sampled.py", out)
         certificate = Authority(folder).issue(hosts=["relay.test", "localhost"])
         _, key = signing_key(folder)
         for load in LOADS:
             if load.name not in options.only:
                 continue
             signs = key if load is SIGN else None
-            with _relays.run_posthouse(certificate, signs, 1, command) as relay:
+            started = _relays.run_posthouse(
+                certificate, signs, 1, python=options.python, command=command
+            )
+            with started as relay:
                 rows.append(_profile.watched_run(load, relay, sink, out, size_of(load, options)))
                 if not options.json:
                     _profile.show(rows[-1])
@@ -243,6 +249,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--messages", type=int, default=4000, help="of each run (100 to 50,000)")
     parser.add_argument("--rounds", type=int, default=3, help="1 to 20")
     parser.add_argument("--workers", type=int, default=1, help="of Posthouse and of Haraka")
+    parser.add_argument("--python", default=sys.executable, help="what Posthouse runs under")
     parser.add_argument("--peers", default="postfix,haraka", help="beside whom; '' for nobody")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--profile", action="store_true", help="where the CPU time goes")
@@ -250,6 +257,8 @@ def arguments() -> argparse.Namespace:
     everything = names[:1] if options.profile else names
     options.only = options.only.split(",") if options.only else everything
     options.peers = options.peers.split(",") if options.peers else []
+    if not as_new_as_ours(options.python):
+        parser.error(f"{options.python} can't be lent the packages of {sys.executable}")
     if unknown := [name for name in options.only if name not in names]:
         parser.error(f"no such workload: {', '.join(unknown)}")
     if unknown := [name for name in options.peers if name not in ("postfix", "haraka")]:
@@ -257,6 +266,15 @@ def arguments() -> argparse.Namespace:
     if not (100 <= options.messages <= 50_000 and 1 <= options.rounds <= 20):
         parser.error("--messages 100 to 50000, --rounds 1 to 20")
     return options
+
+
+def as_new_as_ours(python: str) -> bool:
+    """Whether packages for our interpreter are for that one too."""
+    if (path := shutil.which(python)) is None:
+        return False
+    version = "import sys; print(*sys.version_info[:2])"
+    found = subprocess.run([path, "-c", version], capture_output=True, text=True, check=False)
+    return found.stdout.split() == [str(part) for part in sys.version_info[:2]]
 
 
 def compare(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -278,7 +296,10 @@ def compare(options: argparse.Namespace) -> list[dict[str, Any]]:
                     tell(results[-1], options)
         if SIGN in loads:
             key, key_file = signing_key(folder)
-            with _relays.run_posthouse(certificate, key_file, options.workers) as relay:
+            started = _relays.run_posthouse(
+                certificate, key_file, options.workers, python=options.python
+            )
+            with started as relay:
                 results.append(signing(relay, sink, key, options))
                 tell(results[-1], options)
     return results
@@ -315,9 +336,8 @@ def start(
         "postfix": lambda: _relays.run_postfix(certificate),
         "haraka": lambda: _relays.run_haraka(certificate, options.workers),
     }
-    relays = [
-        stack.enter_context(_relays.run_posthouse(certificate, None, options.workers)),
-    ]
+    ours = _relays.run_posthouse(certificate, None, options.workers, python=options.python)
+    relays = [stack.enter_context(ours)]
     for name in options.peers:
         missing = peers.why_missing(name)
         if missing is None:
@@ -338,7 +358,7 @@ def main() -> int:
     rows = compare(options)
     below = [line for row in rows for line in missed(row)]
     if options.json:
-        settings = {"workers": options.workers, "rounds": options.rounds}
+        settings = {one: getattr(options, one) for one in ("workers", "rounds", "python")}
         print(json.dumps({**settings, "rows": rows, "missed": below}))
     for line in below if not options.json else ():
         print(f"missed  {line}")

@@ -25,7 +25,7 @@ import msgspec
 LIMIT: Final = 4_194_304  # octets that wait in a process before any is dropped: 10,000 events
 PIECE: Final = 65_536  # octets taken at once
 WHOLE: Final = select.PIPE_BUF  # octets that the kernel writes whole, whoever else writes there
-LINGER: Final = 0.01  # seconds in which lines gather: a thread woken for each costs the loop more
+LINGER: Final = 0.05  # seconds in which lines gather: a thread woken for each costs the loop more
 MOMENT: Final = 0.1  # seconds the supervisor waits for a reader
 PATIENCE: Final = 2.0  # seconds for what waits at the end
 

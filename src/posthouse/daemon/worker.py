@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from wsgiref.simple_server import WSGIServer
@@ -29,10 +30,15 @@ from posthouse.send.queue.files import file_of, lanes_in
 
 LOOK: Final = 1.0  # seconds between looks at the supervisor, and between metrics
 PATIENCE: Final = 10.0  # seconds for messages that are being handed in while we end
+# Seconds after which a thread that waits for Python's lock is given it. The loop lets go of it
+# after each callback, which wakes the queue's writer, and has it again before that one is awake:
+# Python's own 0.005 is twice as many wake-ups, most of them in vain.
+TURN: Final = 0.0002
 
 
 def main(post: Post, watch: Callable[[Event], None] | None = None) -> int:
     """Work until told to end; the exit code. ``watch`` gets the events instead of the log."""
+    sys.setswitchinterval(TURN)
     lines = Queued(standard_error(), worker=post.number)
     log = Log(post.number, lines)
     try:

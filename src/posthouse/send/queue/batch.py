@@ -93,7 +93,8 @@ class Tables:
         step = 1 << max(0, rows.bit_length() - 4)
         rows = min(-(-rows // step) * step, self._most)
         values += [0] * (rows * COLUMNS - len(values))
-        self._db.execute(_statement(rows), values)
+        # Not by execute, which gives up Python's lock once more, for the id of the last row.
+        self._db.executemany(_statement(rows), (values,))
         if large:  # a statement keeps what was bound to it until something else is
             self._db.execute(_statement(rows), [0] * len(values))
 
