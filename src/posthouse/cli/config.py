@@ -16,7 +16,7 @@ from posthouse.explain import Catalogue
 
 if TYPE_CHECKING:
     from posthouse.send.document import ConfigError
-    from posthouse.send.settings import SettingError
+    from posthouse.send.settings import SettingError, Table
 
 DATA: Final = "/var/lib/posthouse"  # where the relay keeps its things unless told otherwise
 
@@ -40,23 +40,32 @@ def setting_error(words: Catalogue, path: str, error: SettingError) -> click.Cli
 
 def data_folder(words: Catalogue, given: Mapping[str, Any]) -> Path:
     """The relay's data folder: given, told by the configuration, or the usual one."""
-    from posthouse.send.settings import SettingError, Table
+    from posthouse.send.settings import SettingError
 
     if given.get("data"):
         return Path(given["data"])
     path = given.get("config")
     if not path:
         return Path(DATA)
-    server = load(words, path).get("server", {})
     try:
-        # As the relay itself reads it; its other settings are not looked at here.
-        table = Table(server, "server", server if isinstance(server, Mapping) else ())
+        table = server_table(load(words, path))
         data = table.text("data")
         if not data:
             raise table.wrong("missing", "data")
     except SettingError as error:
         raise setting_error(words, path, error) from None
     return Path(path).parent / data
+
+
+def server_table(document: Mapping[str, Any]) -> Table:
+    """``[server]`` for who needs one of its keys; the others are not looked at.
+
+    Raises SettingError.
+    """
+    from posthouse.send.settings import Table
+
+    server = document.get("server", {})
+    return Table(server, "server", server if isinstance(server, Mapping) else ())
 
 
 def _wrong(words: Catalogue, error: ConfigError) -> click.ClickException:

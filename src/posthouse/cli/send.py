@@ -284,21 +284,28 @@ class _Ours(NamedTuple):
 
 def _relay(words: Catalogue, path: str) -> _Ours:
     """The first of the relay's own ports: one that takes logins before one that takes networks."""
+    import socket
+
     from posthouse.cli import config
     from posthouse.flow import Endpoint, Security
+    from posthouse.send.settings import SettingError, tables
+    from posthouse.send.submit.settings import Mode, read_listen
     from posthouse.send.submit.tls import SELF_MADE
 
-    modes = {"tls": Security.TLS, "starttls": Security.STARTTLS, "relay": Security.NONE}
     table = config.load(words, path)
     try:
-        listens = sorted(table["listen"], key=lambda one: list(modes).index(one["mode"]))
-        host, _, port = listens[0]["address"].rpartition(":")
-        host = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host).strip("[]")  # noqa: S104
-        if listens[0]["mode"] == "relay":
-            return _Ours(Endpoint(host, int(port), Security.NONE))
-        endpoint = Endpoint(table["server"]["name"], int(port), modes[listens[0]["mode"]])
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
-        raise click.UsageError(words.text("send.error.relay", path=path)) from None
+        listens = [read_listen(row, where) for where, row in tables(table, "listen")]
+        if not listens:
+            raise SettingError("missing", "listen")
+        listening = min(listens, key=lambda one: list(Mode).index(one.mode))
+        name = config.server_table(table).text("name") or socket.getfqdn()  # as the relay does
+    except SettingError as error:
+        raise config.setting_error(words, path, error) from None
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listening.address, listening.address)  # noqa: S104
+    if listening.mode is Mode.RELAY:
+        return _Ours(Endpoint(host, listening.port, Security.NONE))
+    security = Security.TLS if listening.mode is Mode.TLS else Security.STARTTLS
+    endpoint = Endpoint(name, listening.port, security)
     if "tls" in table:
         return _Ours(endpoint, host)
     made = config.data_folder(words, {"config": path}) / SELF_MADE

@@ -243,7 +243,8 @@ def test_the_relay_of_a_configuration(
     config = tmp_path / "relay.toml"
     with running(FakeSmtpServer(behaviour)) as server:
         text = f'[server]\nname = "no.invalid"\ndata = "data"\n[[listen]]\nmode = "{mode}"\n'
-        config.write_text(f'{text}address = "{where}:{server.port}"\n')
+        text += f'address = "{where}:{server.port}"\nnetworks = ["127.0.0.0/8"]\n'
+        config.write_text(text)
         resolver = ("--resolver", "127.0.0.1:1", "--timeout", "5")
         ran = world.run("send", letter, "--relay", str(config), *resolver, "--json")
         assert (ran.code, len(server.messages)) == (0, 1)
@@ -254,6 +255,16 @@ def test_the_relay_of_a_configuration(
             config.write_text(config.read_text() + '[tls]\ncertificate = "c"\nkey = "k"\n')
             ran = world.run("send", letter, "--relay", str(config), *resolver, "--json")
             assert (ran.code, len(server.messages)) == (1, 1)
+
+
+def test_a_wrong_configuration_is_told_by_its_line(
+    world: World, letter: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "relay.toml"
+    config.write_text('[[listen]]\nmode = "tls"\naddress = "everywhere"\n')
+    ran = world.run("send", letter, "--relay", str(config))
+    assert ran.code == 2
+    assert "listen[1].address" in ran.err
 
 
 def test_the_server_is_found_by_the_sender(
