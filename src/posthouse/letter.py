@@ -70,6 +70,7 @@ class Outcome(NamedTuple):
     # Of the report on success that a sender may want: "delivered" or "relayed"; "" where the server
     # has taken that over (RFC 3461 section 5.2.2).
     action: str = ""
+    heard: bool = True  # the reply is a server's, not what we know without asking it
 
     @property
     def last(self) -> str:

@@ -46,7 +46,11 @@ def _prepared(task: Task, extensions: Mapping[str, str], *, binary: bool = False
     number = int(task.letter.id)
     if number % 3 == 2 and {"8BITMIME", "BINARYMIME", "CHUNKING"} <= set(extensions):
         mail = c.Mail(task.letter.sender, {"BODY": "BINARYMIME"})
-        return Transaction(mail, recipients_of(task, extensions), _CONTENTS[number].binary)
+        return Transaction(
+            mail,
+            recipients_of(task, extensions, utf8="SMTPUTF8" in mail.params),
+            _CONTENTS[number].binary,
+        )
     return as_it_is(task, extensions, binary=binary)
 
 

@@ -92,8 +92,8 @@ def parameters(data: bytes) -> None:
     text = data.decode("utf-8", "replace")
     for kept in (
         envelope.of_mail({"ENVID": text}),
-        envelope.of_rcpt({"ORCPT": f"rfc822;{text}"}),
-        envelope.of_rcpt({"ORCPT": f"utf-8;{text}"}),
+        envelope.of_rcpt({"ORCPT": f"rfc822;{text}"}, utf8=True),
+        envelope.of_rcpt({"ORCPT": f"utf-8;{text}"}, utf8=True),
     ):
         assert isinstance(kept, Reply) or text.isprintable()
 

@@ -36,12 +36,16 @@ END: Final = 600.0  # seconds for the reply to the end of data (section 4.5.3.2.
 
 
 class Refused(Exception):
-    """The server said no before any message: to the connection, EHLO, STARTTLS or the login."""
+    """The server said no before any message: to the connection, EHLO, STARTTLS or the login.
 
-    def __init__(self, stage: Stage, reply: Reply) -> None:
+    Or it need not be asked (``heard`` is false): we know by ourselves that it can't be.
+    """
+
+    def __init__(self, stage: Stage, reply: Reply, *, heard: bool = True) -> None:
         super().__init__(f"{stage}: {reply}")
         self.stage = stage
         self.reply = reply
+        self.heard = heard
         self.host = ""  # who said it, where whoever passes this on knows
 
 

@@ -111,6 +111,7 @@ class _Protocol(asyncio.Protocol):
         "_busy",
         "_connection",
         "_early",
+        "_eof",
         "_errors",
         "_events",
         "_handed_in",
@@ -141,6 +142,7 @@ class _Protocol(asyncio.Protocol):
         self._shutting = False
         self._handed_in = False  # a message, at least one
         self._paused = False
+        self._eof = False  # the client says nothing more
         self._securing = False  # the plain stream is in the hands of TLS
         self._early = b""
         self._begun = self._heard = self._loop.time()
@@ -186,7 +188,12 @@ class _Protocol(asyncio.Protocol):
             self._paused = True
 
     def eof_received(self) -> bool:
-        return False
+        """It says nothing more, and may well listen: the answer that is owed comes first.
+
+        But inside TLS, where Python's does not allow it.
+        """
+        self._eof = True
+        return self._busy is not None and not self._tls
 
     def pause_writing(self) -> None:
         """The client asks and does not listen: that costs us memory."""
@@ -289,6 +296,8 @@ class _Protocol(asyncio.Protocol):
             self._transport.resume_reading()
             self._paused = False
         self._work()
+        if self._eof and self._busy is None:
+            self._hang_up()
 
     def _said(self, reply: Reply) -> None:
         """A reply to the oldest command; what was pipelined behind it can be looked at now."""

@@ -24,6 +24,7 @@ class Carried(NamedTuple):
     failure: NetworkFailure | None = None  # for the recipients without a reply
     unsure: bool = False  # the failure came after the end of data: it may have been delivered
     host: str = ""  # who said it, where there is no connection any more to ask
+    heard: bool = True  # the replies are a server's, not what we know without asking it
 
 
 class Work:

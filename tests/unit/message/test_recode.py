@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from budget import soon
 from posthouse.protocol.message.recode import (
     RecodeError,
+    part_headers,
     to_binary,
     to_eight_bits,
     to_seven_bits,
@@ -72,7 +73,34 @@ def test_all_else_stays_octet_for_octet() -> None:
     ):
         assert piece in made
     assert to_seven_bits(NAMED).startswith(NAMED[: NAMED.index(b"Content-Transfer")])
-    assert b"quoted-printable\r\nX-Last: 1\r\n\r\n" in to_seven_bits(NAMED)
+    end = b"quoted-printable\r\nX-Last: 1\r\nMIME-Version: 1.0\r\n\r\n"
+    assert end in to_seven_bits(NAMED)
+
+
+@pytest.mark.parametrize(
+    ("message", "charset"),
+    [
+        ("Subject: x\r\n\r\nGrüße\r\n".encode(), b"utf-8"),
+        ("Subject: x\r\n\r\nGrüße\r\n".encode("latin-1"), b"unknown-8bit"),
+        ("\r\nGrüße\r\n".encode(), b"utf-8"),
+    ],
+)
+def test_what_is_encoded_can_be_read(message: bytes, charset: bytes) -> None:
+    """RFC 2045 section 4: without MIME-Version nobody undoes it."""
+    made = email.message_from_bytes(to_seven_bits(message))
+    assert made["MIME-Version"] == "1.0"
+    assert made.get_content_charset() == charset.decode()
+    assert made.get_payload(decode=True) == message[message.index(b"Gr") :]
+
+
+def test_headers_of_parts() -> None:
+    headers = list(part_headers(MIXED))
+    assert len(headers) > 3
+    assert MIXED.startswith(headers[0])
+    assert all(header.endswith(b"\r\n") or not header for header in headers)
+    assert list(part_headers(b"Content-Type: multipart/mixed\r\n\r\nx")) == [
+        b"Content-Type: multipart/mixed\r\n\r\n"
+    ]
 
 
 def test_what_is_ascii_is_the_same_object() -> None:

@@ -108,6 +108,27 @@ def test_long_lines(body: bytes, long: bool, size: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "long"),
+    [
+        (b".." + b"y" * 997 + b"\r\n", False),
+        (b".." + b"y" * 998 + b"\r\n", True),
+        (b"a\r\n.." + b"y" * 997 + b"\r\n.." + b"z" * 997 + b"\r\nb\r\n", False),
+        (b"a\r\n.." + b"y" * 997 + b"\r\n" + b"z" * 999 + b"\r\n", True),
+        ((b".." + b"y" * 600 + b"\r\n") * 5 + b"x" * 998 + b"\r\n", False),
+        (b"x" * 997 + b"..\r\n", True),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 2, 7, 997, 1000, 1001, 10_000])
+def test_a_doubled_dot_makes_no_line_longer(body: bytes, long: bool, size: int) -> None:
+    """RFC 5321 section 4.5.3.1.6."""
+    reader = DataReader()
+    stream = body + b".\r\n"
+    for i in range(0, len(stream), size):
+        reader.feed(stream[i : i + size])
+    assert reader.meter.facts().long_line is long
+
+
+@pytest.mark.parametrize(
     ("message", "wire"),
     [
         (b"", b""),

@@ -62,7 +62,7 @@ def to_seven_bits(message: bytes) -> bytes:
     if message.isascii():
         return message
     _refuse_signed(message)
-    made = _entity(message, _How(_seven, b"7bit"), DEPTH_LIMIT)
+    made = _entity(_with_mime(message), _How(_seven, b"7bit"), DEPTH_LIMIT)
     if not made.isascii():
         raise RecodeError("malformed")
     return made
@@ -84,6 +84,28 @@ def is_signed(header: bytes) -> bool:
     """Whether a signature covers the body of a message with this header."""
     names = {found[1].lower() for found in _FIELD.finditer(header)}
     return not names.isdisjoint(_SEALS)
+
+
+def part_headers(message: bytes) -> Iterator[bytes]:
+    """The headers of all parts, up to one that can't be taken apart or is over a limit."""
+    try:
+        yield from _part_headers(message, DEPTH_LIMIT)
+    except RecodeError:
+        return
+
+
+def _part_headers(entity: bytes, depth: int) -> Iterator[bytes]:
+    start = _body(entity)
+    yield entity[:start]
+    media_type, params = parse_parameters(_value(entity[:start], b"content-type"))
+    if depth == 0:
+        return
+    if media_type in _EMBEDDED:
+        yield from _part_headers(entity[start:], depth - 1)
+    elif media_type.startswith("multipart/"):
+        for is_part, piece in _pieces(entity[start:], params.get("boundary", "")):
+            if is_part:
+                yield from _part_headers(piece, depth - 1)
 
 
 def _refuse_signed(message: bytes) -> None:
@@ -130,6 +152,31 @@ def _least(body: bytes, outer: bytes) -> bytes:
     if body.isascii() and outer != b"binary":
         return b"7bit"
     return outer
+
+
+def _with_mime(message: bytes) -> bytes:
+    """A message of before MIME gets its fields: without them nobody undoes what is done to it.
+
+    RFC 2045 section 4; RFC 1428 section 3 has the name for text of which nobody knows the charset.
+    """
+    start = _body(message)
+    names = {found[1].lower() for found in _FIELD.finditer(message[:start])}
+    fields = b""
+    if b"mime-version" not in names:
+        fields += b"MIME-Version: 1.0\r\n"
+    if b"content-type" not in names:
+        charset = b"utf-8" if _is_utf8(message[start:]) else b"unknown-8bit"
+        fields += b"Content-Type: text/plain; charset=" + charset + _CRLF
+    end = start - len(_CRLF) if start < len(message) else start
+    return message[:end] + fields + message[end:]
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _refuse_sealed(media_type: str, body: bytes) -> None:

@@ -45,9 +45,11 @@ class BodyFacts(NamedTuple):
 
 
 class Meter:
-    """Counts while a message passes, however it is cut into pieces."""
+    """Counts while a message passes, however it is cut into pieces; ``stuffed``: in wire form."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, stuffed: bool = False) -> None:
+        self._stuffed = stuffed
+        self._dotted = 0  # 1 in a line that has a doubled dot
         self._size = self._cr = self._lf = self._crlf = 0
         self._column = 0  # octets since the last LF
         self._after_cr = False
@@ -70,16 +72,26 @@ class Meter:
 
     def _measure(self, data: bytes) -> None:
         """Whether a line has more than 998 octets and CRLF: leaps of a whole line's length."""
-        room = TEXT_LINE + 2
         start, column = 0, self._column
-        while column + len(data) - start > room:
+        if column == 0:
+            self._dotted = self._doubled(data, 0)
+        # RFC 5321 section 4.5.3.1.6: "not counting the leading dot duplicated for transparency".
+        while column + len(data) - start > (room := TEXT_LINE + 2 + self._dotted):
             found = data.rfind(b"\n", start, start + room - column)
             if found < 0:
                 self._long = True
                 return
             start, column = found + 1, 0
+            self._dotted = self._doubled(data, start)
         last = data.rfind(b"\n", start)
-        self._column = len(data) - last - 1 if last >= 0 else column + len(data) - start
+        if last < 0:
+            self._column = column + len(data) - start
+        else:
+            self._column = len(data) - last - 1
+            self._dotted = self._doubled(data, last + 1)
+
+    def _doubled(self, data: bytes, start: int) -> int:
+        return int(self._stuffed and data.startswith(b".", start))
 
     def facts(self) -> BodyFacts:
         """What is known by now."""
@@ -103,7 +115,7 @@ class DataReader:
     def __init__(self) -> None:
         self._held = b"\r\n"  # the CRLF of the DATA line is the first half of an end
         self._virtual = 2  # octets of _held that are no message
-        self.meter = Meter()
+        self.meter = Meter(stuffed=True)
 
     def feed(self, data: bytes) -> tuple[bytes, bytes | None]:
         """(octets of the message, None) or (last octets, what follows the end)."""
@@ -213,6 +225,14 @@ def check_lines(message: bytes) -> None:
 def stuff(message: bytes) -> bytes:
     """A whole message in wire form, without the end. LocalProtocolError for a bare CR or LF."""
     return Stuffer().add(message)
+
+
+def doubled_dots(wire: bytes, before: bytes = b"\r\n") -> int:
+    """How many octets of it are no message's, but dots for transparency (RFC 5321 section 4.5.2).
+
+    ``before`` are the last two octets before it.
+    """
+    return (before[-2:] + wire).count(b"\r\n.")
 
 
 def unstuff(wire: bytes) -> bytes:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-_XTEXT: Final = re.compile(r"(?:[\x21-\x2a\x2c-\x3c\x3e-\x7e]|\+[0-9A-F]{2})*")
+_XCHAR: Final = r"(?:[\x21-\x2a\x2c-\x3c\x3e-\x7e]|(?-i:\+[0-9A-F]{2}))"  # RFC 3461 section 4
+_XTEXT: Final = re.compile(rf"{_XCHAR}*", re.IGNORECASE)
 _SIZE: Final = re.compile(r"[0-9]{1,20}")
 _ERASED: Final = re.compile(r"(?:X{4,}[A-Z]?|\*{4,})")
 
@@ -35,7 +36,7 @@ MAIL_PARAMETERS: Final[Mapping[str, Parameter]] = {
     "SMTPUTF8": _p("SMTPUTF8", None),  # RFC 6531 section 3.4
     "RET": _p("DSN", r"FULL|HDRS"),  # RFC 3461 section 4.3
     "ENVID": _p("DSN", r"[\x21-\x3c\x3e-\x7e]{1,100}"),  # RFC 3461 section 4.4
-    "AUTH": _p("AUTH", r"[\x21-\x7e]{1,500}"),  # RFC 4954 section 5
+    "AUTH": _p("AUTH", _XCHAR + "{1,500}"),  # RFC 4954 section 5
     "MT-PRIORITY": _p("MT-PRIORITY", r"[-+]?[0-9]"),  # RFC 6710 section 4
     "REQUIRETLS": _p("REQUIRETLS", None),  # RFC 8689 section 2
     "HOLDFOR": _p("FUTURERELEASE", r"[0-9]{1,9}"),  # RFC 4865 section 4.2.1

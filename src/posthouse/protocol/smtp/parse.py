@@ -107,7 +107,9 @@ def split_command(line: bytes) -> tuple[str, str]:
         text = line.decode("utf-8")
     except UnicodeDecodeError:
         raise CommandError(Reply.make(500, "Command is not UTF-8", "5.5.2"), "not_utf8") from None
-    verb, _, rest = text.replace("\t", " ").strip(" ").partition(" ")
+    if '"' not in text:  # in a quoted local part a tab would be another address
+        text = text.replace("\t", " ")
+    verb, _, rest = text.strip(" ").partition(" ")
     verb = verb.upper()
     return (verb, rest.strip(" ")) if verb in _PARSERS else (c.Unknown.verb, text)
 

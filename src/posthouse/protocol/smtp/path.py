@@ -9,7 +9,7 @@ RFC 5321 section 4.1.2, RFC 6531 section 3.3. A local part may be longer than th
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
 from typing import Final
 
 from posthouse.protocol.smtp.limits import DOMAIN, PATH
@@ -38,6 +38,7 @@ _USUAL_ADDRESS: Final = re.compile(USUAL)
 _USUAL_PATH: Final = re.compile(rf"<(?P<address>{USUAL})>")
 # Underscores are no host names, but stand in real mail domains; refusing them helps nobody.
 _LABEL: Final = re.compile(r"(?!-)[^\x00-\x2c./:-@\[-^`{-\x9f]+(?<!-)")
+_IPV4: Final = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})")
 _TAG: Final = re.compile(r"([A-Za-z0-9-]*[A-Za-z0-9]):([\x21-\x5a\x5e-\x7e]+)")
 
 
@@ -111,10 +112,11 @@ def _check_domain(domain: str) -> None:
 def _is_literal(text: str) -> bool:
     """RFC 5321 section 4.1.3: an IPv4 address, "IPv6:" and one, or another tag and text."""
     try:
-        if text[:5].lower() == "ipv6:":
-            return bool(IPv6Address(text[5:])) or True
+        if text[:5].lower() == "ipv6:":  # which has no zone there: "%" is of RFC 4007
+            return "%" not in text and (bool(IPv6Address(text[5:])) or True)
         if ":" not in text:
-            return bool(IPv4Address(text)) or True
+            octets = _IPV4.fullmatch(text)  # to Python a leading zero is a mistake
+            return octets is not None and all(int(one) < 256 for one in octets.groups())
     except ValueError:
         return False
     return _TAG.fullmatch(text) is not None

@@ -203,7 +203,7 @@ class ServerSide:
         del self.buffer[: end + 1]
         start, self._skipping = self._skipping, None
         if start is not None:
-            self._refuse(events, _too_long(), "line_too_long", fatal=_is_bdat(start))
+            self._refuse(events, self._too_long(start), "line_too_long", fatal=_is_bdat(start))
         else:
             self._line(events, line)
         return True
@@ -216,7 +216,7 @@ class ServerSide:
             return
         limit = AUTH_LINE if self.session.state is State.AUTH else command_limit(line)
         if len(line) > limit:
-            self._refuse(events, _too_long(), "line_too_long", fatal=_is_bdat(line))
+            self._refuse(events, self._too_long(line), "line_too_long", fatal=_is_bdat(line))
         elif not line.endswith(b"\r\n"):
             # Only CRLF ends a line (RFC 5321 section 2.3.8).
             reply = Reply.make(500, "Bare LF received", "5.5.2")
@@ -261,6 +261,11 @@ class ServerSide:
         events.append(Refused(reply, reason, fatal))
         in_auth = self.session.state is State.AUTH
         self.awaited.append(Awaited(c.AuthResponse.verb if in_auth else _REFUSED, None))
+
+    def _too_long(self, line: bytes) -> Reply:
+        """RFC 5321 section 4.5.3.1.10; of a login RFC 4954 section 6 has its own code."""
+        login = self.session.state is State.AUTH or line[:4].upper() == c.Auth.verb.encode()
+        return Reply.make(500, "Line too long", "5.5.6" if login else "5.5.2")
 
     def _check(self, verb: str) -> None:
         """CommandError where the verb may not come now."""
@@ -318,10 +323,6 @@ def _out_of_order(state: State, verb: str) -> CommandError:
         return _no(554, "No valid recipients", "no_recipients")
     text = "Send EHLO first" if state is State.GREETED else "Bad sequence of commands"
     return _no(503, text, "bad_sequence")
-
-
-def _too_long() -> Reply:
-    return Reply.make(500, "Line too long", "5.5.2")  # RFC 5321 section 4.5.3.1.10
 
 
 def _is_bdat(line: bytes) -> bool:

@@ -94,7 +94,7 @@ class Bounces:
             original=_original(item.recipient.params.get("ORCPT") or ""),
             remote=outcome.host.partition(" ")[0],
             diagnostic=_said(outcome),
-            replied=bool(outcome.code),
+            replied=bool(outcome.code) and outcome.heard,
             last=_date(now),
             until=_date(until) if kind == "delayed" else None,
             cause=outcome.cause or "",
@@ -152,7 +152,8 @@ class Bounces:
         said = _said(outcome)
         if said:
             named = "said" if host else "said_unnamed"
-            lead = words.text(f"bounce.line.{named if outcome.code else 'happened'}", host=host)
+            heard = outcome.code and outcome.heard
+            lead = words.text(f"bounce.line.{named if heard else 'happened'}", host=host)
             yield f"{lead}\n  > {said}"
         if "may arrive twice" in outcome.text and not outcome.code:
             yield words.text("bounce.line.twice")

@@ -145,12 +145,17 @@ class Dispatcher:
         self._send_on(letter, going)
 
     def _send_on(self, letter: Letter, going: Sequence[tuple[Hop, Item]]) -> None:
-        """Each item to its hop, those of one way together."""
-        ways: dict[Key, list[Item]] = {}
+        """Each item to its hop, those of one way together.
+
+        But an address that needs SMTPUTF8 goes by itself, lest it takes others with it where a
+        server lacks that (RFC 6531 section 3.2).
+        """
+        ways: dict[tuple[Key, bool], list[Item]] = {}
         for hop, item in going:
-            domain = "" if hop.targets else item.recipient.address.rpartition("@")[2].lower()
-            ways.setdefault((hop.name, domain), []).append(item)
-        for way, items in ways.items():
+            address = item.recipient.address
+            domain = "" if hop.targets else address.rpartition("@")[2].lower()
+            ways.setdefault(((hop.name, domain), address.isascii()), []).append(item)
+        for (way, _), items in ways.items():
             self._hand_over(way, letter, tuple(items))
 
     def _hand_over(self, way: Key, letter: Letter, items: tuple[Item, ...]) -> None:

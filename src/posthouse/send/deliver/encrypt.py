@@ -116,8 +116,8 @@ def policy_of(hop: Hop) -> TlsPolicy:
         return hop.tls
     if not hop.targets:  # or whoever owns a recipient's domain would be handed our password
         text = f"hop {hop.name}: no login where the recipient's MX decides; name the hop's hosts"
-        raise Refused(Stage.AUTH, Reply.make(530, text, "5.7.0"))
+        raise Refused(Stage.AUTH, Reply.make(530, text, "5.7.0"), heard=False)
     if hop.tls is TlsPolicy.NONE or hop.security is Security.NONE:
         text = f'hop {hop.name}: no password without TLS; set security = "tls", tls = "verified"'
-        raise Refused(Stage.AUTH, Reply.make(530, text, "5.7.0"))
+        raise Refused(Stage.AUTH, Reply.make(530, text, "5.7.0"), heard=False)
     return TlsPolicy.VERIFIED

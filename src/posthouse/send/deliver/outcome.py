@@ -89,7 +89,8 @@ def outcomes(task: Task, carried: Carried, carrier: Carrier | None) -> list[Outc
         elif found[1].is_success:
             made.append(_delivered(address, found[1], host, carrier))
         else:
-            made.append(_refused(address, found[0], found[1], host, chosen))
+            refused = _refused(address, found[0], found[1], host, chosen)
+            made.append(refused if carried.heard else refused._replace(heard=False))
     return made
 
 

@@ -137,7 +137,7 @@ def _by_preference(found: mx.Exchanges, rng: random.Random, us: Ourselves) -> Se
 
 def never(code: int, enhanced: str, text: str) -> Refused:
     """What DNS says for good, in the form of a reply."""
-    return Refused(Stage.DNS, Reply.make(code, text, enhanced))
+    return Refused(Stage.DNS, Reply.make(code, text, enhanced), heard=False)
 
 
 def loops(domain: str) -> Refused:

@@ -14,6 +14,7 @@ decides when to try again, and a wrong password is not tried once for each messa
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -86,7 +87,9 @@ def as_it_is(task: Task, extensions: Mapping[str, str], *, binary: bool = False)
     """The letter unchanged, with those parameters that the server knows."""
     letter = task.letter
     mail = c.Mail(letter.sender, mail_parameters(letter, extensions))
-    return Transaction(mail, recipients_of(task, extensions), letter.content)
+    return Transaction(
+        mail, recipients_of(task, extensions, utf8="SMTPUTF8" in mail.params), letter.content
+    )
 
 
 Report = Callable[[Task, Carried, Carrier | None], None]
@@ -364,18 +367,27 @@ def _failed(task: Task, error: NetworkFailure | Refused) -> Carried:
     if isinstance(error, NetworkFailure):
         return Carried(failure=error)
     said = (error.stage, error.reply)
-    return Carried(dict.fromkeys(task.recipients, said), host=error.host)
+    replies = dict.fromkeys(task.recipients, said)
+    return Carried(replies, host=error.host, heard=error.heard)
 
 
-def recipients_of(task: Task, extensions: Mapping[str, str]) -> tuple[c.Rcpt, ...]:
-    """RCPT for each, with what a server that knows DSN is told (RFC 3461)."""
+def recipients_of(task: Task, extensions: Mapping[str, str], *, utf8: bool) -> tuple[c.Rcpt, ...]:
+    """RCPT for each, with what a server that knows DSN is told (RFC 3461).
+
+    ``utf8``: the transaction is one of SMTPUTF8.
+    """
     dsn = "DSN" in extensions
     return tuple(
-        [
-            c.Rcpt(item.recipient.address, dict(item.recipient.params) if dsn else {})
-            for item in task.items
-        ]
+        [c.Rcpt(item.recipient.address, _asked(item, utf8) if dsn else {}) for item in task.items]
     )
+
+
+def _asked(item: Item, utf8: bool) -> dict[str, str | None]:
+    params = dict(item.recipient.params)
+    original = params.get("ORCPT")
+    if original and not (utf8 or original.isascii()):  # RFC 6533 section 3
+        params["ORCPT"] = _BEYOND_ASCII.sub(lambda one: f"\\x{{{ord(one[0]):X}}}", original)
+    return params
 
 
 def mail_parameters(letter: Letter, extensions: Mapping[str, str]) -> dict[str, str | None]:
@@ -389,6 +401,7 @@ def mail_parameters(letter: Letter, extensions: Mapping[str, str]) -> dict[str, 
     return params
 
 
+_BEYOND_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 _NEEDS: Final = (
     ("BODY", "8BITMIME"),
     ("SMTPUTF8", "SMTPUTF8"),

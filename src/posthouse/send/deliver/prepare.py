@@ -25,12 +25,13 @@ from posthouse.protocol.dkim import SigningError
 from posthouse.protocol.message.recode import (
     RecodeError,
     is_signed,
+    part_headers,
     to_binary,
     to_eight_bits,
     to_seven_bits,
 )
 from posthouse.protocol.smtp import command as c
-from posthouse.protocol.smtp.data import unstuff
+from posthouse.protocol.smtp.data import doubled_dots, unstuff
 from posthouse.protocol.smtp.extensions import size_limit
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.deliver.keys import Keys, from_domain
@@ -96,27 +97,34 @@ class Prepare:
         """``binary``: the hop's setting, to undo base64 where the server lets us."""
         letter = task.letter
         ascii_only = letter.content.isascii()
-        utf8 = _needs_utf8(task, ascii_only)
+        utf8 = _needs_utf8(task, ascii_only, extensions)
         if utf8 and "SMTPUTF8" not in extensions:  # RFC 6531 section 3.2
             raise _refused(550, "5.6.7", "SMTPUTF8 is required, but was not offered")
         form = _form(letter, ascii_only, extensions, binary)
         content, is_binary = self._content(letter, form)
         limit = size_limit(extensions)
-        if limit is not None and len(content) > limit:  # RFC 1870 section 6.1
-            text = f"Message size {len(content)} exceeds the limit of {limit} octets"
-            raise _refused(552, "5.3.4", text)
+        size = len(content)
+        if limit is not None and size > limit:
+            # RFC 1870 section 5: doubled dots do not count. To count them takes long, and to say a
+            # little more than it is does no harm below the limit.
+            size -= 0 if is_binary else doubled_dots(content)
+            if size > limit:  # section 6.1
+                text = f"Message size {size} exceeds the limit of {limit} octets"
+                raise _refused(552, "5.3.4", text)
         mail = mail_parameters(letter, extensions)
         if "SIZE" in mail:
-            mail["SIZE"] = str(len(content))
+            mail["SIZE"] = str(size)
         mail.pop("BODY", None)
         if is_binary:
             mail["BODY"] = "BINARYMIME"
         elif "8BITMIME" in extensions and not content.isascii():
             mail["BODY"] = "8BITMIME"
-        mail.pop("SMTPUTF8", None)
-        if utf8:
+        if ascii_only and not utf8:  # asked for, and not needed by anything
+            mail.pop("SMTPUTF8", None)
+        elif utf8:
             mail["SMTPUTF8"] = None
-        return Transaction(c.Mail(letter.sender, mail), recipients_of(task, extensions), content)
+        recipients = recipients_of(task, extensions, utf8="SMTPUTF8" in mail)
+        return Transaction(c.Mail(letter.sender, mail), recipients, content)
 
     def _content(self, letter: Letter, form: Form) -> tuple[bytes, bool]:
         """What is sent, and whether as BINARYMIME."""
@@ -176,17 +184,24 @@ class Prepare:
             self._octets -= len(oldest.content or b"")
 
 
-def _needs_utf8(task: Task, ascii_only: bool) -> bool:
+def _needs_utf8(task: Task, ascii_only: bool, extensions: Mapping[str, str]) -> bool:
     """RFC 6531 section 3.2: an address or the header is not ASCII.
 
-    A header in some old charset is no internationalized one: it goes as it came, as ever.
+    A header in some old charset is no internationalized one: it goes as it came, as ever. So does
+    one of a part, which many write in UTF-8 without a thought, but of a client that said SMTPUTF8.
     """
-    if not task.letter.sender.isascii():
+    letter = task.letter
+    if not letter.sender.isascii():
         return True
     for item in task.items:
         if not item.recipient.address.isascii():
             return True
-    return not ascii_only and _is_utf8(header_of(task.letter.content))
+    if ascii_only:
+        return False
+    if _is_utf8(header_of(letter.content)):
+        return True
+    asked = "SMTPUTF8" in letter.params and "SMTPUTF8" not in extensions
+    return asked and _is_utf8(b"".join(part_headers(letter.content)))
 
 
 def _is_utf8(header: bytes) -> bool:
@@ -232,4 +247,4 @@ def _signed_for(header: bytes, domain: str) -> bool:
 
 
 def _refused(code: int, enhanced: str, text: str) -> Refused:
-    return Refused(Stage.MAIL, Reply.make(code, text, enhanced))
+    return Refused(Stage.MAIL, Reply.make(code, text, enhanced), heard=False)

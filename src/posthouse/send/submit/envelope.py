@@ -33,11 +33,13 @@ def of_mail(params: Parameters) -> dict[str, str | None] | Reply:
     return {name: params[name] for name in _MAIL if name in params}
 
 
-def of_rcpt(params: Parameters) -> dict[str, str | None] | Reply:
-    """What is kept of RCPT's parameters."""
+def of_rcpt(params: Parameters, *, utf8: bool) -> dict[str, str | None] | Reply:
+    """What is kept of RCPT's parameters; ``utf8``: the transaction is one of SMTPUTF8."""
     if not params:
         return {}
     kind, _, address = (params.get("ORCPT") or "").partition(";")
+    if not utf8 and not address.isascii():  # RFC 6533 section 3: \x{...} is the form for that
+        return replies.BAD_ORCPT
     if not _harmless(address, unitext=kind.lower() == "utf-8"):  # RFC 3461 section 4.2
         return replies.BAD_ORCPT
     return {name: params[name] for name in _RCPT if name in params}

@@ -7,12 +7,13 @@ surprises is joined once and looked at once, its header alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from posthouse.protocol.mailboxes import MailboxError
-from posthouse.protocol.smtp.data import BodyFacts, stuff
+from posthouse.protocol.smtp.data import BodyFacts, doubled_dots, stuff
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.submit import replies
 from posthouse.send.submit.header import MAILBOXES, Header, mailboxes, scan, without
@@ -22,6 +23,8 @@ from posthouse.send.submit.stamp import date_of
 HEADER: Final = 262_144  # octets of a header section; Postfix keeps 100 KiB, Exim takes 1 MiB
 HOPS: Final = 50  # Received fields: RFC 5321 section 6.3 asks for at least 100 where they are the
 # only sign of a loop, for mail from anywhere. What is submitted comes from its author.
+# A line of an mbox file, as some programs send it along; "From : Alice" is a field.
+_MBOX: Final = re.compile(rb">?From (?![ \t]*:)[^\r\n]*\r\n")
 ROOM: Final = 268_435_456  # octets of unfinished messages in one process, whoever sends them
 
 
@@ -35,12 +38,24 @@ class Room:
 class Body:
     """The owner of one message on its way in."""
 
-    __slots__ = ("_limit", "_room", "_taken", "crowded", "over", "parts", "size")
+    __slots__ = (
+        "_before",
+        "_dots",
+        "_limit",
+        "_room",
+        "_taken",
+        "crowded",
+        "over",
+        "parts",
+        "size",
+    )
 
     def __init__(self, limit: int, room: Room) -> None:
         self._limit = limit
         self._room = room
         self._taken = 0
+        self._dots = 0  # that are no message's; counted where it is about to be too large
+        self._before = b""  # the last octets of what they were counted in
         self.parts: list[bytes] = []
         self.size = 0
         self.over = False  # larger than may be
@@ -51,7 +66,7 @@ class Body:
         self.size += len(data)
         if self.over or self.crowded:
             return
-        self.over = self.size > self._limit
+        self.over = self.size > self._limit and self._is_over(data)
         self.crowded = self._room.left < len(data)
         if self.over or self.crowded:
             self.release()
@@ -59,6 +74,14 @@ class Body:
         self._room.left -= len(data)
         self._taken += len(data)
         self.parts.append(data)
+
+    def _is_over(self, data: bytes) -> bool:
+        """RFC 1870 section 5: doubled dots are no part of a message's size."""
+        if not self._before:
+            data, self._before = b"".join((*self.parts, data)), b"\r\n"
+        self._dots += doubled_dots(data, self._before)
+        self._before = (self._before + data[-2:])[-2:]
+        return self.size - self._dots > self._limit
 
     def release(self) -> None:
         """Give back the memory."""
@@ -98,7 +121,7 @@ class Ready(NamedTuple):
 def prepare(
     parts: list[bytes], facts: BodyFacts, author: Author | None, mark: Mark, *, chunked: bool
 ) -> Ready | Reply:
-    """Look at a whole message. ``author`` is None where another server hands it on."""
+    """Look at a whole message. ``author`` is None where nobody has signed in for it."""
     if (refused := _defect(facts)) is not None:
         return refused
     if chunked:
@@ -106,6 +129,9 @@ def prepare(
     elif len(parts) > 1 and not _has_header(parts[0]):
         parts = [b"".join(parts)]
     first = parts[0] if parts else b""
+    if first.startswith((b"From ", b">From ")) and (mbox := _MBOX.match(first)) is not None:
+        first = first[mbox.end() :]  # what follows it is the header
+        parts = [first, *parts[1:]]
     header = scan(first)
     if header.end > HEADER:
         return replies.LONG_HEADER
@@ -113,9 +139,12 @@ def prepare(
         return replies.LOOP
     if author is not None and (refused := _claims(header, author)) is not None:
         return refused
-    added, message_id = _added(header, author, mark)
+    # RFC 6409 section 8 lets the first server mend a message; what another one has had in its hands
+    # is that one's (RFC 5321 section 6.4).
+    ours = author is not None or header.received == 0
+    added, message_id = _added(header, author, mark) if ours else (b"", _id_of(header))
     rest = parts
-    if not header.parted or (author is not None and header.bcc):
+    if (ours and not header.parted) or (author is not None and header.bcc):
         # RFC 6409 section 8: who hands in a message wants Bcc seen by nobody (RFC 5322 3.6.3).
         rest = [*without(first, header, bcc=author is not None), *parts[1:]]
     return Ready([added, *rest], message_id)
@@ -165,10 +194,14 @@ def _claims(header: Header, author: Author) -> Reply | None:
     return None
 
 
+def _id_of(header: Header) -> str:
+    return header.message_id.decode("ascii", "replace")
+
+
 def _added(header: Header, author: Author | None, mark: Mark) -> tuple[bytes, str]:
     """(the fields that were missing, the Message-ID). RFC 6409 sections 8.2 and 8.3."""
     lines: list[str] = []
-    message_id = header.message_id.decode("ascii", "replace")
+    message_id = _id_of(header)
     if author is not None and not header.authors:  # RFC 5322 section 3.6: there has to be one
         lines.append(f"From: <{author.sender}>\r\n")
     if not header.date:

@@ -43,8 +43,12 @@ JUNK: Final = 200
 
 _NONE: Final[Mapping[str, str | None]] = MappingProxyType({})
 
-# A header field, or the first line of an HTTP request.
-_NO_SMTP: Final = re.compile(r"[!-9;-~]+:|[A-Z]+ \S+ HTTP/")
+# A header field, or the first line of an HTTP request; but not a command that lacks its blank.
+_NO_SMTP: Final = re.compile(
+    r"(?!(?:EHLO|HELO|MAIL|RCPT|DATA|RSET|NOOP|QUIT|VRFY|EXPN|HELP|AUTH|STARTTLS|BDAT)(?:FROM|TO)?:)"
+    r"[!-9;-~]+:|[A-Z]+ \S+ HTTP/",
+    re.IGNORECASE,
+)
 _MECHANISMS: Final[Mapping[str, type[PlainServer] | type[LoginServer]]] = {
     "PLAIN": PlainServer,  # RFC 4616
     "LOGIN": LoginServer,
@@ -142,7 +146,7 @@ class Session:
         if not self._here:
             return replies.GONE
         if end.chunked and not end.last:
-            refused = self._body.refusal() if self._body is not None else None
+            refused = self._too_much(end)
             if refused is None:
                 return Reply(250, (f"{end.facts.size} octets received",), replies.OK)
             self._forget()
@@ -247,7 +251,7 @@ class Session:
         recipients, terms = self._recipients, self._desk.terms
         if len(recipients) >= terms.recipients:  # RFC 5321 section 4.5.3.1.10
             return self._refused("rcpt", replies.TOO_MANY, "recipients")
-        params = envelope.of_rcpt(command.params)
+        params = envelope.of_rcpt(command.params, utf8="SMTPUTF8" in self._params)
         if isinstance(params, Reply):
             return self._refused("rcpt", params, "parameter")
         if not recipients:  # a message counts when it has somebody to go to
@@ -280,7 +284,7 @@ class Session:
 
     def _accept(self, end: BodyEnd) -> Answer:
         body = self._body or Body(self._desk.terms.size, self._desk.room)
-        if (refused := body.refusal()) is not None:
+        if (refused := self._too_much(end)) is not None:
             return self._refused("data", refused, "size")
         desk, identity = self._desk, self._identity
         at, id_ = desk.clock.time(), desk.ids()
@@ -296,6 +300,11 @@ class Session:
             identity.user if identity is not None else "", self._client, ready.message_id,
         )  # fmt: skip
         return self._keep(letter, identity.label if identity is not None else "")
+
+    def _too_much(self, end: BodyEnd) -> Reply | None:
+        if end.chunked and end.facts.size > self._desk.terms.size:  # no dot of it is doubled
+            return replies.too_big(self._desk.terms.size)
+        return self._body.refusal() if self._body is not None else None
 
     def _stamp(self, id_: str, second: int) -> bytes:
         """Our Received field."""

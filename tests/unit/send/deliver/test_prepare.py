@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import dkim as dkimpy
 import pytest
@@ -63,6 +63,12 @@ def refused(what: Task, extensions: Mapping[str, str]) -> str:
     return f"{error.value.reply.code} {error.value.reply.enhanced}"
 
 
+PART: Final = (
+    'From: a@d.example\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\n'
+    'Content-Disposition: attachment; filename="grüße.txt"\r\n\r\nx\r\n--b--\r\n'
+).encode()
+
+
 # Nothing to do
 
 
@@ -85,6 +91,13 @@ def test_nothing_to_do_is_the_same_object(content: bytes, names: tuple[str, ...]
         (UTF8, ("8BITMIME", "SMTPUTF8"), {}, {"BODY": "8BITMIME", "SMTPUTF8": None}),
         (ASCII, ("SMTPUTF8", "8BITMIME"), {"SMTPUTF8": None}, {}),
         (LEGACY, ("SMTPUTF8", "8BITMIME"), {}, {"BODY": "8BITMIME"}),
+        (
+            PART,
+            ("SMTPUTF8", "8BITMIME"),
+            {"SMTPUTF8": None},
+            {"BODY": "8BITMIME", "SMTPUTF8": None},
+        ),
+        (PART, ("8BITMIME",), {}, {"BODY": "8BITMIME"}),
     ],
 )
 def test_parameters_that_the_server_knows(
@@ -109,10 +122,38 @@ def test_recipient_parameters(names: tuple[str, ...], expected: dict[str, str]) 
         task(UTF8),
         task(sender="爱丽丝@d.example"),
         task(to=("bob@e.example", "用户@e.example")),
+        task(PART, SMTPUTF8=None),
     ],
 )
 def test_smtputf8_is_needed_and_not_offered(what: Task) -> None:
     assert refused(what, offers("8BITMIME")) == "550 5.6.7"
+
+
+def test_doubled_dots_are_not_counted() -> None:
+    """RFC 1870 section 5: the size is that of the message, not of its wire form."""
+    content = b"From: a@d.example\r\n\r\n" + b"..x\r\n" * 10
+    size = len(content) - 10
+    made = prepare()(task(content), offers(SIZE=str(size)))
+    assert dict(made.mail.params) == {"SIZE": str(size)}
+    assert refused(task(content), offers(SIZE=str(size - 1))) == "552 5.3.4"
+
+
+@pytest.mark.parametrize(
+    ("names", "params", "expected"),
+    [
+        (("DSN",), {"SMTPUTF8": None}, "utf-8;\\x{FC}@old.example"),
+        (("DSN", "SMTPUTF8"), {}, "utf-8;\\x{FC}@old.example"),
+        (("DSN", "SMTPUTF8"), {"SMTPUTF8": None}, "utf-8;ü@old.example"),
+    ],
+)
+def test_an_original_recipient_beyond_ascii(
+    names: tuple[str, ...], params: dict[str, str], expected: str
+) -> None:
+    """RFC 6533 section 3: as it is only in a transaction of SMTPUTF8."""
+    content = PART if params and "SMTPUTF8" in names else ASCII
+    what = task(content, rcpt={"ORCPT": "utf-8;ü@old.example"}, **params)
+    [one] = prepare()(what, offers("8BITMIME", *names)).recipients
+    assert one.params["ORCPT"] == expected
 
 
 def test_too_large() -> None:

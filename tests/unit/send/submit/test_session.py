@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 
@@ -546,3 +547,130 @@ async def test_commands_that_lead_nowhere_are_bounded(world: World) -> None:
         for _ in range(JUNK):
             assert await client.say("RSET") == "250 2.0.0"
         assert await client.say("RSET") == "421 4.7.0"
+
+
+@pytest.mark.parametrize("behind", [b"", b"QUIT\r\n", b"MAIL FROM:<half"])
+async def test_who_says_nothing_more_is_answered(world: World, behind: bytes) -> None:
+    """RFC 5321 section 4.1.1.4: the 250 is owed; without it the message would come once more."""
+    async with world.client(Mode.RELAY) as client:
+        await client.say("EHLO mta.example")
+        client.write(
+            b"MAIL FROM:<>\r\nRCPT TO:<bob@e.example>\r\nDATA\r\nSubject: x\r\n\r\nx\r\n.\r\n"
+        )
+        client.write(behind)
+        client.writer.write_eof()
+        said = (await client.rest()).decode().splitlines()
+    assert [line[:3] for line in said[:4]] == ["250", "250", "354", "250"]
+    assert "Queued as id1" in said[3]
+    assert [line[:3] for line in said[4:]] == (["221"] if behind.startswith(b"QUIT") else [])
+    assert len(world.kept) == 1
+
+
+async def test_doubled_dots_are_no_part_of_the_size(tmp_path: Path) -> None:
+    """RFC 1870 section 5, for DATA as for BDAT."""
+    body = b"Subject: x\r\n\r\n" + b".x\r\n" * 400
+    world = World(tmp_path, size=len(body))
+    async with world.client(Mode.RELAY) as client:
+        await client.say("EHLO mta.example")
+        assert await client.deliver(body.replace(b"\r\n.", b"\r\n.."), "") == "250 2.0.0"
+        more = body + b"y"
+        assert await client.deliver(more.replace(b"\r\n.", b"\r\n..") + b"\r\n", "") == "552 5.3.4"
+        for message, expected in ((body, "250 2.0.0"), (more, "552 5.3.4")):
+            await client.say("MAIL FROM:<>", "RCPT TO:<bob@e.example>")
+            client.write(f"BDAT {len(message)} LAST\r\n".encode() + message)
+            assert await client.reply() == expected
+
+
+@pytest.mark.parametrize("mode", [Mode.RELAY, Mode.TLS])
+@pytest.mark.parametrize(
+    "first", [b"From bob@e.example Thu Nov 26 10:00:00 2026\r\n", b">From x\r\n"]
+)
+async def test_the_line_of_an_mbox_is_none_of_the_message(
+    world: World, mode: Mode, first: bytes
+) -> None:
+    message = b"From: alice@d.example\r\nSubject: x\r\n\r\nFrom here on\r\n"
+    async with world.client(mode) as client:
+        await client.say("EHLO laptop.home")
+        if mode is Mode.TLS:
+            await client.say(f"AUTH PLAIN {plain(ALICE, world.secret)}")
+        assert await client.deliver(first + message) == "250 2.0.0"
+    assert first not in world.kept[0].content
+    assert world.kept[0].content.endswith(message)
+
+
+async def test_what_another_server_had_is_left_as_it_is(world: World) -> None:
+    """RFC 5321 section 6.4; what comes from its author by a relay listener is completed."""
+    passed = b"Received: from a by b; Thu, 26 Nov 2026 10:00:00 +0000\r\nSubject: x\r\nno field\r\n"
+    async with world.client(Mode.RELAY) as client:
+        await client.say("EHLO mta.example")
+        await client.deliver(passed + b"\r\nx\r\n", "")
+        await client.deliver(b"Subject: x\r\n\r\nx\r\n", "")
+    left, added = (
+        letter.content.partition(b"\r\n\tfor <bob@e.example>")[2] for letter in world.kept
+    )
+    ours, theirs = left[: -len(passed) - 5], left[-len(passed) - 5 :]
+    assert theirs == passed + b"\r\nx\r\n"
+    assert ours.endswith(b" +0000\r\n")
+    assert b"\r\nDate: " in added
+    assert b"\r\nMessage-ID: " in added
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("MAILFROM:<a@b.example>", "500 5.5.1"),
+        ("RCPTTO:<a@b.example>", "500 5.5.1"),
+        ("MAIL:<a@b.example>", "500 5.5.1"),
+        ("NOOP:", "500 5.5.1"),
+        ("From: a@b.example", "421 4.7.0"),
+        ("Subject: x", "421 4.7.0"),
+        ("X-Mail: x", "421 4.7.0"),
+    ],
+)
+async def test_a_command_without_its_blank_is_no_header(
+    world: World, line: str, expected: str
+) -> None:
+    async with world.client(Mode.RELAY) as client:
+        await client.say("EHLO mta.example")
+        assert await client.say(line) == expected
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["MAIL FROM:<alice@d.example> AUTH=a+2Bb@d.example"], "250 2.1.0"),
+        (["MAIL FROM:<alice@d.example> AUTH=<>"], "250 2.1.0"),
+        (["MAIL FROM:<alice@d.example> AUTH=a+zz"], "501 5.5.4"),
+        (["MAIL FROM:<alice@d.example> AUTH=a+2b"], "501 5.5.4"),
+        (
+            ["MAIL FROM:<alice@d.example>", "RCPT TO:<b@e.example> ORCPT=utf-8;ü@e.example"],
+            "501 5.5.4",
+        ),
+        (
+            ["MAIL FROM:<alice@d.example>", "RCPT TO:<b@e.example> ORCPT=utf-8;\\x{FC}@e.example"],
+            "250 2.1.5",
+        ),
+        (
+            [
+                "MAIL FROM:<alice@d.example> SMTPUTF8",
+                "RCPT TO:<b@e.example> ORCPT=utf-8;ü@e.example",
+            ],
+            "250 2.1.5",
+        ),
+    ],
+)
+async def test_values_in_their_own_encoding(world: World, lines: list[str], expected: str) -> None:
+    """RFC 4954 section 5, RFC 6533 section 3."""
+    async with world.alice() as client:
+        for line in lines[:-1]:
+            assert (await client.say(line)).startswith("250")
+        assert await client.say(lines[-1]) == expected
+
+
+async def test_a_login_that_is_too_long_has_its_own_code(world: World) -> None:
+    """RFC 4954 section 6."""
+    async with world.client(Mode.TLS) as client:
+        await client.say("EHLO laptop.home")
+        assert await client.say("AUTH PLAIN " + "a" * 12_300) == "500 5.5.6"
+        assert await client.say("AUTH PLAIN") == "334"
+        assert await client.say("a" * 12_300) == "500 5.5.6"
