@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -84,6 +84,15 @@ def read(path: Path) -> Config:
         raise ConfigError("setting", path=str(path), error=error) from None
 
 
+def _check_twice(document: Mapping[str, Any], listen: Sequence[Listening]) -> None:
+    """One port has one mode: of two sockets on it the kernel would choose."""
+    seen: set[tuple[str, int]] = set()
+    for one, (where, row) in zip(listen, tables(document, "listen"), strict=True):
+        if one.port and (one.address, one.port) in seen:
+            raise SettingError("listen_twice", f"{where}.address", row["address"])
+        seen.add((one.address, one.port))
+
+
 def of(document: Mapping[str, Any], folder: Path) -> Config:
     """The configuration of a parsed file; ``folder`` is where relative paths begin.
 
@@ -100,6 +109,7 @@ def of(document: Mapping[str, Any], folder: Path) -> Config:
     listen = tuple(read_listen(row, where) for where, row in tables(document, "listen"))
     if not listen:
         raise SettingError("missing", "listen")
+    _check_twice(document, listen)
     return Config(
         _server(document.get("server", {}), folder),
         listen,

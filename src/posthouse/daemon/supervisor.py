@@ -65,6 +65,7 @@ class _Worker:
     deaths: int = 0  # in a row, each soon after its start
     again: float = 0.0  # when it may be started again
     ready: bool = False
+    config: Config | None = None  # what it was started with
     pipe: int = -1  # it writes one octet when it is ready
 
     def deafen(self) -> None:
@@ -146,7 +147,7 @@ class Supervisor:
             os.close(send)
             if worker.pipe < 0:
                 os.close(receive)
-        worker.started, worker.ready = time.monotonic(), False
+        worker.started, worker.ready, worker.config = time.monotonic(), False, self.config
 
     def _be_worker(self, worker: _Worker, pipe: int, supervisor: int, mask: set[Any]) -> None:
         """In the child; never returns."""
@@ -252,23 +253,28 @@ class Supervisor:
             self.say("reload_failed", error=str(error))
             return
         notify("RELOADING=1")
-        for sock in self._sockets:
-            if sock not in sockets:
-                sock.close()
-        moved = fresh.server.workers != self.config.server.workers
-        self.config, self._sockets = fresh, sockets
-        good = self._replace_all() if moved else self._replace_each()
-        notify("READY=1")
-        if good:
-            self.say("reloaded", workers=fresh.server.workers)
-        else:
+        old, before = self.config, self._sockets
+        good = self._work_with(fresh, sockets)
+        if not good:
             self.say(
                 "reload_failed", error="a worker does not get ready with the new configuration"
             )
+            self._work_with(old, before)
+        for sock in {*before, *sockets} - {*self._sockets}:
+            sock.close()
+        notify("READY=1")
+        if good:
+            self.say("reloaded", workers=fresh.server.workers)
+
+    def _work_with(self, config: Config, sockets: list[socket.socket]) -> bool:
+        """Replace the workers; whether all that were started got ready."""
+        moved = config.server.workers != len(self._workers)
+        self.config, self._sockets = config, sockets
+        return self._replace_all() if moved else self._replace_each()
 
     def _replace_each(self) -> bool:
         """One after the other, each only when the last one works: the rest go on as they are."""
-        for worker in self._workers:
+        for worker in [one for one in self._workers if one.config is not self.config]:
             if self._told_to_end:
                 break
             self._end([worker])

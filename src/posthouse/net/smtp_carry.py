@@ -41,12 +41,12 @@ class Refused(Exception):
     Or it need not be asked (``heard`` is false): we know by ourselves that it can't be.
     """
 
-    def __init__(self, stage: Stage, reply: Reply, *, heard: bool = True) -> None:
+    def __init__(self, stage: Stage, reply: Reply, *, host: str = "", heard: bool = True) -> None:
         super().__init__(f"{stage}: {reply}")
         self.stage = stage
         self.reply = reply
         self.heard = heard
-        self.host = ""  # who said it, where whoever passes this on knows
+        self.host = host  # who said it, where whoever passes this on knows
 
 
 class Carrier(asyncio.Protocol):

@@ -101,6 +101,8 @@ class Listener:
             now = loop.time()
             for session in [s for s in self.sessions if s.overdue(now)]:
                 session.end(_SLOW, "timeout")
+            for session in list(self.sessions):
+                session.look()
 
 
 class _Protocol(asyncio.Protocol):
@@ -212,6 +214,11 @@ class _Protocol(asyncio.Protocol):
         if self._busy is not None:
             return False
         return now - self._heard > self._listener.wait or now - self._begun > self._listener.whole
+
+    def look(self) -> None:
+        """End it where whoever decides wants that; an answer that waits is given first."""
+        if self._busy is None and (reply := self._session.over()) is not None:
+            self.end(reply, "over")
 
     def shut(self) -> None:
         """End as soon as no message is under way, nor about to come from one who just came."""

@@ -61,6 +61,10 @@ class Session(Protocol):
         """The message, or one chunk of it, is complete."""
         ...
 
+    def over(self) -> Reply | None:
+        """Asked each second: what to say where the session must end now, whatever it is amid."""
+        ...
+
     def refused(self, reply: Reply, reason: str) -> None:
         """The engine refused a line, or the message; for whoever counts. ``reason``: its word."""
         ...

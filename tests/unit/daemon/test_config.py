@@ -93,6 +93,12 @@ def test_a_certificate_is_looked_at_before_anything_starts(tmp_path) -> None:
         ('[tls]\nkey = "x"', "pair", "tls.certificate"),
         ("[metrics]\nlisten = 'everywhere'", "address", "metrics.listen"),
         ("[servers]", "unknown_key", "servers"),
+        (
+            '[[listen]]\nmode = "tls"\naddress = "127.0.0.1:7465"\n'
+            '[[listen]]\nmode = "starttls"\naddress = "127.0.0.1:7465"',
+            "listen_twice",
+            "listen[3].address",
+        ),
     ],
 )
 def test_mistakes_between_the_tables(tmp_path, more, reason, key) -> None:

@@ -37,7 +37,7 @@ def reloaded(before: Config, after: Config) -> tuple[Supervisor, list[str]]:
 
     one = Supervisor(before, lambda _post: 0, lambda: after, say)
     one._sockets = [supervisor.bound("127.0.0.1", 0)]
-    one._workers = [supervisor._Worker(n) for n in range(before.server.workers)]
+    one._workers = [supervisor._Worker(n, config=before) for n in range(before.server.workers)]
     try:
         one._reload()
     finally:
@@ -52,16 +52,35 @@ def workers(one: Config, number: int) -> Config:
 
 def test_one_after_the_other_so_that_somebody_is_always_there(tmp_path, done) -> None:
     at = workers(config(tmp_path), 2)
-    _, said = reloaded(at, at)
+    _, said = reloaded(at, replace(at))
     assert done == ["end 0", "start 0", "ready 0", "end 1", "start 1", "ready 1"]
     assert said == ["reloaded"]
 
 
-def test_one_that_does_not_get_ready_leaves_the_others_alone(tmp_path, done, monkeypatch) -> None:
-    at = workers(config(tmp_path), 2)
-    monkeypatch.setattr(Supervisor, "_gets_ready", lambda _self, one: False)
-    _, said = reloaded(at, at)
-    assert (done, said) == (["end 0", "start 0"], ["reload_failed"])
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        (2, ["end 0", "start 0 new", "end 0", "start 0 old"]),  # the other goes on as it is
+        (1, ["end 0", "end 1", "start 0 new", "end 0", "start 0 old", "start 1 old"]),
+    ],
+)
+def test_where_one_does_not_get_ready_all_is_as_before(
+    tmp_path, done, monkeypatch, after: int, expected: list[str]
+) -> None:
+    old = workers(config(tmp_path), 2)
+    new = workers(replace(old), after)
+
+    def start(one: Supervisor, worker: Any) -> None:
+        worker.config = one.config
+        done.append(f"start {worker.number} {'new' if one.config is new else 'old'}")
+
+    monkeypatch.setattr(Supervisor, "_start", start)
+    monkeypatch.setattr(Supervisor, "_gets_ready", lambda one, _worker: one.config is old)
+    one, said = reloaded(old, new)
+    assert (done, said) == (expected, ["reload_failed"])
+    assert one.config is old
+    assert len(one._sockets) == 1
+    assert one._sockets[0].fileno() == -1  # by the end of the test alone: it was kept open
 
 
 @pytest.mark.parametrize(("before", "after"), [(3, 1), (1, 3), (2, 3)])

@@ -363,6 +363,42 @@ async def test_the_command_changes_the_queue_beside_us(
     assert sorted(world.sent) == ["bob@e.example", "late@e.example"]
 
 
+async def test_what_only_waits_for_a_connection_can_be_held_and_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was told as held and as deleted, and went all the same."""
+    monkeypatch.setattr(module, "LOOK", 0.01)
+    world = World(delay=0.3)
+    names = [f"u{n}@e.example" for n in range(40)]
+    async with working(tmp_path, world) as (_, lane, keep):
+        await keep(*[letter(n, name) for n, name in enumerate(names)])
+        await until(lambda: world.begun > 0)
+        begun = world.begun
+        assert begun < 10  # a slow start; the others wait for a connection
+        other = sqlite3.connect(tmp_path / "lane.sqlite", isolation_level=None, timeout=5)
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("UPDATE recipients SET state = 'held' WHERE address <> 'u39@e.example'")
+        other.execute("UPDATE changes SET n = n + 1")
+        other.execute("COMMIT")
+        await until(lambda: "u39@e.example" in world.sent)
+        await asyncio.sleep(0.2)
+        assert world.begun == begun + 1
+        other.execute("UPDATE recipients SET state = 'ready'")
+        other.execute("UPDATE changes SET n = n + 1")
+        await until(lambda: lane.count == 0)
+    assert sorted(world.sent) == sorted(names)
+
+
+async def test_an_address_beyond_ascii_takes_no_other_with_it(tmp_path: Path) -> None:
+    """RFC 6531 section 3.2: a server without SMTPUTF8 can have the others."""
+    world = World()
+    async with working(tmp_path, world) as (_, lane, keep):
+        await keep(letter(1, "a@e.example", "ü@e.example", "b@e.example"))
+        await until(lambda: lane.count == 0)
+    assert world.begun == 2
+    assert sorted(world.sent) == ["a@e.example", "b@e.example", "ü@e.example"]
+
+
 async def test_a_hop_that_refuses_the_login_is_left_alone_for_a_while(tmp_path: Path) -> None:
     world = World()
 

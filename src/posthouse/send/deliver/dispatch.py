@@ -271,9 +271,11 @@ class Dispatcher:
                     self._go_on()
                 continue
             if self._queue.changed():
+                back: list[Item] = []
                 for pool in self.pools.values():
                     pool.forgive()  # who asks for a try now means it
-                await self._reload()
+                    back += self._taken_back(pool.withdraw())
+                await self._reload(back)
             self.look()
             if looks % QUIET == 0:
                 await self._forget()
@@ -290,10 +292,17 @@ class Dispatcher:
         self._ready.extend((letter, tuple(items)) for letter, items in ready.items())
         self._load_soon()
 
-    async def _reload(self) -> None:
-        """The queue as it is now, but for what is on its way."""
+    def _taken_back(self, tasks: Sequence[Task]) -> list[Item]:
+        """Out of our hands again, before anything was begun: it may be held or deleted by now."""
+        for task in tasks:
+            self._hands.difference_update([(task.letter.id, item.key) for item in task.items])
+            self._let_go(task.letter.id)
+        return [item for task in tasks for item in task.items]
+
+    async def _reload(self, back: Sequence[Item] = ()) -> None:
+        """The queue as it is now, but for what is on its way. ``back`` was due, and still is."""
         items = await self._queue.waiting()
-        ready = [item for _, its in self._ready for item in its]
+        ready = [*back, *(item for _, its in self._ready for item in its)]
         self._ready.clear()
         waiting = (
             item

@@ -44,7 +44,7 @@ async def log_in(line: Carrier, hop: Hop, place: Place, nonce: Callable[[int], b
         if cancelled:
             raise sasl.SaslError(cancelled)
         if not reply.is_success:
-            raise Refused(Stage.AUTH, reply)
+            raise Refused(Stage.AUTH, reply, host=place.host)
         mechanism.done()
     except sasl.SaslError as error:
         raise NetworkFailure(Failure.BAD_REPLY, Stage.AUTH, reason=error.reason, **detail) from None

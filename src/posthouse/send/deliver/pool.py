@@ -174,6 +174,11 @@ class Pool:
         if self._sore is not None and not is_login(self._sore[1]):
             self._sore = None
 
+    def withdraw(self) -> list[Task]:
+        """Give back what waits for a connection, or for its turn: nothing of it was begun."""
+        tasks, self._waiting = list(self._waiting), deque()
+        return tasks
+
     def _is_sore(self) -> bool:
         return self._sore is not None and self._now() < self._sore[0]
 

@@ -66,6 +66,7 @@ class Identity:
     label: str  # of the app password
     senders: Senders
     changed: int  # User.changed at that time
+    expires: float | None = None  # when the app password does, wall clock
 
 
 class Denied(StrEnum):
@@ -133,7 +134,7 @@ class Gate:
             self._pairs.forget(pair)
             self._note_used(found)
             self._tell("ok", user.name, client, label=found.label)
-            return Identity(user.name, found.label, user.senders, user.changed)
+            return Identity(user.name, found.label, user.senders, user.changed, found.expires)
         now = self._clock.monotonic()
         self._pairs.count(pair, now)
         self._places.count(place, now)
@@ -144,6 +145,8 @@ class Gate:
 
     def still(self, identity: Identity) -> bool:
         """Whether what was true at the login still is; for open sessions, at most a second old."""
+        if identity.expires is not None and self._clock.time() >= identity.expires:
+            return False
         now = self._clock.monotonic()
         at, changed = self._looked.get(identity.user, (-FRESH, None))
         if now - at >= FRESH:

@@ -158,6 +158,10 @@ class Session:
     def refused(self, reply: Reply, reason: str) -> None:
         self._refused("any", reply, reason)
 
+    def over(self) -> Reply | None:
+        """A login that no longer holds ends its sessions, idle or amid a message."""
+        return None if self._still() else self._refused("any", replies.CHANGED, "login_changed")
+
     def secured(self, peer: Peer) -> None:
         self._tls = _tls_of(peer)
         self._helo, self._ehlo, self._origin = "", False, ""
@@ -240,12 +244,17 @@ class Session:
             return replies.TLS_FIRST, "no_tls"
         if identity is None or gate is None:
             return replies.LOGIN_FIRST, "no_login"
-        if not gate.still(identity):
+        if not self._still():
             return replies.CHANGED, "login_changed"
         if not identity.senders.allow(sender):
             # The null path too: bounces come from servers, not from those who sign in.
             return replies.use(553, "Sender", identity.senders.patterns), "sender"
         return None
+
+    def _still(self) -> bool:
+        """Whether the login holds; without one there is nothing to hold."""
+        identity, gate = self._identity, self._desk.gate
+        return identity is None or gate is None or gate.still(identity)
 
     def _on_rcpt(self, command: c.Rcpt) -> Reply:
         recipients, terms = self._recipients, self._desk.terms
@@ -286,6 +295,8 @@ class Session:
         body = self._body or Body(self._desk.terms.size, self._desk.room)
         if (refused := self._too_much(end)) is not None:
             return self._refused("data", refused, "size")
+        if not self._still():
+            return self._refused("data", replies.CHANGED, "login_changed")
         desk, identity = self._desk, self._identity
         at, id_ = desk.clock.time(), desk.ids()
         author = None if identity is None else Author(self._sender, identity.senders)

@@ -128,7 +128,7 @@ ROUTES = [
 ELSEWHERE = {
     *("secret_unreadable", "secret_mode", "secret_empty"),  # test_hops: they need a file
     *("listen_address", "networks", "network", "relay_networks", "relay_wide"),  # of submit
-    *("pair", "address", "certificate"),  # of the configuration as a whole
+    *("pair", "address", "certificate", "listen_twice"),  # of the configuration as a whole
     *("order", "key_unreadable", "key_encrypted", "key_kind", "dkim_domain"),  # of deliver
     *("key_too_short", "key_too_long"),
     *("provider_plain", "ses_unknown_region"),  # for facts the directory does not have now

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from posthouse.letter import QueueFull, StoreError
+from posthouse.net import smtp_listen
 from posthouse.protocol.message.received import parse_received
 from posthouse.send.submit import login
 from posthouse.send.submit.desk import CONNECTIONS
@@ -517,6 +518,47 @@ async def test_revoking_ends_an_open_session(world: World) -> None:
         world.clock.advance(login.FRESH)
         assert await client.say(f"MAIL FROM:<{ALICE}>") == "421 4.7.0"
         assert await client.reply() == "closed"
+
+
+async def test_revoking_ends_a_session_that_says_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or amid a message: nothing of it is taken."""
+    monkeypatch.setattr(smtp_listen, "SWEEP", 0.02)
+    async with world.listening(Mode.TLS) as port:
+        clients = [await world.connect(port, Mode.TLS) for _ in range(2)]
+        for client in clients:
+            await client.say("EHLO laptop.home", f"AUTH PLAIN {plain(ALICE, world.secret)}")
+        await clients[1].say(f"MAIL FROM:<{ALICE}>", "RCPT TO:<bob@e.example>", "DATA")
+        clients[1].write(MESSAGE)
+        world.accounts.revoke(ALICE, 0.0, "laptop")
+        world.clock.advance(login.FRESH)
+        for client in clients:
+            assert await client.reply() == "421 4.7.0"
+            assert await client.reply() == "closed"
+    assert world.kept == []
+    assert world.desk.clients == {}
+
+
+async def test_a_message_that_ends_after_its_login_is_not_taken(world: World) -> None:
+    async with world.alice() as client:
+        await client.say(f"MAIL FROM:<{ALICE}>", "RCPT TO:<bob@e.example>", "DATA")
+        world.accounts.enable(ALICE, False)
+        world.clock.advance(login.FRESH)
+        client.write(MESSAGE + b".\r\n")
+        assert await client.reply() == "421 4.7.0"
+    assert world.kept == []
+
+
+async def test_an_app_password_that_runs_out_ends_its_sessions(world: World) -> None:
+    now = world.clock.now().timestamp()
+    secret = world.accounts.make_password(ALICE, "short", now, now + 100).reveal()
+    async with world.client(Mode.TLS) as client:
+        await client.say("EHLO x", f"AUTH PLAIN {plain(ALICE, secret)}")
+        world.clock.advance(99)
+        assert await client.deliver(MESSAGE) == "250 2.0.0"
+        world.clock.advance(1)
+        assert await client.say(f"MAIL FROM:<{ALICE}>") == "421 4.7.0"
 
 
 async def test_guessing_over_the_wire_is_ended(world: World) -> None:
