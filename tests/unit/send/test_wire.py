@@ -84,6 +84,8 @@ class Session:
         await asyncio.sleep(self.desk.delay)
         return reply
 
+    def over(self) -> None: ...
+
     def refused(self, reply: Reply, reason: str) -> None: ...
 
     def secured(self, peer: Peer) -> None:
