@@ -253,21 +253,24 @@ class Supervisor:
             self.say("reload_failed", error=str(error))
             return
         notify("RELOADING=1")
-        old, before = self.config, self._sockets
-        good = self._work_with(fresh, sockets)
-        if not good:
+        old = self.config
+        if self._work_with(fresh, sockets):
+            self.say("reloaded", workers=fresh.server.workers)
+        else:
             self.say(
                 "reload_failed", error="a worker does not get ready with the new configuration"
             )
-            self._work_with(old, before)
-        for sock in {*before, *sockets} - {*self._sockets}:
-            sock.close()
+            try:
+                self._work_with(old, self._sockets_of(old))
+            except StartError as error:  # somebody else has taken a port of ours meanwhile
+                self.say("reload_failed", error=str(error))
         notify("READY=1")
-        if good:
-            self.say("reloaded", workers=fresh.server.workers)
 
     def _work_with(self, config: Config, sockets: list[socket.socket]) -> bool:
         """Replace the workers; whether all that were started got ready."""
+        for sock in self._sockets:
+            if sock not in sockets:  # before a worker is forked, which would hold it for ever
+                sock.close()
         moved = config.server.workers != len(self._workers)
         self.config, self._sockets = config, sockets
         return self._replace_all() if moved else self._replace_each()
