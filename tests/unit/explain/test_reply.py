@@ -199,6 +199,8 @@ DISABLED = "535 5.7.139 Authentication unsuccessful, "
         ("550 rejected by DMARC policy", "sender.auth_failed", "dmarc"),
         ("534 5.7.14 Please log in via your web browser", "auth.app_password", "web_login"),
         ("550 5.6.7 SMTPUTF8 is required", "protocol.error", "smtputf8"),
+        ("550 5.6.7 SMTPUTF8 is required for the header, but was not offered",
+         "protocol.error", "smtputf8_header"),
     ],
 )  # fmt: skip
 def test_the_words_tell_the_variant(line: str, cause: str, variant: str | None) -> None:

@@ -97,9 +97,12 @@ class Prepare:
         """``binary``: the hop's setting, to undo base64 where the server lets us."""
         letter = task.letter
         ascii_only = letter.content.isascii()
-        utf8 = _needs_utf8(task, ascii_only, extensions)
+        addresses = _has_utf8_address(task)
+        utf8 = addresses or (not ascii_only and _has_utf8_header(letter, extensions))
         if utf8 and "SMTPUTF8" not in extensions:  # RFC 6531 section 3.2
-            raise _refused(550, "5.6.7", "SMTPUTF8 is required, but was not offered")
+            whose = "an address" if addresses else "the header"
+            text = f"SMTPUTF8 is required for {whose}, but was not offered"
+            raise _refused(550, "5.6.7", text)
         form = _form(letter, ascii_only, extensions, binary)
         content, is_binary = self._content(letter, form)
         limit = size_limit(extensions)
@@ -184,20 +187,19 @@ class Prepare:
             self._octets -= len(oldest.content or b"")
 
 
-def _needs_utf8(task: Task, ascii_only: bool, extensions: Mapping[str, str]) -> bool:
-    """RFC 6531 section 3.2: an address or the header is not ASCII.
+def _has_utf8_address(task: Task) -> bool:
+    """Whether SMTPUTF8 is needed for the envelope (RFC 6531 section 3.2)."""
+    if not task.letter.sender.isascii():
+        return True
+    return not all(item.recipient.address.isascii() for item in task.items)
+
+
+def _has_utf8_header(letter: Letter, extensions: Mapping[str, str]) -> bool:
+    """Whether SMTPUTF8 is needed for the header (RFC 6531 section 3.2).
 
     A header in some old charset is no internationalized one: it goes as it came, as ever. So does
     one of a part, which many write in UTF-8 without a thought, but of a client that said SMTPUTF8.
     """
-    letter = task.letter
-    if not letter.sender.isascii():
-        return True
-    for item in task.items:
-        if not item.recipient.address.isascii():
-            return True
-    if ascii_only:
-        return False
     if _is_utf8(header_of(letter.content)):
         return True
     asked = "SMTPUTF8" in letter.params and "SMTPUTF8" not in extensions

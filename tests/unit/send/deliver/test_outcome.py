@@ -84,7 +84,8 @@ def judged(text: str, stage: Stage = Stage.RCPT, line: Line | None = MX) -> Outc
         ("550 5.1.2 The domain e.example does not exist", Stage.DNS, None, REFUSED, "rcpt.domain"),
         ("556 5.1.10 e.example does not accept mail", Stage.DNS, None, REFUSED, "rcpt.domain"),
         # what prepare says
-        ("550 5.6.7 SMTPUTF8 is required, but was not offered", Stage.MAIL, MX, REFUSED, None),
+        ("550 5.6.7 SMTPUTF8 is required for the header, but was not offered",
+         Stage.MAIL, MX, REFUSED, "protocol.error"),
     ],
 )  # fmt: skip
 def test_replies(text: str, stage: Stage, line: Line, result: Result, cause: str | None) -> None:

@@ -117,16 +117,19 @@ def test_recipient_parameters(names: tuple[str, ...], expected: dict[str, str]) 
 
 
 @pytest.mark.parametrize(
-    "what",
+    ("what", "whose"),
     [
-        task(UTF8),
-        task(sender="爱丽丝@d.example"),
-        task(to=("bob@e.example", "用户@e.example")),
-        task(PART, SMTPUTF8=None),
+        (task(UTF8), "the header"),
+        (task(sender="爱丽丝@d.example"), "an address"),
+        (task(UTF8, to=("bob@e.example", "用户@e.example")), "an address"),
+        (task(PART, SMTPUTF8=None), "the header"),
     ],
 )
-def test_smtputf8_is_needed_and_not_offered(what: Task) -> None:
-    assert refused(what, offers("8BITMIME")) == "550 5.6.7"
+def test_smtputf8_is_needed_and_not_offered(what: Task, whose: str) -> None:
+    with pytest.raises(Refused) as error:
+        prepare()(what, offers("8BITMIME"))
+    told = f"550 5.6.7 SMTPUTF8 is required for {whose}, but was not offered"
+    assert (error.value.stage, str(error.value.reply)) == (Stage.MAIL, told)
 
 
 def test_doubled_dots_are_not_counted() -> None:
