@@ -1,9 +1,10 @@
 """Delivery reports, written: multipart/report with its three parts. RFC 3461, 3464, 6522, 6533.
 
 Enters: ``Report``: facts and the text for people. Leaves: the message with CRLF line ends, not
-dot-stuffed, no line over 998 octets, ASCII but for what ``needs_utf8`` and ``eight_bit`` tell.
-Called by the relay. Nothing raises: what a server said may be anything, and becomes one line of
-printable ASCII (encoded words where it was not).
+dot-stuffed, no line over 998 octets, ASCII but for the sender's address and a message returned
+whole. Called by the relay. Nothing raises: what a
+server said may be anything, and becomes one line of printable ASCII (encoded words where it was
+not).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from email.header import Header
 from email.utils import format_datetime
 from typing import Final
 
+from posthouse.protocol.host import parse_ip
 from posthouse.protocol.smtp.limits import TEXT_LINE
 
 DIAGNOSTIC_LIMIT: Final = 1_000  # characters of what a server said
@@ -25,7 +27,10 @@ HEADERS_LIMIT: Final = 32 * 1024  # octets of its headers
 FOLD: Final = 76
 
 _CRLF: Final = b"\r\n"
+_EIGHT: Final = b"\r\nContent-Transfer-Encoding: 8bit"
+_KIND: Final = b"\r\nContent-Type: multipart/report; report-type=delivery-status;\r\n boundary="
 _ID: Final = re.compile(r"<[!-;=?-~]{1,500}>")
+_LAST_BLANK: Final = re.compile(" (?=[^ ])")
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
@@ -69,20 +74,16 @@ def write_report(report: Report) -> bytes:
     boundary = b"=_" + re.sub(rb"[^A-Za-z0-9]", b"", report.id.encode())[:40] + b"_posthouse"
     delimiter = b"\r\n--" + boundary + _CRLF
     parts = [_text_part(report.text), _status_part(report), _original_part(report)]
+    eight = not all(part.isascii() for part in parts)
     while any(b"--" + boundary in part for part in parts):  # somebody returns our own report
         boundary += b"_"
         delimiter = b"\r\n--" + boundary + _CRLF
-    head = _head(report, boundary)
+    head = _head(report, boundary, eight=eight)
     body = b"".join(delimiter + part for part in parts)
     return head + body[2:] + b"\r\n--" + boundary + b"--\r\n"
 
 
-def needs_utf8(report: Report) -> bool:
-    """Whether it can only go where SMTPUTF8 is offered: the sender's address is not ASCII."""
-    return not report.recipient.isascii()
-
-
-def _head(report: Report, boundary: bytes) -> bytes:
+def _head(report: Report, boundary: bytes, *, eight: bool) -> bytes:
     # RFC 3464 section 2: to the return path; RFC 3834 section 5: nobody may answer it.
     fields = [
         f"From: Mail Delivery System <MAILER-DAEMON@{report.reporter}>",
@@ -96,8 +97,8 @@ def _head(report: Report, boundary: bytes) -> bytes:
     if _ID.fullmatch(report.references):
         fields += [f"In-Reply-To: {report.references}", f"References: {report.references}"]
     head = "\r\n".join(fields).encode("utf-8", "replace")
-    kind = b"multipart/report; report-type=delivery-status;\r\n boundary="
-    return head + b"\r\nContent-Type: " + kind + b'"' + boundary + b'"\r\n\r\n'
+    encoding = _EIGHT if eight else b""  # RFC 2045 section 6.4: of the whole as of its parts
+    return head + encoding + _KIND + b'"' + boundary + b'"\r\n\r\n'
 
 
 def _part(kind: bytes, encoding: bytes, body: bytes, *more: bytes) -> bytes:
@@ -131,16 +132,16 @@ def _about_message(report: Report) -> Iterator[bytes]:
 
 
 def _about(told: Told) -> Iterator[bytes]:
-    """RFC 3464 section 2.3; addresses beyond ASCII as RFC 6533 section 3 writes them in ASCII."""
+    """RFC 3464 section 2.3."""
     if told.original:
         kind, _, address = told.original.partition(";")
-        yield _field("Original-Recipient", f"{kind}; {_unitext(address)}")
+        yield _field("Original-Recipient", _typed(kind, address))
     kind = "rfc822" if told.recipient.isascii() else "utf-8"
-    yield _field("Final-Recipient", f"{kind}; {_unitext(told.recipient)}")
+    yield _field("Final-Recipient", _typed(kind, told.recipient))
     yield _field("Action", told.action)
     yield _field("Status", told.status)
     if told.remote:
-        yield _field("Remote-MTA", f"dns; {told.remote}")
+        yield _field("Remote-MTA", f"dns; {_literal(told.remote)}")
     if told.diagnostic:
         kind = "smtp" if told.replied else "x-posthouse"
         yield _diagnostic(kind, told.diagnostic)
@@ -152,12 +153,25 @@ def _about(told: Told) -> Iterator[bytes]:
         yield _field("X-Posthouse-Cause", told.cause)
 
 
+def _typed(kind: str, address: str) -> str:
+    """As it is (RFC 3464 section 2.3.1); of type utf-8 in ASCII (RFC 6533 section 3)."""
+    return f"{kind}; {_unitext(address) if kind.lower() == 'utf-8' else address}"
+
+
 def _unitext(address: str) -> str:
-    """RFC 6533 section 3: \\x{HEX} for what is not printable ASCII, and for the backslash."""
+    """RFC 6533 section 3: \\x{HEX} for what is not printable ASCII, and for the three of xtext."""
     return "".join(
-        char if "!" <= char <= "~" and char != "\\" else f"\\x{{{ord(char):X}}}"
-        for char in address[:320]
+        char if "!" <= char <= "~" and char not in "\\+=" else f"\\x{{{ord(char):02X}}}"
+        for char in address
     )
+
+
+def _literal(host: str) -> str:
+    """An address as a name (RFC 5321 section 4.1.3); names as they are."""
+    address = parse_ip(host)
+    if address is None:
+        return host
+    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
 
 
 def _diagnostic(kind: str, text: str) -> bytes:
@@ -188,19 +202,21 @@ def _field(name: str, value: str) -> bytes:
 
 def _folded(text: str, used: int) -> str:
     """Lines of at most 76 characters where there are blanks, of 900 where there are none."""
-    lines, line = [], ""
+    # Of several blanks only the last is a place to fold: no line is blank, and none gets lost.
+    first, *words = (piece for whole in _LAST_BLANK.split(text) for piece in _cut(whole))
+    lines, line = [], first
     room = FOLD - used
-    for word in (piece for whole in text.split(" ") for piece in _cut(whole)):
-        if line and len(line) + 1 + len(word) > room:
+    for word in words:
+        if len(line) + 1 + len(word) > room:
             lines.append(line)
             line, room = word, FOLD - 1
         else:
-            line = f"{line} {word}" if line else word
+            line = f"{line} {word}"
     return "\r\n ".join([*lines, line])
 
 
 def _cut(word: str) -> list[str]:
-    return [word[at : at + 900] for at in range(0, len(word), 900)]
+    return [word[at : at + 900] for at in range(0, len(word) or 1, 900)]
 
 
 # The message returned
@@ -208,12 +224,22 @@ def _cut(word: str) -> list[str]:
 
 def _original_part(report: Report) -> bytes:
     message = report.original
-    end = message.find(b"\r\n\r\n")
-    header = message[: end + 2] if end >= 0 else message
+    header = _header_of(message)
     whole = report.full and len(message) <= ORIGINAL_LIMIT and header.isascii()
     if whole and _short(message, TEXT_LINE + 2):
         encoding = b"7bit" if message.isascii() else b"8bit"  # RFC 2046 section 5.2.1: no other
         return _part(b"message/rfc822", encoding, message)
+    return _headers_part(header)
+
+
+def _header_of(message: bytes) -> bytes:
+    if message.startswith(_CRLF):
+        return b""
+    end = message.find(b"\r\n\r\n")
+    return message[: end + 2] if end >= 0 else message
+
+
+def _headers_part(header: bytes) -> bytes:
     header = header[: _cut_at(header)]
     if header.isascii() and _short(header, TEXT_LINE + 2):
         return _part(b"text/rfc822-headers", b"7bit", header)

@@ -15,9 +15,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 from posthouse.explain import Catalogue, Explanation, catalogue, cause, remedy, title
+from posthouse.flow import Stage
 from posthouse.letter import Item, Letter, Outcome, Recipient, Result
 from posthouse.protocol.message.headers import parse_headers
-from posthouse.protocol.message.report import Report, Told, needs_utf8, write_report
+from posthouse.protocol.message.report import Report, Told, write_report
 from posthouse.protocol.smtp.data import unstuff
 from posthouse.protocol.smtp.extensions import decode_xtext
 from posthouse.send.deliver.outcome import explained, ours
@@ -77,13 +78,8 @@ class Bounces:
             # RFC 3461 section 4.3: RET speaks of failures alone; headers are enough by default.
             full=kind == "failed" and (letter.params.get("RET") or "").upper() == "FULL",
         )
-        content = stuffed(write_report(report))
-        params: dict[str, str | None] = {} if content.isascii() else {"BODY": "8BITMIME"}
-        if needs_utf8(report):
-            params["SMTPUTF8"] = None
-        to = (Recipient(letter.sender),)
         own = f"<{id_}@{self._name}>"
-        return Letter(id_, "", to, content, now, params, message_id=own)
+        return _letter(id_, letter.sender, write_report(report), now, own)
 
     def _told(self, item: Item, outcome: Outcome, letter: Letter, kind: str, now: float) -> Told:
         until = letter.accepted + self._expire
@@ -92,7 +88,8 @@ class Bounces:
             action=(outcome.action or "relayed") if kind == "delivered" else kind,
             status=_status(outcome, kind),
             original=_original(item.recipient.params.get("ORCPT") or ""),
-            remote=outcome.host.partition(" ")[0],
+            # RFC 3464 section 2.3.5: not where nothing but DNS was asked.
+            remote="" if outcome.stage is Stage.DNS else outcome.host.partition(" ")[0],
             diagnostic=_said(outcome),
             replied=bool(outcome.code) and outcome.heard,
             last=_date(now),
@@ -105,6 +102,8 @@ class Bounces:
     def _subject(self, told: Sequence[Told_], kind: str) -> str:
         first = told[0][0].recipient.address
         more = len(told) - 1 or None
+        if any(outcome.action == "relayed" for _, outcome in told):
+            kind = "relayed"
         texts = [w.text(f"bounce.subject.{kind}", recipient=first, more=more) for w in self._words]
         return " / ".join(texts)
 
@@ -167,6 +166,14 @@ class Bounces:
         return remedy(found, words.lang)
 
 
+def _letter(id_: str, to: str, report: bytes, now: float, message_id: str) -> Letter:
+    content = stuffed(report)
+    params: dict[str, str | None] = {} if content.isascii() else {"BODY": "8BITMIME"}
+    if not to.isascii():
+        params["SMTPUTF8"] = None
+    return Letter(id_, "", (Recipient(to),), content, now, params, message_id=message_id)
+
+
 def _wants(item: Item, outcome: Outcome, kind: str) -> bool:
     """RFC 3461 section 4.1; without NOTIFY failures and delays are told."""
     notify = (item.recipient.params.get("NOTIFY") or "FAILURE,DELAY").upper().split(",")
@@ -218,7 +225,10 @@ def _said(outcome: Outcome) -> str:
 def _original(orcpt: str) -> str:
     """ORCPT decoded: "type;address" (RFC 3461 section 4.2, RFC 6533 section 3)."""
     kind, _, address = orcpt.partition(";")
-    return f"{kind};{_UNITEXT.sub(_character, _decoded(address))}" if address else ""
+    address = _decoded(address)
+    if kind.lower() == "utf-8":
+        address = _UNITEXT.sub(_character, address)
+    return f"{kind};{address}" if address else ""
 
 
 def _character(code: re.Match[str]) -> str:

@@ -74,7 +74,7 @@ class Login:
             await self._sleep(LOOK)
         if self._tries.blocked(self._refused, self._now()) is not None:
             self._over()
-            raise Refused(Stage.AUTH, _KNOWN)
+            raise Refused(Stage.AUTH, _KNOWN, heard=False)
 
     def worked(self) -> None:
         """The server let us in, so others may go."""

@@ -15,13 +15,17 @@ from posthouse.explain.bounce import Bounce, read_bounce
 from posthouse.explain.causes import example
 from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.letter import Item, Letter, Outcome, Recipient, Result, State
+from posthouse.net.smtp_carry import Refused
 from posthouse.net.smtp_work import Carried
 from posthouse.protocol.message import parse_delivery_status, parse_message, walk
 from posthouse.protocol.smtp.data import unstuff
 from posthouse.protocol.smtp.reply import parse_reply
 from posthouse.send.deliver.bounce import Bounces
+from posthouse.send.deliver.keys import Keys
 from posthouse.send.deliver.outcome import outcomes
+from posthouse.send.deliver.places import loops, never
 from posthouse.send.deliver.pool import Task
+from posthouse.send.deliver.prepare import Prepare
 
 NOW, ACCEPTED = 1_760_000_900.0, 1_760_000_000.0
 HOUR, DAY = 3_600.0, 86_400.0
@@ -99,6 +103,22 @@ def read(report: Letter) -> Bounce:
     found = read_bounce(unstuff(report.content))
     assert found is not None
     return found
+
+
+def prepared(of: Letter, to: Item, **offers: str) -> bytes | Outcome:
+    """What goes to a server with such extensions, or why it can't."""
+    task = Task(of, (to,))
+    try:
+        return Prepare(Keys(()), lambda: NOW)(task, offers).content
+    except Refused as error:
+        return decided(error, of, to, "mx.e.example [192.0.2.1]")
+
+
+def decided(error: Refused, of: Letter, to: Item, host: str = "") -> Outcome:
+    """What we know without asking, as the pool hands it on."""
+    replies = {to.recipient.address: (error.stage, error.reply)}
+    [one] = outcomes(Task(of, (to,)), Carried(replies, host=host, heard=error.heard), None)
+    return one
 
 
 # Who gets one
@@ -196,6 +216,105 @@ def test_failed() -> None:
     assert b"Original-Envelope-Id: id+7\r\n" in made(of=of).content
 
 
+@pytest.mark.parametrize(
+    ("orcpt", "told"),
+    [
+        ('rfc822;"john+20doe"@e.example', 'rfc822; "john doe"@e.example'),
+        ('rfc822;"a+20+20b"@e.example', 'rfc822; "a  b"@e.example'),
+        ('rfc822;"a+5Cx{41}"@e.example', 'rfc822; "a\\x{41}"@e.example'),
+        (f"rfc822;{'x' * 435}@old.example", f"rfc822; {'x' * 435}@old.example"),
+        (f'rfc822;"{"x+20+20" * 80}"@old.example', f'rfc822; "{"x  " * 80}"@old.example'),
+        ("rfc822;a+0D+0ABcc:+20b@e.example", "rfc822; a Bcc: b@e.example"),
+        ("rfc822;a+00+1B+7Fb@e.example", "rfc822; a b@e.example"),
+        ("utf-8;\\x{7528}+2Ba@e.example", "utf-8; \\x{7528}\\x{2B}a@e.example"),
+        ("utf-8;a\\x{5C}\\x{3D}@e.example", "utf-8; a\\x{5C}\\x{3D}@e.example"),
+    ],
+)
+def test_the_original_address_as_it_was(orcpt: str, told: str) -> None:
+    """RFC 3464 section 2.3.1: rfc822 unchanged; RFC 6533 section 3: utf-8 in ASCII."""
+    report = made(to=item(ORCPT=orcpt))
+    assert max(map(len, report.content.split(b"\r\n"))) <= 998
+    (raw,) = re.findall(rb"Original-Recipient: [^\r]*(?:\r\n [^\r]*)*", report.content)
+    assert raw.replace(b"\r\n", b"").decode() == f"Original-Recipient: {told}"
+
+
+def test_a_quoted_recipient_is_told_as_it_is() -> None:
+    report = made(to=item('"john doe"@no.test'))
+    assert b'\r\nFinal-Recipient: rfc822; "john doe"@no.test\r\n' in report.content
+    assert read(report).recipients[0].recipient == '"john doe"@no.test'
+
+
+REFUSED_PORT = NetworkFailure(Failure.REFUSED, Stage.CONNECT, host="mx.e.example", port=25)
+NO_DNS = NetworkFailure(Failure.DNS_TIMEOUT, Stage.DNS, host="e.example")
+NO_NAME = NetworkFailure(Failure.NAME_NOT_FOUND, Stage.DNS, host="mx.e.example", direct=True)
+
+
+@pytest.mark.parametrize(
+    ("carried", "remote"),
+    [
+        (Carried(failure=REFUSED_PORT), "dns; mx.e.example"),
+        (Carried(failure=NO_DNS), None),
+        (Carried(failure=NO_NAME), None),
+    ],
+)
+def test_no_remote_server_where_none_was_met(carried: Carried, remote: str | None) -> None:
+    """RFC 3464 section 2.3.5."""
+    [one] = outcomes(Task(letter(), (item(),)), carried, None)
+    assert fields(made(one, "delayed")).get("remote-mta") == remote
+
+
+@pytest.mark.parametrize(
+    ("host", "remote"),
+    [
+        ("192.0.2.1", "dns; [192.0.2.1]"),
+        ("2001:db8::1", "dns; [IPv6:2001:db8::1]"),
+        ("mx.e.example [192.0.2.1]", "dns; mx.e.example"),
+    ],
+)
+def test_an_address_stands_in_brackets(host: str, remote: str) -> None:
+    assert fields(made(UNKNOWN._replace(host=host)))["remote-mta"] == remote
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (never(556, "5.1.10", "e.example does not accept mail (null MX)"), "556 5.1.10 "),
+        (never(550, "5.1.2", "The domain e.example does not exist"), "550 5.1.2 "),
+        (loops("mx.e.example"), "554 5.4.6 "),
+    ],
+)
+def test_what_dns_says_is_not_told_as_a_servers_words(error: Refused, told: str) -> None:
+    one = decided(error, letter(), item(), host="mx.e.example")
+    report = made(one)
+    got = fields(report)
+    assert got["diagnostic-code"].startswith(f"x-posthouse; {told}")
+    assert got["status"] == told.split()[1]
+    assert "remote-mta" not in got
+    assert "What happened:\r\n  > " + told in text_of(report)
+    assert "当时的情况：\r\n  > " + told in text_of(report)
+    assert " said:" not in text_of(report)
+
+
+@pytest.mark.parametrize(
+    ("of", "offers", "told"),
+    [
+        (letter("爱丽丝@d.example"), {}, "550 5.6.7 SMTPUTF8 is required for an address, but"),
+        (letter(), {"SIZE": "20"}, "552 5.3.4 Message size 154 exceeds the limit of 20 octets"),
+        (letter(content=b"X: \xff\r\n\r\n"), {}, "554 5.6.3 8BITMIME is required and"),
+    ],
+)
+def test_what_we_decided_is_not_told_as_a_servers_words(
+    of: Letter, offers: dict[str, str], told: str
+) -> None:
+    one = prepared(of, item(), **offers)
+    assert isinstance(one, Outcome)
+    report = made(one, of=of)
+    assert fields(report)["diagnostic-code"].startswith(f"x-posthouse; {told}")
+    assert fields(report)["remote-mta"] == "dns; mx.e.example"  # it was met: its EHLO decided
+    assert f"What happened:\r\n  > {told}" in text_of(report)
+    assert " said:" not in text_of(report)
+
+
 def test_delayed_says_until_when() -> None:
     report = made(LATER, "delayed", now=ACCEPTED + 4 * HOUR)
     got = fields(report)
@@ -220,6 +339,22 @@ def test_delivered_and_relayed() -> None:
         report = made(one, "delivered", to=item(NOTIFY="SUCCESS"))
         assert (fields(report)["action"], fields(report)["status"]) == (action, "2.0.0")
         assert read(report).kind == "delivered"
+
+
+@pytest.mark.parametrize(
+    ("actions", "subject"),
+    [
+        (["delivered"], "Delivered: bob@e.example / 邮件已送达：bob@e.example"),
+        (["relayed"], "Handed over: bob@e.example / 邮件已转交：bob@e.example"),
+        (["delivered", "relayed"], "Handed over: bob@e.example and 1 more / "),
+    ],
+)
+def test_the_subject_says_no_more_than_the_actions(actions: list[str], subject: str) -> None:
+    told = [(item(NOTIFY="SUCCESS"), GOOD._replace(action=action)) for action in actions]
+    report = bounces()(letter(), told, "delivered", NOW)
+    assert report is not None
+    message = email.message_from_bytes(report.content, policy=email.policy.default)
+    assert message["Subject"].startswith(subject)
 
 
 def test_one_report_for_many() -> None:
@@ -269,6 +404,24 @@ def test_a_sender_is_not_told_to_mend_our_settings() -> None:
     assert "password" not in text.partition("What to do")[2].lower()
 
 
+@pytest.mark.parametrize(
+    ("sender", "lang", "has", "lacks"),
+    [
+        ("alice@d.example", "en", "header has characters", "address of plain letters"),
+        ("alice@d.example", "zh", "信头里有", "地址里有"),
+        ("爱丽丝@d.example", "en", "The address has letters", "header has characters"),
+        ("爱丽丝@d.example", "zh", "地址里有", "信头里有"),
+    ],
+)
+def test_what_smtputf8_was_needed_for(sender: str, lang: str, has: str, lacks: str) -> None:
+    of = letter(sender, "Subject: Grüße\r\n\r\nhi\r\n".encode())
+    one = prepared(of, item(), **{"8BITMIME": ""})
+    assert isinstance(one, Outcome)
+    text = text_of(made(one, of=of, langs=(lang,)))
+    assert has in text
+    assert lacks not in text
+
+
 def test_a_broken_end_is_told() -> None:
     text = "Lost connection after the end of the message: it may arrive twice"
     one = Outcome("b@e.example", Result.DEFERRED, text=text, stage=Stage.DATA, cause="conn.lost")
@@ -314,6 +467,14 @@ def test_eight_bits_are_returned_and_told() -> None:
     assert report.params == {"BODY": "8BITMIME"}
     assert "Grüße".encode() in report.content
     assert read(report).message_id == "<dinner@d.example>"
+
+
+def test_the_encoding_of_the_whole_is_that_of_its_parts() -> None:
+    """RFC 2045 section 6.4."""
+    for body, encoding in (("Grüße", "8bit"), ("Greetings", None)):
+        report = made(of=letter(content=MESSAGE + body.encode() + b"\r\n", RET="FULL"))
+        message = email.message_from_bytes(report.content)
+        assert message["Content-Transfer-Encoding"] == encoding
 
 
 HOSTILE = [
