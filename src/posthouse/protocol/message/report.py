@@ -2,7 +2,7 @@
 
 Enters: ``Report``: facts and the text for people. Leaves: the message with CRLF line ends, not
 dot-stuffed, no line over 998 octets, ASCII but for the sender's address and a message returned
-whole. Called by the relay. Nothing raises: what a
+whole (``headers_alone`` is for where that is too much). Called by the relay. Nothing raises: what a
 server said may be anything, and becomes one line of printable ASCII (encoded words where it was
 not).
 """
@@ -29,6 +29,8 @@ FOLD: Final = 76
 _CRLF: Final = b"\r\n"
 _EIGHT: Final = b"\r\nContent-Transfer-Encoding: 8bit"
 _KIND: Final = b"\r\nContent-Type: multipart/report; report-type=delivery-status;\r\n boundary="
+_OURS: Final = re.compile(re.escape(_KIND) + rb'"(=_[A-Za-z0-9]{0,40}_posthouse_*)"\Z')
+_WHOLE: Final = b"\r\nContent-Type: message/rfc822\r\n"
 _ID: Final = re.compile(r"<[!-;=?-~]{1,500}>")
 _LAST_BLANK: Final = re.compile(" (?=[^ ])")
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
@@ -81,6 +83,25 @@ def write_report(report: Report) -> bytes:
     head = _head(report, boundary, eight=eight)
     body = b"".join(delimiter + part for part in parts)
     return head + body[2:] + b"\r\n--" + boundary + b"--\r\n"
+
+
+def headers_alone(report: bytes) -> bytes | None:
+    """A report of ours with no more than the headers of the message that it returned whole.
+
+    All of it but ``To`` is ASCII then. None where there is nothing to leave out.
+    """
+    head, _, body = report.partition(b"\r\n\r\n")
+    found = _OURS.search(head)
+    if found is None:
+        return None
+    delimiter = b"\r\n--" + found[1]
+    before, whole, part = body.partition(delimiter + _WHOLE)
+    if not whole:
+        return None
+    message = part.rpartition(delimiter)[0].partition(b"\r\n\r\n")[2]
+    head = head.replace(_EIGHT, b"")
+    part = _headers_part(_header_of(message))
+    return b"".join([head, b"\r\n\r\n", before, delimiter, _CRLF, part, delimiter, b"--\r\n"])
 
 
 def _head(report: Report, boundary: bytes, *, eight: bool) -> bytes:

@@ -2,9 +2,10 @@
 
 Enters: a letter, those of its recipients that came to the same end in the same moment, with their
 outcomes. Leaves: the report as a ``Letter`` from the null path, or None where none is due: reports
-are never answered by reports, and a sender may have asked for none (NOTIFY). The dispatcher's
-``Bounce``. Nothing raises. ``protocol.message.report`` writes it, the catalogue ``bounce`` and
-those of the causes have its words, in one language or in both.
+are never answered by reports, and a sender may have asked for none (NOTIFY). A report of ours that
+was too large, or of 8 bits, for where it went leaves once more, with the headers alone of what it
+returned. The dispatcher's ``Bounce``. Nothing raises. ``protocol.message.report`` writes it, the
+catalogue ``bounce`` and those of the causes have its words, in one language or in both.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from posthouse.explain import Catalogue, Explanation, catalogue, cause, remedy, 
 from posthouse.flow import Stage
 from posthouse.letter import Item, Letter, Outcome, Recipient, Result
 from posthouse.protocol.message.headers import parse_headers
-from posthouse.protocol.message.report import Report, Told, write_report
+from posthouse.protocol.message.report import Report, Told, headers_alone, write_report
 from posthouse.protocol.smtp.data import unstuff
 from posthouse.protocol.smtp.extensions import decode_xtext
 from posthouse.send.deliver.outcome import explained, ours
@@ -55,7 +56,7 @@ class Bounces:
     ) -> Letter | None:
         """A report of ``kind`` "failed", "delayed" or "delivered"."""
         if not letter.sender:  # RFC 5321 section 4.5.5: never to the null path
-            return None
+            return self._smaller(letter, told, kind, now)
         wanted = [(item, outcome) for item, outcome in told if _wants(item, outcome, kind)]
         return self._written(letter, wanted, kind, now) if wanted else None
 
@@ -80,6 +81,18 @@ class Bounces:
         )
         own = f"<{id_}@{self._name}>"
         return _letter(id_, letter.sender, write_report(report), now, own)
+
+    def _smaller(
+        self, letter: Letter, told: Sequence[Told_], kind: str, now: float
+    ) -> Letter | None:
+        """Our own report with less in it, where it failed for what was in it."""
+        if kind != "failed" or letter.client or not any(_is_content(one) for _, one in told):
+            return None
+        report = headers_alone(unstuff(letter.content))
+        if report is None:
+            return None
+        to = told[0][0].recipient.address  # a report is for one
+        return _letter(self._new_id(), to, report, now, letter.message_id)
 
     def _told(self, item: Item, outcome: Outcome, letter: Letter, kind: str, now: float) -> Told:
         until = letter.accepted + self._expire
@@ -172,6 +185,11 @@ def _letter(id_: str, to: str, report: bytes, now: float, message_id: str) -> Le
     if not to.isascii():
         params["SMTPUTF8"] = None
     return Letter(id_, "", (Recipient(to),), content, now, params, message_id=message_id)
+
+
+def _is_content(outcome: Outcome) -> bool:
+    """Whether it failed for its size or its encoding (RFC 3463 sections 3.4 and 3.7)."""
+    return outcome.cause == "msg.too_big" or outcome.enhanced in ("5.3.4", "5.6.1", "5.6.3")
 
 
 def _wants(item: Item, outcome: Outcome, kind: str) -> bool:

@@ -18,6 +18,7 @@ from posthouse.letter import Item, Letter, Outcome, Recipient, Result, State
 from posthouse.net.smtp_carry import Refused
 from posthouse.net.smtp_work import Carried
 from posthouse.protocol.message import parse_delivery_status, parse_message, walk
+from posthouse.protocol.message.report import headers_alone
 from posthouse.protocol.smtp.data import unstuff
 from posthouse.protocol.smtp.reply import parse_reply
 from posthouse.send.deliver.bounce import Bounces
@@ -475,6 +476,74 @@ def test_the_encoding_of_the_whole_is_that_of_its_parts() -> None:
         report = made(of=letter(content=MESSAGE + body.encode() + b"\r\n", RET="FULL"))
         message = email.message_from_bytes(report.content)
         assert message["Content-Transfer-Encoding"] == encoding
+
+
+# A report that is too much for its way
+
+
+EIGHT = "Grüße\r\n".encode()
+SIGNED = b"DKIM-Signature: v=1; d=d.example\r\n" + MESSAGE + EIGHT
+PREAMBLE = MESSAGE.replace(
+    b"\r\n\r\n",
+    b'\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n' + EIGHT + b"--b\r\n\r\n",
+)
+LONG = MESSAGE + b"x" * 70 + b"\r\n"
+NO_HEADER = b"\r\n" + b"x" * 70 + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "size", "why"),
+    [
+        (SIGNED, 0, "5.6.3"),
+        (PREAMBLE, 0, "5.6.3"),
+        (LONG, -9, "5.3.4"),
+        (MESSAGE + EIGHT * 9, -9, "5.3.4"),
+        (NO_HEADER, -9, "5.3.4"),
+    ],
+)
+def test_a_report_too_much_for_its_hop_goes_again_with_less(
+    content: bytes, size: int, why: str
+) -> None:
+    report = made(of=letter(content=content, RET="FULL"))
+    assert returned(report)[0] == "message/rfc822"
+    to = Item(1, report.id, report.recipients[0], State.READY)
+    offers = {"SIZE": str(len(report.content) + size)} if size else {}
+    if b"\xc3" in content and size:
+        offers["8BITMIME"] = ""
+    one = prepared(report, to, **offers)
+    assert isinstance(one, Outcome)
+    assert one.enhanced == why
+    again = bounces()(report, [(to, one)], "failed", NOW)
+    assert again is not None
+    assert (again.sender, again.recipients, again.params) == ("", report.recipients, {})
+    assert prepared(again, to, **offers) is again.content
+    assert again.content.isascii()
+    kind, header = returned(again)
+    assert kind == "text/rfc822-headers"
+    assert header.split() == content[: content.find(b"\r\n\r\n") + 2].split()
+    assert email.message_from_bytes(again.content)["Content-Transfer-Encoding"] is None
+    assert (text_of(again), fields(again)) == (text_of(report), fields(report))
+    assert bounces()(again, [(to, one)], "failed", NOW) is None  # and that is the end
+
+
+@pytest.mark.parametrize(
+    ("one", "client", "again"),
+    [
+        (UNKNOWN._replace(code=552, enhanced="5.3.4", cause="msg.too_big"), "", True),
+        (UNKNOWN._replace(code=552, enhanced="", cause="msg.too_big"), "192.0.2.7", False),
+        (UNKNOWN, "", False),
+    ],
+)
+def test_which_reports_go_again(one: Outcome, client: str, again: bool) -> None:
+    report = made(of=letter(RET="FULL"))._replace(client=client)
+    assert (bounces()(report, [(item(), one)], "failed", NOW) is not None) is again
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\r\n\r\n", MESSAGE, b'boundary="=_1_posthouse"\r\n\r\n']
+)
+def test_what_is_no_report_of_ours_is_left_alone(content: bytes) -> None:
+    assert headers_alone(content) is None
 
 
 HOSTILE = [

@@ -70,11 +70,18 @@ class World:
         )
 
     async def send(
-        self, *to: str, params: Mapping[str, str | None] | None = None, sender: str = ""
+        self,
+        *to: str,
+        params: Mapping[str, str | None] | None = None,
+        sender: str = "",
+        content: bytes = MESSAGE,
+        mail: Mapping[str, str | None] | None = None,
     ) -> None:
         recipients = tuple(Recipient(address, params or {}) for address in to)
         sender = sender or "alice@d.example"
-        letter = Letter("1", sender, recipients, MESSAGE, self.now, message_id="<1@d.example>")
+        letter = Letter(
+            *("1", sender, recipients, content, self.now, mail or {}), message_id="<1@d.example>"
+        )
         self.dispatcher.take(letter, await self.lane.put(letter))
 
     async def until(self, *kinds: str) -> list[Event]:
@@ -127,6 +134,21 @@ async def test_a_report_that_cannot_be_delivered_is_dropped(tmp_path: Path) -> N
         await relay.send("bob@e.example")
         await relay.until("refused", "bounced", "refused")
         assert server.messages == []
+        assert relay.lane.count == 0
+
+
+async def test_a_report_of_eight_bits_comes_home_in_seven(tmp_path: Path) -> None:
+    """Nobody may recode the signed message in it, and the sender's server takes no 8 bits."""
+    content = b"DKIM-Signature: v=1; d=d.example\r\n" + MESSAGE + "Grüße\r\n".encode()
+    async with world(tmp_path, Behaviour(extensions=("PIPELINING",))) as (relay, server):
+        await relay.send("bob@null.example", content=content, mail={"RET": "FULL"})
+        await relay.until("refused", "bounced", "refused", "bounced", "delivered")
+        (back,) = server.messages
+        assert back.content.isascii()
+        assert back.mail.sender == ""
+        found = read_bounce(back.content)
+        assert found is not None
+        assert found.about("<1@d.example>")
         assert relay.lane.count == 0
 
 
