@@ -158,6 +158,19 @@ CASES = {
         [WE, {**FAILED, "Diagnostic-Code": "smtp; 550 5.1.1 =?utf-8?b?6YKu566x5LiN5a2Y5Zyo?="}],
         permanent=IT,
     ),
+    "quoted": Case(
+        "failed",
+        [(to('"bob  b"@e.example', ORCPT='rfc822;"bob+20+20b"@d.example'), UNKNOWN)],
+        [
+            WE,
+            {
+                "Original-Recipient": 'rfc822; "bob  b"@d.example',
+                **FAILED,
+                "Final-Recipient": 'rfc822; "bob  b"@e.example',
+            },
+        ],
+        permanent=frozenset({b'"bob  b"@d.example'}),
+    ),
     # RFC 6533 section 3. flufl.bounce knows addresses of the type rfc822 alone.
     "smtputf8": Case(
         "failed",
@@ -200,12 +213,12 @@ def subject(case: Case) -> str:
         ("failed", "en"): "Not delivered: ", ("failed", "zh"): "邮件未送达：",
         ("delayed", "en"): "Delayed: ", ("delayed", "zh"): "邮件延迟：",
         ("delivered", "en"): "Delivered: ", ("delivered", "zh"): "邮件已送达：",
+        ("relayed", "en"): "Handed over: ", ("relayed", "zh"): "邮件已转交：",
     }  # fmt: skip
     more = {"en": " and 2 more", "zh": " 等另外 2 个收件人"} if len(case.told) > 1 else {}
-    address = case.told[0][0].recipient.address
-    return " / ".join(
-        f"{words[case.kind, lang]}{address}{more.get(lang, '')}" for lang in case.langs
-    )
+    item, outcome = case.told[0]
+    kind, address = outcome.action or case.kind, item.recipient.address
+    return " / ".join(f"{words[kind, lang]}{address}{more.get(lang, '')}" for lang in case.langs)
 
 
 @pytest.mark.parametrize("name", CASES)

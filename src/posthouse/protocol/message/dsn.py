@@ -17,6 +17,7 @@ from posthouse.protocol.message.headers import Headers, split_headers, unix
 
 RECIPIENTS_LIMIT: Final = 100  # recipients of one report that are kept
 STATUS_LIMIT: Final = 500_000  # bytes of one report
+ADDRESS_LIMIT: Final = 500  # characters of one address (RFC 3461 section 4.2)
 
 _ABOUT_RECIPIENT: Final = frozenset({"final-recipient", "original-recipient"})
 _TYPED: Final = re.compile(r"\s*([A-Za-z0-9-]{1,30})\s*;\s*(.*)", re.DOTALL)
@@ -113,7 +114,7 @@ def _address(value: str) -> str:
     text = _typed(value)[1]
     inner = re.search(r"<([^<>]*)>", text)
     text = inner[1] if inner and "@" in inner[1] else text.strip("<> ")
-    return _UNITEXT.sub(lambda code: _character(code[1]), text)[:320]
+    return _UNITEXT.sub(lambda code: _character(code[1]), text)[:ADDRESS_LIMIT]
 
 
 def _character(code: str) -> str:

@@ -239,6 +239,12 @@ def test_the_original_address_as_it_was(orcpt: str, told: str) -> None:
     assert raw.replace(b"\r\n", b"").decode() == f"Original-Recipient: {told}"
 
 
+def test_a_long_original_address_comes_back_with_its_domain() -> None:
+    address = f"{'x' * 435}@old.example"
+    report = made(to=item(ORCPT=f"rfc822;{address}"))
+    assert read(report).recipients[0].original == address
+
+
 def test_a_quoted_recipient_is_told_as_it_is() -> None:
     report = made(to=item('"john doe"@no.test'))
     assert b'\r\nFinal-Recipient: rfc822; "john doe"@no.test\r\n' in report.content

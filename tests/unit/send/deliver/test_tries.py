@@ -72,6 +72,7 @@ async def test_after_a_refusal_nobody_tries_for_five_minutes() -> None:
     world.now += LOGIN_SORE / 2
     with pytest.raises(Refused) as known:
         await two.turn()
+    assert not known.value.heard  # no server says it this time
     two.failed(known.value)  # being told of it is no try, and makes nothing longer
     world.now = 1_000.0 + LOGIN_SORE + 20
     assert not await refused(two)
