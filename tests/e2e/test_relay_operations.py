@@ -201,13 +201,13 @@ def test_a_listener_moves_to_all_addresses_and_back(far: FakeSmtpServer) -> None
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        pytest.param("[server", "toml", id="no-TOML"),
-        pytest.param(relay.text("").replace("data =", "dat ="), "dat", id="unknown-key"),
-        pytest.param(relay.text('[[route]]\nhop = "nowhere"\n'), "nowhere", id="unknown-hop"),
+        pytest.param("[server", "this is not TOML", id="no-TOML"),
+        pytest.param(relay.text("").replace("data =", "dat ="), "mean data?", id="unknown-key"),
+        pytest.param(relay.text('[[route]]\nhop = "nowhere"\n'), "no hop", id="unknown-hop"),
         pytest.param(relay.text(PLAIN).replace('"data"', '"elsewhere"'), "restart", id="data"),
         pytest.param(
-            relay.text(PLAIN.replace('tls = "none"', 'tls = "none"\nuser = "a"')), "secret",
-            id="no-secret",
+            relay.text(PLAIN.replace('tls = "none"', 'tls = "none"\nuser = "a"')), "unencrypted",
+            id="open-password",
         ),
     ],
 )  # fmt: skip

@@ -54,24 +54,41 @@ def _run(asked: Session, config: str | None, data: str | None, check: bool, **_:
     try:
         if config is None:
             return _try(asked, data)
-        return _serve(asked, Path(config), check=check)
+        if check:
+            return _check(asked, Path(config))
+        return _serve(Path(config))
     except ConfigError as error:
         raise click.UsageError(error.told(asked.words)) from None
     except StartError as error:
-        text = asked.words.text(f"serve.error.{error.reason}", **error.detail)
-        raise click.ClickException(text) from None
+        raise click.ClickException(error.told(asked.words)) from None
 
 
-def _serve(asked: Session, path: Path, *, check: bool) -> int:
-    from posthouse.config import read
+def _check(asked: Session, path: Path) -> int:
+    """Read it and say whether it is good; for programs on standard output, whatever it is."""
+    from posthouse.cli.answer import print_json
+    from posthouse.cli.root import USAGE
+    from posthouse.config import ConfigError, read
 
-    config = read(path)
-    if check:
+    answer: dict[str, Any] = {"path": str(path), "good": True, "reason": "", "key": "", "error": ""}
+    try:
+        read(path)
+    except ConfigError as error:
+        if not asked.json:
+            raise
+        answer |= {"good": False, "error": error.told(asked.words)}
+        answer |= {"reason": error.problem, "key": error.key}
+    if asked.json:
+        print_json(answer)
+    else:
         click.echo(asked.words.text("serve.good", path=str(path)))
-        return 0
+    return 0 if answer["good"] else USAGE
+
+
+def _serve(path: Path) -> int:
+    from posthouse.config import read
     from posthouse.daemon.worker import main
 
-    return _supervise(config, main, lambda: read(path))
+    return _supervise(read(path), main, lambda: read(path))
 
 
 def _supervise(

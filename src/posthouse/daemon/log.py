@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -45,8 +45,7 @@ def say_to(lines: Lines, **always: Any) -> Say:
     logger = structlog.wrap_logger(
         structlog.WriteLogger(_File(lines)),  # type: ignore[arg-type]
         processors=[
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-            structlog.processors.EventRenamer("kind"),
+            _named,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         cache_logger_on_first_use=True,
@@ -57,6 +56,12 @@ def say_to(lines: Lines, **always: Any) -> Say:
             logger.info(kind, **facts)
 
     return say
+
+
+def _named(_logger: Any, _method: str, facts: MutableMapping[str, Any]) -> dict[str, Any]:
+    """When and what, before everything else, as with events."""
+    own = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "kind": facts.pop("event")}
+    return {**own, **facts, **own}  # whatever the facts call their own, these are ours
 
 
 class Log:

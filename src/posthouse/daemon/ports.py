@@ -11,6 +11,8 @@ import socket
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from posthouse.explain import Catalogue
+
 BACKLOG: Final = 1024  # connections the kernel keeps for us while all workers are busy
 
 
@@ -21,6 +23,10 @@ class StartError(Exception):
         super().__init__(f"{reason} {detail}")
         self.reason = reason
         self.detail = detail
+
+    def told(self, words: Catalogue) -> str:
+        """Why, in words."""
+        return words.text(f"serve.error.{self.reason}", **self.detail)
 
 
 def unbound(address: str) -> socket.socket:

@@ -26,6 +26,7 @@ from typing import IO, Any, Final
 from posthouse.config import Config, ConfigError
 from posthouse.daemon.common import Common
 from posthouse.daemon.ports import StartError, bound, shared
+from posthouse.explain import catalogue
 from posthouse.send.queue.files import folder_of
 
 PATIENCE: Final = 20.0  # seconds a worker may take to end before it is killed
@@ -250,7 +251,7 @@ class Supervisor:
                 raise StartError("data", data=str(fresh.server.data), error=error)
             sockets = self._sockets_of(fresh)
         except (ConfigError, StartError) as error:
-            self.say("reload_failed", error=str(error))
+            self.say("reload_failed", error=error.told(catalogue("en")))  # as all of the log
             return
         notify("RELOADING=1")
         old = self.config

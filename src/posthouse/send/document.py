@@ -26,6 +26,18 @@ class ConfigError(Exception):
         self.reason = reason
         self.params = params
 
+    @property
+    def problem(self) -> str:
+        """What is wrong, for programs: a setting's own reason where it is one."""
+        error = self.params.get("error")
+        return error.reason if isinstance(error, SettingError) else self.reason
+
+    @property
+    def key(self) -> str:
+        """The path of the setting; "" where it is the file."""
+        error = self.params.get("error")
+        return error.key if isinstance(error, SettingError) else ""
+
     def told(self, words: Catalogue) -> str:
         """What is wrong, in words."""
         problem = self.params.get("error")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -92,6 +93,18 @@ def test_times_are_those_of_datetime(times: list[float]) -> None:
     log.flush()
     expected = [datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds") for at in times]
     assert [line["at"] for line in kept.lines] == expected
+
+
+def test_what_is_said_has_its_time_in_the_same_form_and_place() -> None:
+    kept = Kept()
+    before = datetime.now(UTC).replace(microsecond=0)
+    say_to(kept, worker=1)("login", at=7, result="ok")
+    Log(2, kept).say("pruned", lane="l")
+    for line, kind in zip(kept.lines, ("login", "pruned"), strict=True):
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", line["at"])
+        assert before <= datetime.fromisoformat(line["at"]) <= datetime.now(UTC)
+        assert list(line)[:3] == ["at", "kind", "worker"]
+        assert line["kind"] == kind
 
 
 def test_a_secret_is_never_written() -> None:

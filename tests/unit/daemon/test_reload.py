@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from posthouse.config import Config
+from posthouse.config import Config, ConfigError, read
 from posthouse.daemon import supervisor
 from posthouse.daemon.supervisor import Supervisor
+from posthouse.explain import Catalogue
 from unit.daemon.installed import config
 
 
@@ -92,6 +93,54 @@ def test_all_have_ended_before_lanes_change_hands(tmp_path, done, before: int, a
     assert done[before : before + after] == [f"start {n}" for n in range(after)]
     assert [worker.number for worker in one._workers] == list(range(after))
     assert said == ["reloaded"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("workers = 'x'", "server.workers: this must be a whole number."),
+        ("workers = 99", "server.workers: 99 is not between 1 and 64."),
+        ("worker = 1", "server.worker: there is no such setting. Did you mean workers?"),
+        ("workers = ", "this is not TOML: "),
+    ],
+)
+def test_a_mistake_is_told_in_the_words_of_check(tmp_path, done, text: str, words: str) -> None:
+    at = config(tmp_path)
+    path = tmp_path / "posthouse.toml"
+    path.write_text(path.read_text().replace("workers = 1", text))
+    told = failed(Supervisor(at, lambda _post: 0, lambda: read(path), lambda *_: None))
+    assert told.startswith(f"{path}: ")
+    assert words in told
+    with pytest.raises(ConfigError) as checked:
+        read(path)
+    assert told == checked.value.told(Catalogue("en"))
+    assert done == []
+
+
+def test_a_port_that_is_taken_is_told_in_words(tmp_path, done) -> None:
+    at = config(tmp_path)
+    taken = supervisor.bound("127.0.0.1", 0)
+    port = taken.getsockname()[1]
+    more = replace(at, listen=(replace(at.listen[0], port=port),))
+    one = Supervisor(at, lambda _post: 0, lambda: more, lambda *_: None)
+    one._sockets = [supervisor.bound("127.0.0.1", 0)]
+    try:
+        said = failed(one)
+    finally:
+        for sock in (taken, *one._sockets):
+            sock.close()
+    assert said == f"Port 127.0.0.1:{port}: another program listens there already."
+    assert done == []
+
+
+def failed(one: Supervisor) -> str:
+    """Why it goes on with the old configuration."""
+    said: list[tuple[str, dict[str, Any]]] = []
+    one.say = lambda kind, **facts: said.append((kind, facts))
+    one._reload()
+    ((kind, facts),) = said
+    assert kind == "reload_failed"
+    return facts["error"]
 
 
 def test_the_data_folder_does_not_change_under_a_relay(tmp_path, done) -> None:

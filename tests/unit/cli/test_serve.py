@@ -1,0 +1,61 @@
+"""posthouse serve --check: what is said of a configuration, to people and to programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from posthouse.explain import Catalogue
+from unit.cli.world import World
+
+GOOD = """
+[server]
+name = "relay.test"
+data = "data"
+[[listen]]
+address = "127.0.0.1:0"
+mode = "tls"
+[[route]]
+action = "hold"
+"""
+BAD = [
+    (GOOD.replace("name =", "nam ="), "unknown_key", "server.nam"),
+    (GOOD + "[[hop]]\nname = 'h'\nmx = true\npool = 0\n", "range", "hop[h].pool"),
+    ("[server", "toml", ""),
+    (None, "file", ""),
+]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "posthouse.toml"
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_good_one(world: World, path: Path, lang: str) -> None:
+    path.write_text(GOOD)
+    ran = world.run("serve", "--config", str(path), "--check", lang=lang)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == Catalogue(lang).text("serve.good", path=str(path)) + "\n"
+    ran = world.run("serve", "--config", str(path), "--check", "--json", lang=lang)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.json == {
+        "schema": 1, "path": str(path), "good": True, "reason": "", "key": "", "error": ""
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize(("text", "reason", "key"), BAD, ids=[row[1] for row in BAD])
+def test_a_bad_one(world: World, path: Path, text: str, reason: str, key: str, lang: str) -> None:
+    if text is not None:
+        path.write_text(text)
+    plain = world.run("serve", "--config", str(path), "--check", lang=lang)
+    assert (plain.code, plain.out) == (2, "")
+    ran = world.run("serve", "--config", str(path), "--check", "--json", lang=lang)
+    assert (ran.code, ran.err) == (2, "")
+    answer = ran.json
+    assert (answer["schema"], answer["good"], answer["path"]) == (1, False, str(path))
+    assert (answer["reason"], answer["key"]) == (reason, key)
+    assert answer["error"] in plain.err
+    assert str(path) in answer["error"]
