@@ -16,6 +16,7 @@ from posthouse.explain import Catalogue
 
 if TYPE_CHECKING:
     from posthouse.send.queue.desk import Desk
+    from posthouse.send.queue.files import LaneError
     from posthouse.send.queue.query import Query
 
 STATES: Final = ("ready", "deferred", "held")
@@ -79,19 +80,24 @@ def is_filtered(given: Mapping[str, Any]) -> bool:
     return any(given.get(name) for name in FILTERS)
 
 
-def at_desk(words: Catalogue, given: Mapping[str, Any], use: Callable[[Desk], int]) -> int:
-    """Open the queue, use it, let go; the exit code."""
+def at_desk(
+    words: Catalogue, given: Mapping[str, Any], use: Callable[[Desk], int], *, whole: bool = True
+) -> int:
+    """Open the queue (``whole``: see ``Desk``), use it, let go; the exit code."""
     from posthouse.cli.config import data_folder
     from posthouse.send.queue.desk import Desk
     from posthouse.send.queue.files import LaneError
 
     try:
-        with Desk(data_folder(words, given)) as desk:
+        with Desk(data_folder(words, given), whole=whole) as desk:
             return use(desk)
     except LaneError as error:
-        params = {"path": str(error.path), "why": error.why}
-        said = words.text(f"queue.error.{error.reason}", **params)
         if error.reason == "no_queue":
-            raise click.ClickException(f"posthouse: {said}") from None
-        click.echo(f"posthouse: {said}", err=True)
+            raise click.ClickException(f"posthouse: {told(words, error)}") from None
+        click.echo(f"posthouse: {told(words, error)}", err=True)
         return UNDETERMINED
+
+
+def told(words: Catalogue, error: LaneError) -> str:
+    """What is wrong with a lane, and what to do."""
+    return words.text(f"queue.error.{error.reason}", path=str(error.path), why=error.why)

@@ -1,4 +1,7 @@
-"""``posthouse queue list`` and ``show``: what waits, and all that is known of one message."""
+"""``posthouse queue list`` and ``show``: what waits, and all that is known of one message.
+
+A lane that can't be read hides no other from ``list``: it is told of, and the exit code is 3.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,8 @@ def subcommand(words: Catalogue, name: str) -> Command:
     def run(**given: Any) -> int:
         asked = session(words, given)
         act = _list if name == "list" else _show
-        return choose.at_desk(words, given, lambda desk: act(asked, desk, given))
+        whole = name != "list"
+        return choose.at_desk(words, given, lambda desk: act(asked, desk, given), whole=whole)
 
     own: list[click.Parameter]
     if name == "list":
@@ -66,10 +70,13 @@ def _list(asked: Session, desk: Desk, given: Mapping[str, Any]) -> int:
     page = desk.list(query, limit=given["limit"], oldest=given["oldest"])
     if asked.json:
         messages = [show.entry_dict(entry) for entry in page.entries]
-        print_json({"total": page.total, "messages": messages})
-    else:
-        show.page(asked, page, now)
-    return 0
+        lost = [show.lane_dict(error) for error in desk.unreadable]
+        print_json({"total": page.total, "messages": messages, "unreadable": lost})
+    elif page.entries or not desk.unreadable:  # who knows what waits in the others
+        show.page(asked, page, now, filtered=choose.is_filtered(given))
+    for error in desk.unreadable:
+        click.echo(f"posthouse: {choose.told(asked.words, error)}", err=True)
+    return choose.UNDETERMINED if desk.unreadable else 0
 
 
 def _show(asked: Session, desk: Desk, given: Mapping[str, Any]) -> int:

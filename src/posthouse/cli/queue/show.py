@@ -19,6 +19,7 @@ from posthouse.explain import Catalogue
 if TYPE_CHECKING:
     from posthouse.letter import Entry, Event, Item
     from posthouse.send.queue.desk import Page, Shown
+    from posthouse.send.queue.files import LaneError
 
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 # Columns of a list, of 80: id 13, age 4, size 5, state 8; the addresses share what is left.
@@ -26,11 +27,11 @@ _ID, _AGE, _SIZE, _STATE = 13, 4, 5, 8
 HEADER_LINES: Final = 200  # of the header that are shown; --content has all
 
 
-def page(asked: Session, found: Page, now: float) -> None:
-    """One line for each message."""
+def page(asked: Session, found: Page, now: float, *, filtered: bool = False) -> None:
+    """One line for each message; ``filtered``: there may be others."""
     words, plain = asked.words, Plain(asked)
     if not found.entries:
-        plain.say(words.text("queue.list.empty"))
+        plain.say(words.text("queue.list.none_fits" if filtered else "queue.list.empty"))
         return
     room = plain.width - (_ID + _AGE + _SIZE + _STATE + 5)
     widths = (_ID, -_AGE, -_SIZE, _STATE, room // 2, room - room // 2)
@@ -181,6 +182,11 @@ def entry_dict(entry: Entry) -> dict[str, Any]:
         "message_id": entry.message_id,
         "recipients": [_item_dict(item) for item in entry.items],
     }
+
+
+def lane_dict(error: LaneError) -> dict[str, Any]:
+    """A lane that can't be read as JSON has it."""
+    return {"path": str(error.path), "reason": error.reason, "why": error.why}
 
 
 def _item_dict(item: Item) -> dict[str, Any]:

@@ -101,19 +101,31 @@ class Picked:
 
 
 class Desk:
-    """The owner of a connection to each lane of a data folder."""
+    """The owner of a connection to each lane of a data folder.
 
-    def __init__(self, data: Path) -> None:
+    ``whole``: all lanes or none. Without it ``list`` goes on past a lane that can't be read, and
+    ``unreadable`` has it.
+    """
+
+    def __init__(self, data: Path, *, whole: bool = True) -> None:
         paths = lanes_in(data).values()
         if not paths:
             raise LaneError("no_queue", folder_of(data))
+        self._whole = whole
         self._lanes: list[tuple[Path, sqlite3.Connection]] = []
-        try:
-            for path in paths:
+        self.unreadable: list[LaneError] = []
+        for path in paths:
+            try:
                 self._lanes.append((path, opened(path)))
-        except LaneError:
+            except LaneError as error:
+                self._pass(error)
+
+    def _pass(self, error: LaneError) -> None:
+        """Go on without that lane, where that is asked for."""
+        if self._whole:
             self.close()
-            raise
+            raise error
+        self.unreadable.append(error)
 
     def __enter__(self) -> Desk:
         return self
@@ -137,11 +149,15 @@ class Desk:
         """The newest (or oldest) messages that fit; ``limit`` 0 is all of them."""
         where, total = queries.of_letters(query), 0
         found: list[list[Entry]] = []
+        count = f"SELECT count(*) FROM letters WHERE {where.text}"  # noqa: S608
         for path, db in self._lanes:
-            with told(path):
-                count = f"SELECT count(*) FROM letters WHERE {where.text}"  # noqa: S608
-                total += db.execute(count, where.values).fetchone()[0]
-                found.append(_entries(db, where, query, limit, oldest))
+            try:
+                with told(path):
+                    number = db.execute(count, where.values).fetchone()[0]
+                    found.append(_entries(db, where, query, limit, oldest))
+                total += number
+            except LaneError as error:
+                self._pass(error)
         # Ids grow with time, in all lanes.
         merged = heapq.merge(*found, key=lambda one: number_of(one.id), reverse=not oldest)
         entries = tuple(merged)
