@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -162,6 +164,7 @@ def test_keys_are_made_listed_and_put_to_use(world: World, tmp_path: Path) -> No
     assert made.code == 0
     assert 's1._domainkey.d.example. IN TXT "v=DKIM1' in made.out
     assert "PRIVATE" not in made.all
+    assert f"{folder[1]}/d.example/" in made.out
     again = world.run("domain", "keys", "make", "d.example", "--selector", "s1", *folder)
     assert again.code == 2
     listed = world.run("domain", "keys", "list", *folder)
@@ -174,6 +177,27 @@ def test_keys_are_made_listed_and_put_to_use(world: World, tmp_path: Path) -> No
     )
     assert used.code == 0
     assert "PRIVATE" not in world.run("domain", "keys", "list", "--json", *folder).all
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("name", ["keys", "the keys"])
+def test_what_a_new_key_asks_for_can_be_copied(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, lang: str
+) -> None:
+    """The command as a shell takes it, and the table of the relay's configuration."""
+    monkeypatch.chdir(tmp_path)
+    make = ("domain", "keys", "make", "d.example", "--folder", name)
+    first = world.run(*make, lang=lang)
+    assert "activate" not in first.out  # it would be refused: the first key is active
+    assert "[[dkim]]" in first.out
+    made = world.run(*make, lang=lang)
+    (command,) = (line for line in made.out.splitlines() if "activate" in line)
+    program, *told = shlex.split(command)
+    assert program == "posthouse"
+    table = tomllib.loads(made.out[made.out.index("[[dkim]]") :])["dkim"][0]
+    assert Path(table["key"]).read_text().startswith("-----BEGIN")
+    assert told[told.index("--selector") + 1] == table["selector"]
+    assert world.run(*told).code == 0
 
 
 def test_keys_that_others_can_read_are_refused(world: World, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,12 +88,25 @@ def _change(asked: Session, store: Any, action: str, name: str, given: Mapping[s
             {"key": key_dict(made.key), "record": {"name": made.key.name, "text": made.text}}
         )
         return 0
-    click.echo(words.text("screen.domain.key_made", path=made.key.path))
+    click.echo(words.text("screen.domain.key_made", path=store.folder / made.key.path))
     click.echo(words.text("screen.domain.key_publish"))
     from posthouse.protocol.txt import quoted
 
     click.echo(f"{made.key.name}. IN TXT {quoted(made.text)}")
+    _next(words, made.key, store.folder)
     return 0
+
+
+def _next(words: Catalogue, key: Any, folder: Path) -> None:
+    """What is left to do, to be copied. The first key of a domain is in use as it is."""
+    from posthouse.setup.domain.keys import State
+
+    if key.state is State.NEXT:
+        told = ["posthouse", "domain", "keys", "activate", key.domain, "--selector", key.selector]
+        command = shlex.join([*told, "--folder", str(folder)])
+        click.echo(words.text("screen.domain.key_next", command=command))
+    facts = {"domain": key.domain, "selector": key.selector, "path": (folder / key.path).absolute()}
+    click.echo(words.text("screen.domain.key_relay", table="[[dkim]]", **facts))
 
 
 def _list(asked: Session, store: Any, name: str) -> int:
