@@ -39,7 +39,7 @@ UNWRITTEN: Final = 65_536  # octets of replies a client may leave unread before 
 _BARE: Final = Reply.make(521, "Bare CR or LF in the message", "5.5.2")
 _SLOW: Final = Reply.make(421, "Timed out, closing connection", "4.4.2")
 _ENOUGH: Final = Reply.make(421, "Too many errors, closing connection", "4.7.0")
-_SHUT: Final = Reply.make(421, "Shutting down, try again soon", "4.3.2")
+_SHUT: Final = Reply.make(421, "Connection ends here, connect again", "4.3.2")
 _LATER: Final = Reply.make(451, "Local error, try again later", "4.3.0")
 
 
