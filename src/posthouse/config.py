@@ -130,6 +130,8 @@ def _check(table: Table, certificate: Path, key: Path) -> None:
     try:
         loaded(certificate, key)
     except CertificateError as error:
+        if error.strangers:
+            raise table.wrong("strangers", "key", certificate=str(certificate)) from None
         raise table.wrong("certificate", "certificate", why=str(error)) from None
 
 

@@ -57,6 +57,16 @@ def data_folder(words: Catalogue, given: Mapping[str, Any]) -> Path:
     return Path(path).parent / data
 
 
+def again(given: Mapping[str, Any]) -> str:
+    """The options that said which relay, for the command that is advised next; each with a blank
+    before it.
+    """
+    from shlex import quote
+
+    names = [name for name in ("data", "config") if given.get(name)]
+    return "".join(f" --{name} {quote(given[name])}" for name in names)
+
+
 def server_table(document: Mapping[str, Any]) -> Table:
     """``[server]`` for who needs one of its keys; the others are not looked at.
 

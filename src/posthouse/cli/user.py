@@ -7,6 +7,7 @@ restarted. A secret is printed once, when it is made.
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -72,7 +73,7 @@ def _subcommand(words: Catalogue, action: str) -> Command:
 
 
 def _run(asked: Session, action: str, given: Mapping[str, Any]) -> int:
-    from posthouse.cli.config import data_folder
+    from posthouse.cli.config import again, data_folder
     from posthouse.send.submit.accounts import AccountError, Accounts, AccountsUnreadable
 
     folder = data_folder(asked.words, given)
@@ -84,7 +85,9 @@ def _run(asked: Session, action: str, given: Mapping[str, Any]) -> int:
             accounts.close()
     except AccountError as error:
         raise click.ClickException(
-            asked.words.text(f"submit.user.error.{error.reason}", **error.params)
+            asked.words.text(
+                f"submit.user.error.{error.reason}", **error.params, relay=again(given)
+            )
         ) from None
     except AccountsUnreadable as error:
         key = "unreadable" if (folder / "users.sqlite").exists() else "no_file"
@@ -97,6 +100,7 @@ def _run(asked: Session, action: str, given: Mapping[str, Any]) -> int:
 
 
 def _add(asked: Session, accounts: Accounts, given: Mapping[str, Any]) -> int:
+    from posthouse.cli.config import again
     from posthouse.send.settings import SettingError
     from posthouse.send.submit.settings import read_networks
 
@@ -116,7 +120,7 @@ def _add(asked: Session, accounts: Accounts, given: Mapping[str, Any]) -> int:
             networks=", ".join(map(str, user.networks)),
         )
     )
-    click.echo(words.text("submit.user.next", name=user.name))
+    click.echo(words.text("submit.user.next", name=shlex.quote(user.name), relay=again(given)))
     return 0
 
 
@@ -134,13 +138,14 @@ def _senders(words: Catalogue, name: str, patterns: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _list(asked: Session, accounts: Accounts, _: Mapping[str, Any]) -> int:
+def _list(asked: Session, accounts: Accounts, given: Mapping[str, Any]) -> int:
     found = [(user, accounts.passwords(user.name)) for user in accounts.users()]
     if asked.json:
         return _json({"users": [user_dict(user, passwords) for user, passwords in found]})
+    from posthouse.cli.config import again
     from posthouse.cli.screen import Screen
 
-    screen, words = Screen(asked), asked.words
+    screen, words, relay = Screen(asked), asked.words, again(given)
     for user, passwords in found:
         state = "" if user.enabled else words.text("submit.user.disabled_mark")
         screen.say(f"{user.name}{state}", style="bold")
@@ -151,9 +156,10 @@ def _list(asked: Session, accounts: Accounts, _: Mapping[str, Any]) -> int:
         if rows:
             screen.table(rows)
         else:
-            screen.say(words.text("submit.user.no_password", name=user.name), indent=2)
+            name = shlex.quote(user.name)
+            screen.say(words.text("submit.user.no_password", name=name, relay=relay), indent=2)
     if not found:
-        screen.say(words.text("submit.user.empty"))
+        screen.say(words.text("submit.user.empty", relay=relay))
     return 0
 
 

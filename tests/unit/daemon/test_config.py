@@ -77,14 +77,21 @@ def test_a_certificate_is_looked_at_before_anything_starts(tmp_path) -> None:
     table = '[tls]\ncertificate = "{}"\nkey = "{}"\n'
     good = read(file(tmp_path, table.format(issued.cert_file, issued.key_file)))
     assert (good.certificate, good.key) == (issued.cert_file, issued.key_file)
-    bad = [(issued.cert_file, "none.key"), (issued.cert_file, other.key_file)]
-    for certificate, key in [*bad, (issued.key_file, issued.key_file)]:
+    bad = [(issued.cert_file, "none.key"), (issued.key_file, issued.key_file)]
+    for certificate, key in bad:
         error = mistake(file(tmp_path, table.format(certificate, key)))
         assert (error.reason, error.key) == ("certificate", "tls.certificate")
         for lang in ("en", "zh"):
             told = error.told(Catalogue(lang, strict=True))
             assert "tls.certificate" in told
             assert str(certificate) in told
+    error = mistake(file(tmp_path, table.format(issued.cert_file, other.key_file)))
+    assert (error.reason, error.key) == ("strangers", "tls.key")
+    for lang, said in (("en", "do not belong together"), ("zh", "不是一对")):
+        told = error.told(Catalogue(lang, strict=True))
+        assert said in told
+        assert str(issued.cert_file) in told
+        assert "MISMATCH" not in told + str(error)
 
 
 @pytest.mark.parametrize(

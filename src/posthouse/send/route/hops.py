@@ -178,7 +178,10 @@ def _login(
 ) -> tuple[str, Secret | None]:
     """User name and secret: both or neither, and only inside TLS (RFC 4954 section 4)."""
     user = table.text("user", way.user)
-    if not secret.names_secret(table):
+    named = secret.names_secret(table)
+    if (named or "user" in table) and table.raw("security") == Security.NONE:
+        raise table.wrong("password_open", "security", tls=table.raw("tls"))
+    if not named:
         if "user" in table or "derive" in table:
             raise SettingError("secret_missing", table.path)
         return "", None

@@ -24,6 +24,7 @@ NEVER: Final = ("secret", "password", "pass", "passwd")
 _OTHERS: Final = stat.S_IRWXO | stat.S_IRWXG
 # An IAM secret access key; the SMTP password made of it has 44 characters.
 _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
+_SUFFIXES: Final = (".secret", ".key", ".password", ".pass", ".txt", ".conf")
 _IAM_KEY: Final = re.compile(r"[A-Za-z0-9/+]{40}")
 
 
@@ -74,11 +75,11 @@ def _of_file(table: Table, path: Path) -> str:
         number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", "") or ""
-        # Where no such folder is, it may be the secret itself that somebody put here.
-        given = Path(table.text("secret_file"))
-        shown = str(path) if given.is_absolute() and given.parent.is_dir() else ""
+        # What does not look like a path may be the secret itself that somebody put here.
+        shown = str(path) if _is_a_path(table.text("secret_file"), path) else ""
+        folder = "" if shown or not os.path.isdir(path.parent) else str(path.parent)
         key = table.at("secret_file")
-        raise SettingError("secret_unreadable", key, shown, why=why) from None
+        raise SettingError("secret_unreadable", key, path=shown, folder=folder, why=why) from None
     with open(number, "rb") as file:
         status = os.fstat(number)  # of what was opened: the name may lead elsewhere by now
         if not stat.S_ISREG(status.st_mode):
@@ -95,6 +96,17 @@ def _of_file(table: Table, path: Path) -> str:
     if not text or not text.isprintable():
         raise table.wrong("secret_empty", "secret_file")
     return text
+
+
+def _is_a_path(given: str, path: Path) -> bool:
+    """Whether it leads through a folder there is, or ends as files of secrets do.
+
+    Of an absolute one the first folder is enough: a secret may begin with a slash, but hardly with
+    /etc/.
+    """
+    if Path(given).is_absolute():
+        return any(map(os.path.isdir, [path.parent, *path.parents[-2:-1]]))
+    return ("/" in given and os.path.isdir(path.parent)) or path.suffix in _SUFFIXES
 
 
 def _is_open_to_others(status: os.stat_result) -> bool:

@@ -31,11 +31,18 @@ LEFT: Final = 1  # days: one that ends sooner is made anew
 
 # TLS 1.2: ephemeral keys and authenticated encryption only (RFC 9325 section 4.2).
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
+_STRANGERS: Final = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH")  # OpenSSL's words
+_STRANGE: Final = "key and certificate do not belong together"
 _LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 
 
 class CertificateError(Exception):
-    """The files cannot be used; the text says why, without anything of the key."""
+    """The files cannot be used; the text says why, without anything of the key.
+
+    ``strangers``: each for itself can be read, but the key is another certificate's.
+    """
+
+    strangers = False
 
 
 class Certificates:
@@ -101,8 +108,11 @@ def loaded(certificate: Path, key: Path) -> ssl.SSLContext:
         # A key with a password would ask at the terminal: there is none to ask at.
         context.load_cert_chain(certificate, key, password=lambda: "")
     except ssl.SSLError as error:
-        why = error.reason or "not readable as PEM"
-        raise CertificateError(f"{certificate}, {key}: {why}") from None
+        strangers = error.reason in _STRANGERS
+        why = _STRANGE if strangers else error.reason or "not readable as PEM"
+        failed = CertificateError(f"{certificate}, {key}: {why}")
+        failed.strangers = strangers
+        raise failed from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else ""
         raise CertificateError(f"{certificate}, {key}: {reason or 'not usable'}") from None

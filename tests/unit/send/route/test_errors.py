@@ -71,7 +71,11 @@ HOPS = [
     (A + 'user = "u"\nsecret_file = "/dev/null"', "secret_no_file", "secret_file", {}),
     (A + 'user = "u"\npassword = "x"', "secret_in_file", "password", {}),
     (A + LOGIN + 'tls = "opportunistic"', "password_plain", "tls", {}),
-    ('hosts = "a.example"\nsecurity = "none"\n' + LOGIN, "password_plain", "tls", {}),
+    (A + LOGIN + 'tls = "none"', "password_plain", "tls", {}),
+    (A + 'security = "none"\n' + LOGIN, "password_open", "security", {}),
+    (A + 'security = "none"\nuser = "u"', "password_open", "security", {}),
+    (A + 'security = "none"\ntls = "none"\n' + LOGIN, "password_open", "security",
+     {"tls": "none"}),
     (SES.replace('"u"', '"ASIAIOSFODNN7EXAMPLE"') + "derive = true", "ses_temporary_key", "user",
      {}),
     (SES.replace("KEY", "ID") + "derive = true", "ses_key_id_as_secret", "secret_env", {}),
@@ -128,7 +132,8 @@ ROUTES = [
 ELSEWHERE = {
     *("secret_unreadable", "secret_mode", "secret_empty"),  # test_hops: they need a file
     *("listen_address", "networks", "network", "relay_networks", "relay_wide"),  # of submit
-    *("pair", "address", "certificate", "listen_twice"),  # of the configuration as a whole
+    # of the configuration as a whole
+    *("pair", "address", "certificate", "strangers", "listen_twice"),
     *("order", "key_unreadable", "key_encrypted", "key_kind", "dkim_domain"),  # of deliver
     *("key_too_short", "key_too_long"),
     *("provider_plain", "ses_unknown_region"),  # for facts the directory does not have now
@@ -179,6 +184,43 @@ def test_documents(text, reason, key, told) -> None:
 def test_routes(text, reason, key, told) -> None:
     hops = '[[hop]]\nname = "ses"\nmx = true\n[[hop]]\nname = "direct"\nmx = true\n'
     check(caught(hops + text), reason, key, told)
+
+
+@pytest.mark.parametrize("obeyed", ["starttls", "tls"])
+def test_advice_about_security_with_a_login_can_be_obeyed(obeyed: str) -> None:
+    """The whole of what it says is done, and there is no next mistake."""
+    body = f'{A}security = "none"\ntls = "none"\n{LOGIN}'
+    said = caught(f'[[hop]]\nname = "h"\n{body}').told(Catalogue("en"))
+    assert f"Choose {obeyed}" in said or f"or {obeyed}" in said
+    assert 'take tls = "none" out' in said
+    mended = body.replace('security = "none"', f'security = "{obeyed}"').replace('tls = "none"', "")
+    document = tomllib.loads(f'[[hop]]\nname = "h"\n{mended}')
+    assert read_hops(document, folder=Path(), environ={"KEY": "k"})["h"].user == "u"
+
+
+def test_a_secret_that_is_not_there_is_named_unless_it_may_be_the_secret(tmp_path: Path) -> None:
+    """The file where its value looks like one; else the folder where it was looked for."""
+    (tmp_path / "secrets").mkdir()
+
+    def told(value: str) -> str:
+        document = tomllib.loads(f'[[hop]]\nname = "h"\n{A}user = "u"\nsecret_file = "{value}"')
+        with pytest.raises(SettingError) as found:
+            read_hops(document, folder=tmp_path)
+        assert found.value.key == "hop[h].secret_file"
+        assert found.value.told(Catalogue("zh"))
+        return found.value.told(Catalogue("en"))
+
+    long = f"{tmp_path}/{'x' * 90}"
+    for value in (f"{tmp_path}/ses", f"{tmp_path}/no/ses", long):
+        assert f", {value}," in told(value)
+    for value in ("ses.secret", "secrets/ses"):
+        assert f", {tmp_path}/{value}," in told(value)
+    secrets = ("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "/Hx/b64+abc", "SG.abc.d3f", "s3cret")
+    for value in secrets:
+        said = told(value)
+        assert value not in said
+        assert value.rpartition("/")[2] not in said
+    assert f"begins in {tmp_path}" in said
 
 
 def test_every_mistake_that_has_words_is_made_here() -> None:

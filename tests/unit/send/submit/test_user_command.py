@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,28 @@ def test_the_configuration_says_where(command: World, tmp_path: Path) -> None:
     config.write_text(f'[server]\nname = "x"\ndata = "{tmp_path}/data"\n')
     assert command.run("user", "add", "a@d.example", "--config", str(config)).code == 0
     assert (tmp_path / "data" / "users.sqlite").exists()
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_what_is_advised_is_for_the_same_relay(command: World, tmp_path: Path, lang: str) -> None:
+    """To be copied: with the options given, and quoted for a shell."""
+    config = tmp_path / "a relay.toml"
+    config.write_text(f'[server]\nname = "x"\ndata = "{tmp_path}/data"\n')
+    for where in (["--config", str(config)], ["--data", str(tmp_path / "data")]):
+        given = shlex.join(where)
+        name = f"the shop {len(where[0])}"
+        ran = command.run("user", "add", name, "--from", "@d.example", *where, lang=lang)
+        assert f"posthouse user password '{name}' {given}" in ran.out
+        ran = command.run("user", "list", *where, lang=lang)
+        listed = "".join(ran.out.split())
+        assert f"posthouse user password '{name}' {given}".replace(" ", "") in listed
+        ran = command.run("user", "disable", "nobody", *where, lang=lang)
+        assert f"posthouse user list {given}" in ran.err
+        assert command.run("user", "delete", name, *where).code == 0
+        ran = command.run("user", "list", *where, lang=lang)
+        assert given.replace(" ", "") in "".join(ran.out.split())
+    ran = command.run("user", "add", "a@d.example", "--data", str(tmp_path / "data"))
+    assert ran.out.endswith(f"posthouse user password a@d.example --data {tmp_path}/data\n")
 
 
 WRONG = [
