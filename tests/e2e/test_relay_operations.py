@@ -7,6 +7,7 @@ while something is going on must not notice.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import smtplib
@@ -42,6 +43,8 @@ FAR, FAR_TOO, OTHER = "127.0.0.30", "127.0.0.31", "127.0.0.8"
 ALICE, BOB = "alice@example.test", "bob@far.test"
 PLAIN = relay.plain("far", f"{FAR}:25")
 MESSAGE = letter("a message", b"x" * 60)
+ENDS = b"421 4.3.2 Connection ends here, connect again"
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00")
 
 
 @pytest.fixture
@@ -198,6 +201,20 @@ def test_a_listener_moves_to_all_addresses_and_back(far: FakeSmtpServer) -> None
         assert len(far.messages) == 3
 
 
+def test_who_stands_about_at_a_reload_is_told_to_connect_again_and_can() -> None:
+    """And every line of the log, of events and of all else, has its time in one form."""
+    with relay.running(relay.text(PLAIN)) as ours:
+        with socket.create_connection((relay.HOST, 25), 20) as idle:
+            said(idle, b"EHLO idle.test\r\n", 2)
+            ours.rewrite(relay.text(PLAIN))
+            assert said(idle, b"")[0].startswith(ENDS)
+        with ours.client() as client:
+            client.sendmail(ALICE, [BOB], MESSAGE)
+        lines = ours.log()
+        assert {"ready", "reloaded", "accepted"} <= {line["kind"] for line in lines}
+        assert [line for line in lines if not TIME.fullmatch(line["at"])] == []
+
+
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
@@ -260,7 +277,7 @@ def test_a_message_under_way_is_finished_before_the_end(far: FakeSmtpServer) -> 
             os.kill(ours.pid, signal.SIGTERM)
             # Nobody new is let in, and who only stands about is sent away.
             process.wait_until("the end of the door", lambda: not process.accepts(relay.HOST, 25))
-            assert said(idle, b"")[0].startswith(b"421 4.3.2")
+            assert said(idle, b"")[0].startswith(ENDS)
             replies = said(sock, MESSAGE[50:] + b".\r\n", 2)
             assert [r[:9] for r in replies] == [b"250 2.0.0", b"421 4.3.2"]
         assert ours.daemon.process.wait(30) == 0
