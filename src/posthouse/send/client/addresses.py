@@ -39,6 +39,14 @@ def _mailboxes(value: str) -> list[Mailbox]:
         raise Unusable(Problem.BAD_ADDRESS, address=named[:80], reason=str(error)) from None
 
 
+def mailbox(text: str) -> tuple[str, Address]:
+    """The only one. Raises Unusable."""
+    found = pairs([text])
+    if len(found) != 1:
+        raise Unusable(Problem.BAD_ADDRESS, address=text[:80], reason="several_addresses")
+    return found[0]
+
+
 def addresses(values: Iterable[str]) -> list[Address]:
     """The addresses alone. Raises Unusable."""
     return [one for _, one in pairs(values)]

@@ -19,8 +19,8 @@ from typing import Any, Final
 from posthouse.protocol.address import Address
 from posthouse.protocol.smtp.data import normalize, stuff
 from posthouse.send.client import written
-from posthouse.send.client.addresses import address, addresses
-from posthouse.send.client.facts import Draft, Envelope, Kind, Message, Problem, Unusable
+from posthouse.send.client.addresses import address, addresses, mailbox
+from posthouse.send.client.facts import BOM, Draft, Envelope, Kind, Message, Problem, Unusable
 
 RECIPIENTS_LIMIT: Final = 10_000  # of one message; a list that long is for --many
 KEY_DIGITS: Final = 32  # of a SHA-256: 128 bits never meet by chance
@@ -37,6 +37,8 @@ def compose(draft: Draft, said: Envelope, now: datetime) -> Message:
         raise draft.problem
     if draft.kind is Kind.JSON:
         fields = _object(draft.data)
+        if fields.get("id") in (None, ""):
+            fields.pop("id", None)  # an empty column of a table names nobody
         identity = json.dumps(fields.get("id", fields), sort_keys=True).encode()
         raw = written.written(fields, hashlib.sha256(identity).hexdigest()[:KEY_DIGITS])
         return _message(draft.where, raw, said, now, b"json\0" + identity)
@@ -65,7 +67,7 @@ def _message(
     names = {name for name, _ in kept}
     message_id = _text(kept, b"message-id").strip()
     if b"from" not in names:
-        head += f"From: {said.sender or sender.wire}\r\n".encode()
+        head += f"{written.address_field('From', [said.sender or sender.wire])}\r\n".encode()
     if b"date" not in names:
         head += f"Date: {format_datetime(now)}\r\n".encode()
     if b"message-id" not in names:
@@ -80,6 +82,7 @@ def _message(
         sender=sender.wire,
         recipients=tuple(one.wire for one in recipients),
         content=stuff(content),
+        size=len(content),
         message_id=message_id,
         eight_bit=not content.isascii(),
         utf8=not head.isascii() or any(a.needs_smtputf8 for a in (sender, *recipients)),
@@ -88,7 +91,7 @@ def _message(
 
 def split(raw: bytes) -> tuple[Fields, bytes]:
     """The header fields and the body, of a message with CRLF line ends. Raises Unusable."""
-    raw = raw.lstrip(b"\r\n")
+    raw = raw.removeprefix(BOM).lstrip(b"\r\n")
     if raw.startswith((b"From ", b">From ")):
         raw = raw.partition(b"\n")[2]  # what an mbox puts before a message
     head, empty, body = (b"\r\n" + raw).partition(b"\r\n\r\n")
@@ -130,7 +133,7 @@ def _text(fields: Fields, wanted: bytes) -> str:
 def _sender(fields: Fields, said: Envelope) -> Address:
     """As told, else the Sender, else the first of From (RFC 6409 section 8 leaves it to us)."""
     if said.sender:
-        return address(said.sender)
+        return mailbox(said.sender)[1]
     for name in (b"sender", b"from"):
         found = addresses([_text(fields, name)])
         if found:
@@ -157,13 +160,17 @@ def _recipients(fields: Fields, said: Envelope) -> list[Address]:
 def _key(
     identity: bytes | None, sender: Address, to: Sequence[Address], head: bytes, body: bytes
 ) -> str:
-    """From the user's own id, or from all that is sent; a Date we add is no part of it."""
+    """From the envelope, and the user's own id or all that is sent.
+
+    The same to somebody else is another message: a trial run with ``--to`` is none of the real one.
+    A Date we add is no part of it.
+    """
     digest = hashlib.sha256()
+    for part in (sender.wire, *sorted(one.wire for one in to)):
+        digest.update(part.encode("utf-8", "surrogatepass") + b"\0")
     if identity is not None:
         digest.update(identity)
     else:
-        for part in (sender.wire, *sorted(one.wire for one in to)):
-            digest.update(part.encode("utf-8", "surrogatepass") + b"\0")
         digest.update(head)
         digest.update(b"\0")
         digest.update(body)

@@ -223,7 +223,7 @@ class Crew:
         message, offered = job.message, carrier.extensions
         params: dict[str, str | None] = {}
         if "SIZE" in offered:
-            params["SIZE"] = str(len(message.content))  # RFC 1870 section 5
+            params["SIZE"] = str(message.size)
         if message.eight_bit:
             params["BODY"] = "8BITMIME"
         if message.utf8:
@@ -273,8 +273,8 @@ class Crew:
 def unfit(message: Message, offered: Mapping[str, str]) -> Unusable | None:
     """Why this server can't be given the message, said before it is tried."""
     limit = size_limit(offered)
-    if limit is not None and len(message.content) > limit:
-        return Unusable(Problem.TOO_BIG, size=len(message.content), limit=limit)
+    if limit is not None and message.size > limit:
+        return Unusable(Problem.TOO_BIG, size=message.size, limit=limit)
     if message.utf8 and "SMTPUTF8" not in offered:
         return Unusable(Problem.NO_SMTPUTF8)
     if message.eight_bit and "8BITMIME" not in offered:

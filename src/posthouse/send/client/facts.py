@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from posthouse.letter import Outcome, Result
+
+BOM: Final = b"\xef\xbb\xbf"  # what Windows puts before UTF-8
 
 
 class Kind(StrEnum):
@@ -44,6 +46,7 @@ class Message:
     sender: str
     recipients: tuple[str, ...]
     content: bytes = field(repr=False)  # wire form
+    size: int  # octets without the dots of the wire form, as SIZE counts (RFC 1870 section 5)
     message_id: str  # with its brackets
     eight_bit: bool = False  # needs 8BITMIME (RFC 6152)
     utf8: bool = False  # needs SMTPUTF8 (RFC 6531)

@@ -18,7 +18,7 @@ from tempfile import NamedTemporaryFile
 from typing import IO, BinaryIO, Final
 
 from posthouse.protocol.message import looks_like_message
-from posthouse.send.client.facts import Draft, Kind, Problem, Unusable
+from posthouse.send.client.facts import BOM, Draft, Kind, Problem, Unusable
 
 MESSAGE_LIMIT: Final = 150_000_000  # octets of one message; the largest servers take that much
 SNIFFED: Final = 16_384  # octets looked at
@@ -92,7 +92,7 @@ def open_source(path: str) -> Source:
 
 def _form(place: Path) -> str:
     with place.open("rb") as stream:
-        head = stream.read(SNIFFED).removeprefix(b"\xef\xbb\xbf")
+        head = stream.read(SNIFFED).removeprefix(BOM)
     first = head.lstrip().partition(b"\n")[0].rstrip(b"\r")
     if first.startswith(b"{"):
         return "json"
@@ -142,7 +142,7 @@ def json_lines(stream: BinaryIO, name: str) -> Iterator[Draft]:
         while len(line) > MESSAGE_LIMIT and piece and not piece.endswith(b"\n"):
             piece = stream.readline(BLOCK)  # the rest of a line that is too long is not kept
         if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")  # what Windows puts before UTF-8
+            line = line.removeprefix(BOM)
         if line.strip():
             yield _draft(f"{name}:{number}", line, Kind.JSON)
 
@@ -178,7 +178,7 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[bytes, bool]]:
     That is a "From " line after an empty one and before a header field: a text may have a line
     that begins so, too.
     """
-    empty, line = True, stream.readline(BLOCK)
+    empty, line = True, stream.readline(BLOCK).removeprefix(BOM)
     while line:
         following = stream.readline(BLOCK)
         begins = empty and line[:5] == b"From " and _FROM.match(line.rstrip(b"\r\n")) is not None

@@ -30,8 +30,12 @@ FOLD: Final = 76  # characters of a header line, as RFC 5322 section 2.1.1 asks 
 _NAME: Final = re.compile(r"[!-9;-~]{1,76}")
 _UNSAFE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _ASCII: Final = bytes(range(128))
-_OURS: Final = frozenset(("bcc", "mime-version", "content-type", "content-transfer-encoding"))
-_ADDRESSES: Final = (("from", "From"), ("to", "To"), ("cc", "Cc"), ("bcc", "Bcc"))
+_ADDRESSES: Final = (
+    ("from", "From"), ("to", "To"), ("cc", "Cc"), ("bcc", "Bcc"), ("reply_to", "Reply-To")
+)  # fmt: skip
+_OURS: Final = frozenset(  # what has a key of its own, and MIME
+    ("mime-version", "content-type", "content-transfer-encoding", "subject")
+) | {name.lower() for _, name in _ADDRESSES}
 
 
 def written(fields: Mapping[str, Any], boundary: str) -> bytes:
@@ -58,19 +62,21 @@ def _joined(lines: list[str]) -> bytes:
 
 
 def _head(fields: Mapping[str, Any]) -> Iterator[str]:
-    for key, name in (*_ADDRESSES, ("reply_to", "Reply-To")):
-        values = _strings(fields, key)
-        if values:
-            yield _address_field(name, values)
+    for key, name in _ADDRESSES:
+        written = address_field(name, _strings(fields, key))
+        if written:
+            yield written
     subject = _string(fields, "subject")
     if subject:
         yield field("Subject", subject)
     more = fields.get("headers") or {}
     if not isinstance(more, Mapping):
         raise _bad("headers")
+    taken = set(_OURS)
     for name, value in more.items():
-        if not isinstance(value, str) or not _NAME.fullmatch(name) or name.lower() in _OURS:
+        if not isinstance(value, str) or not _NAME.fullmatch(name) or name.lower() in taken:
             raise Unusable(Problem.BAD_HEADER, name=str(name)[:40])
+        taken.add(name.lower())
         yield field(name, value)
 
 
@@ -88,11 +94,18 @@ def field(name: str, value: str) -> str:
     return f"{name}: {text}"
 
 
-def _address_field(name: str, values: list[str]) -> str:
-    """Names encoded, addresses as they are: encoded words have no place in them."""
+def address_field(name: str, values: list[str]) -> str:
+    """Names encoded, addresses as they are: encoded words have no place in them.
+
+    "" where there is no address. Raises Unusable.
+    """
     if any(_UNSAFE.search(value) for value in values):
         raise Unusable(Problem.BAD_HEADER, name=name)
-    return f"{name}: " + ",\r\n ".join(_mailbox(*pair) for pair in pairs(values))
+    try:
+        mailboxes = [_mailbox(*pair) for pair in pairs(values)]
+    except (ValueError, LookupError):  # a lone surrogate
+        raise Unusable(Problem.BAD_HEADER, name=name) from None
+    return f"{name}: " + ",\r\n ".join(mailboxes) if mailboxes else ""
 
 
 def _mailbox(name: str, address: Address) -> str:

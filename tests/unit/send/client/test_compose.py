@@ -88,6 +88,7 @@ def test_what_is_missing_is_added_and_a_repeat_is_recognised() -> None:
     ("raw", "eight_bit", "utf8"),
     [
         (LETTER, False, False),
+        (b"\xef\xbb\xbf" + LETTER, False, False),
         (LETTER + "é".encode(), True, False),
         (LETTER.replace(b"x", "é".encode()), True, True),
         (LETTER.replace(b"bob@", "bäb@".encode()), True, True),
@@ -152,6 +153,13 @@ def test_which_address_is_none(value: str, named: str) -> None:
         ('{"from": "a@d.example", "to": "b@e.example", "headers": {"bcc": "e@f.example"}}',
          Problem.BAD_HEADER),
         ('{"from": "a@d.example\\nBcc: e@f.example", "to": "b@e.example"}', Problem.BAD_HEADER),
+        ('{"from": "a@d.example", "to": "Bob \\ud83d <b@e.example>"}', Problem.BAD_HEADER),
+        ('{"from": "a@d.example", "to": "b@e.example", "headers": {"From": "e@f.example"}}',
+         Problem.BAD_HEADER),
+        ('{"from": "a@d.example", "to": "b@e.example", "headers": {"subject": "x"}}',
+         Problem.BAD_HEADER),
+        ('{"from": "a@d.example", "to": "b@e.example", "headers": {"Date": "x", "date": "y"}}',
+         Problem.BAD_HEADER),
         ('{"to": "b@e.example"}', Problem.NO_SENDER),
     ],
 )  # fmt: skip
@@ -193,6 +201,63 @@ def test_an_id_decides_who_is_who() -> None:
     assert built(id="7", text="a").key == built(id="7", text="b").key
     assert built(id="7").key != built(id="8").key
     assert built(text="a").key != built(text="b").key
+
+
+@pytest.mark.parametrize("none", [None, ""])
+def test_an_empty_id_is_none(none: object) -> None:
+    assert built(id=none, text="a").key != built(id=none, text="b").key
+    assert built(id=none, text="a").key == built(text="a").key
+
+
+@pytest.mark.parametrize("more", [{"id": "7"}, {"text": "a"}])
+def test_the_same_to_somebody_else_is_another_message(more: dict[str, str]) -> None:
+    line = json.dumps({"from": "a@d.example", "to": "b@e.example, c@e.example", **more}).encode()
+
+    def key(sender: str = "", *to: str) -> str:
+        return compose(Draft("l:1", line, Kind.JSON), Envelope(sender, to), NOW).key
+
+    assert key() == key("a@d.example", "c@e.example", "b@e.example")
+    assert len({key(), key("", "me@d.example"), key("bounces@d.example")}) == 3
+
+
+@pytest.mark.parametrize(
+    ("said", "field"),
+    [
+        ("a@example.com", b"a@example.com"),
+        ("a@example.com,", b"a@example.com"),
+        ("\u738b <a@\u4f8b\u5b50.example>", b"=?utf-8?b?546L?= <a@xn--fsqu00a.example>"),
+    ],
+)
+def test_a_missing_from_is_written_as_it_has_to_be(said: str, field: bytes) -> None:
+    message = mail(b"To: b@e.example\nSubject: x\n\nhello\n", said)
+    assert b"\r\nFrom: " + field + b"\r\n" in message.content
+    assert field.endswith((message.sender.encode(), message.sender.encode() + b">"))
+    assert not message.utf8
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ("a@d.example, b@d.example", Problem.BAD_ADDRESS),
+        ("a\uff20d.example", Problem.BAD_ADDRESS),
+        ("A\r <a@d.example>", Problem.BAD_ADDRESS),
+    ],
+)
+def test_a_sender_that_is_not_one(said: str, problem: Problem) -> None:
+    with pytest.raises(Unusable) as caught:
+        mail(LETTER.partition(b"\n")[2], said)
+    assert caught.value.problem is problem
+
+
+@pytest.mark.parametrize("empty", ["", [], [""], None, "nobody:;"])
+def test_nobody_is_no_field(empty: object) -> None:
+    names = set(read(built(cc=empty, reply_to=empty)).keys())
+    assert not names & {"Cc", "Reply-To"}
+
+
+def test_the_size_has_no_dots_of_the_wire_form() -> None:
+    message = built(text=".\n" * 50)
+    assert message.size == len(message.content) - 50
 
 
 @given(st.binary(max_size=400))

@@ -28,7 +28,9 @@ def data(drafts: Iterator[Draft]) -> list[bytes]:
         (b'{"to": "b@e.example"}\n', "json"),
         (b'\xef\xbb\xbf{"to": 1}\n', "json"),
         (FROM + ONE, "mbox"),
+        (b"\xef\xbb\xbf" + FROM + ONE, "mbox"),
         (ONE, "mail"),
+        (b"\xef\xbb\xbf" + ONE, "mail"),
     ],
 )
 def test_a_file_is_told_by_its_beginning(tmp_path: Path, content: bytes, form: str) -> None:
