@@ -14,7 +14,8 @@ import click
 from posthouse.cli.answer import json_line
 from posthouse.cli.screen import Screen
 from posthouse.explain import catalogue, explain_reply, remedy, title
-from posthouse.flow import Status
+from posthouse.explain.explanation import Explanation
+from posthouse.flow import Retry, Status
 from posthouse.letter import Outcome, Result
 from posthouse.send import client
 
@@ -75,7 +76,7 @@ def _answer(screen: Screen, report: Report) -> dict[str, Any]:
     if end.stopped is not None:
         stopped = client.why(end.stopped, report.place.host).to_dict(lang)
     return {
-        "ok": not (tally.bad or stopped or end.interrupted),
+        "ok": not (tally.bad or stopped or end.error or end.interrupted),
         "server": f"{report.place.host}:{report.place.port}",
         "security": report.place.security.value,
         "counts": dict(tally.counts),
@@ -85,6 +86,8 @@ def _answer(screen: Screen, report: Report) -> dict[str, Any]:
         "remaining": _remaining(report),
         "interrupted": end.interrupted,
         "stopped": stopped,
+        "error": _error(screen, report),
+        "unnoted": end.unnoted,
         "causes": [
             {
                 "id": group.id,
@@ -101,6 +104,15 @@ def _answer(screen: Screen, report: Report) -> dict[str, Any]:
         "seconds": round(report.seconds, 3),
         "journal": str(report.journal) if report.journal else None,
     }
+
+
+def _error(screen: Screen, report: Report) -> str | None:
+    """What went wrong on this side."""
+    error, words = report.end.error, screen.words
+    if isinstance(error, client.JournalError):
+        key = "unkept" if error.reason == "sync" else "lost"
+        return words.text(f"send.journal.{key}", path=str(report.journal), n=report.end.unnoted)
+    return None if error is None else words.text("send.error.input")
 
 
 def _remaining(report: Report) -> int | None:
@@ -144,7 +156,7 @@ def _remedied(screen: Screen, outcome: Outcome | None, host: str) -> str:
     return screen.words.text(f"causes.{outcome.cause}.remedy", host=host)
 
 
-def _explained(outcome: Outcome, host: str) -> Any:
+def _explained(outcome: Outcome, host: str) -> Explanation:
     return explain_reply(_example(outcome), stage=outcome.stage, host=host)
 
 
@@ -175,8 +187,12 @@ def show_one(screen: Screen, report: Report, done: client.Done | None) -> None:
         screen.json({**_answer(screen, report), "messages": messages})
         return
     words, host = screen.words, report.place.host
+    if report.end.interrupted:
+        key = "cut" if report.end.cut else "interrupted" if done else "unsent"
+        screen.mark(Status.WARN, words.text(f"send.one.{key}"))
+    elif done is None:
+        show_end(screen, report)
     if done is None:
-        _stopped(screen, report)
         return
     if done.problem is not None:
         screen.mark(Status.FAIL, _problem(screen, done.problem), bold=True)
@@ -196,16 +212,29 @@ def show_one(screen: Screen, report: Report, done: client.Done | None) -> None:
             screen.mark(Status.FAIL, text, bold=True)
             if outcome.code:
                 screen.hanging(" ", words.text("send.said", text=_example(outcome)))
-            _steps(screen, _remedied(screen, outcome, host))
+            _steps(screen, _remedied_alone(screen, outcome, host))
     if done.unsure:
         screen.mark(Status.WARN, words.text("send.unsure_one"))
 
 
-def _stopped(screen: Screen, report: Report) -> None:
+def _remedied_alone(screen: Screen, outcome: Outcome, host: str) -> str:
+    """Nobody tries a single message again but whoever has sent it."""
+    usual = _remedied(screen, outcome, host)
+    if outcome.result is not Result.DEFERRED or not outcome.code:
+        return usual
+    later = screen.words.text("send.one.later", recipient=outcome.recipient)
+    waiting = _explained(outcome, host).cause.retry is Retry.YES  # it takes time, and no more
+    return later if waiting else f"{usual}\n{later}"
+
+
+def show_end(screen: Screen, report: Report) -> None:
     """Why it ended before its end."""
     end, lang = report.end, screen.session.lang
     if end.interrupted:
-        screen.mark(Status.WARN, screen.words.text("send.interrupted"))
+        key = "send.cut" if end.cut else "send.interrupted"
+        screen.mark(Status.WARN, screen.words.text(key, n=end.cut))
+    if text := _error(screen, report):
+        screen.mark(Status.FAIL, text, bold=True)
     if end.stopped is None:
         return
     found = client.why(end.stopped, report.place.host)
@@ -225,7 +254,8 @@ def show_many(screen: Screen, report: Report) -> None:
         screen.json(_answer(screen, report))
         return
     words, tally = screen.words, report.tally
-    status = Status.FAIL if tally.bad or report.end.stopped else Status.OK
+    end = report.end
+    status = Status.FAIL if tally.bad or end.stopped or end.error else Status.OK
     sent = tally.counts["sent"]
     rate = sent / max(report.seconds, 0.001) if sent else ""
     screen.mark(
@@ -249,12 +279,12 @@ def show_many(screen: Screen, report: Report) -> None:
         rows.append((words.text("send.summary.remaining"), str(rest)))
     if rows:
         screen.table(rows)
-    _stopped(screen, report)
+    show_end(screen, report)
     _causes(screen, report)
     if tally.unsure:
         screen.mark(Status.WARN, words.text("send.unsure", n=tally.unsure))
     unknown = rest is None and report.end.interrupted  # before the messages were counted
-    if report.journal is not None and (tally.bad or rest or unknown or report.end.stopped):
+    if report.journal is not None and (tally.bad or rest or unknown or end.stopped or end.error):
         screen.blank()
         screen.say(words.text("send.journal.again", path=str(report.journal)))
 

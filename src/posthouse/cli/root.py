@@ -47,13 +47,18 @@ def run(argv: Sequence[str], lang: str) -> int:
         return USAGE
     except BrokenPipeError:
         # The reader has gone (``| head``): nothing to say, and nowhere to say it.
-        with contextlib.suppress(OSError):  # a stream that is no file needs no such care
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        shut_output()
         return OK
     except Exception as error:
         _bug(error, words)
         return PROBLEM
     return code if isinstance(code, int) else OK
+
+
+def shut_output() -> None:
+    """Nothing can be written to stdout: what is left of it must not complain once more."""
+    with contextlib.suppress(OSError):  # a stream that is no file needs no such care
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def build(words: Catalogue) -> Root:

@@ -1,7 +1,7 @@
 """Runs ``send``: the bar while it goes on, the results, the summary, the exit code.
 
 Enters: the Screen, what is to be sent and where. Leaves: the answer on stdout, progress on stderr,
-the exit code. Called by ``cli.send``. Fails with click's errors where the journal can't be used.
+the exit code. Called by ``cli.send``. Fails with click's errors where the journal can't be opened.
 """
 
 from __future__ import annotations
@@ -9,14 +9,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from posthouse.cli import results
-from posthouse.cli.root import INTERRUPTED, OK, PROBLEM, SIGN_IN_REFUSED, UNDETERMINED
+from posthouse.cli.root import (
+    INTERRUPTED,
+    OK,
+    PROBLEM,
+    SIGN_IN_REFUSED,
+    UNDETERMINED,
+    shut_output,
+)
 from posthouse.cli.screen import Screen
 from posthouse.flow import NetworkFailure, Stage
 from posthouse.net import loop
@@ -51,24 +58,48 @@ def run(screen: Screen, job: Job, terms: client.Terms) -> int:
                 screen.note(words.text("send.journal.uncertain", n=book.uncertain))
         elif job.source is not None:
             screen.note(words.text("send.journal.none"))
-        run = _Run(screen, job)
-        began = time.monotonic()
-        try:
-            end = loop.run(run.go(book, terms))
-        finally:
-            if isinstance(book, client.Journal):
-                book.close()
     except client.JournalError as error:
         text = words.text(f"send.journal.{error.reason}", path=str(job.journal))
         raise click.ClickException(text) from None
+    run = _Run(screen, job)
+    began = time.monotonic()
+    try:
+        end = loop.run(run.go(book, terms))
+    finally:
+        unkept = _close(book)
+    if end.error is not None and not isinstance(end.error, client.JournalError | OSError):
+        raise end.error
+    end = replace(end, error=end.error or unkept)
+    if run.output_lost:
+        return _without_output(screen, end)
     spent = time.monotonic() - began
     uncertain = book.uncertain if isinstance(book, client.Journal) else 0
     report = results.Report(job.place, run.tally, end, spent, job.journal, uncertain)
-    if job.source is None:
+    if job.jsonl:  # the lines were the answer
+        results.show_end(screen.aside(), report)
+    elif job.source is None:
         results.show_one(screen, report, run.only)
-    elif not job.jsonl:
+    else:
         results.show_many(screen, report)
     return exit_code(run.tally, end)
+
+
+def _close(book: client.Journal | client.NoJournal) -> client.JournalError | None:
+    """What the disk says at the end."""
+    try:
+        if isinstance(book, client.Journal):
+            book.close()
+    except client.JournalError as error:
+        return error
+    return None
+
+
+def _without_output(screen: Screen, end: client.End) -> int:
+    """Nobody hears what became of the messages; the journal knows it."""
+    shut_output()
+    if not isinstance(end.error, BrokenPipeError):
+        screen.problem(screen.words.text("send.error.output"))
+    return INTERRUPTED if end.interrupted else PROBLEM
 
 
 class _Run:
@@ -79,6 +110,7 @@ class _Run:
         self._job = job
         self.tally = client.Tally()
         self.only: client.Done | None = None
+        self.output_lost = False  # stdout takes no more
         self._bar: Any = None
         self._task: Any = None
         self._shown = time.monotonic()
@@ -112,8 +144,12 @@ class _Run:
         self.tally.add(done)
         if self._job.source is None:
             self.only = done
-        if self._job.jsonl:
-            results.line(self._screen, done)
+        if self._job.jsonl and not self.output_lost:
+            try:
+                results.line(self._screen, done)
+            except OSError:
+                self.output_lost = True
+                raise
         now = time.monotonic()
         if self._bar is not None:
             if now - self._shown > REDRAWN:
@@ -166,6 +202,8 @@ def exit_code(tally: client.Tally, end: client.End) -> int:
     """What a script is told."""
     if end.interrupted:
         return INTERRUPTED
+    if end.error is not None:
+        return PROBLEM
     if end.stopped is not None:
         return _stopped(end.stopped)
     if any(group.for_good for group in tally.groups.values()):

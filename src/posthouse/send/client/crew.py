@@ -6,8 +6,8 @@ end of the first, so that a message costs one round trip. The first connection c
 signs in; only when it stands are others opened. A connection that breaks is opened again.
 
 It ends early where nothing can come of going on: the server can't be reached, the login is refused,
-or it refuses one message after the other before a recipient is named. Raises JournalError, and
-nothing else: ``Crew.stopped`` says why it ended early.
+or it refuses one message after the other before a recipient is named; and where the desk closes.
+Raises nothing: ``Crew.stopped`` says why it ended early.
 """
 
 from __future__ import annotations
@@ -219,7 +219,7 @@ class Crew:
             self._desk.finish(job, problem)
         return None
 
-    def _start(self, carrier: Carrier, job: Job) -> _Flight:
+    def _start(self, carrier: Carrier, job: Job) -> _Flight | None:
         message, offered = job.message, carrier.extensions
         params: dict[str, str | None] = {}
         if "SIZE" in offered:
@@ -229,7 +229,9 @@ class Crew:
         if message.utf8:
             params["SMTPUTF8"] = None
         tried = job.left[: min(session_limits(offered).rcpt_max or RECIPIENTS, RECIPIENTS)]
-        self._desk.under_way(job)
+        if not self._desk.under_way(job):
+            self._desk.put_back(job, first=True)
+            return None
         carried = carrier.carry(
             c.Mail(message.sender, params), [c.Rcpt(one) for one in tried], message.content
         )

@@ -2,7 +2,9 @@
 
 Enters: drafts, one at a time as they are needed; how each try went. Leaves: jobs to try, and a
 ``Done`` for each message that is over. The owner of all messages that were read and are not over.
-Called by ``crew``, which has the connections. Raises JournalError: then nothing more may be sent.
+Called by ``crew``, which has the connections. Raises nothing: where the journal can't be written,
+the results can't be told or the input can't be read, it is closed, and ``error`` says why. What is
+under way is still answered, noted and told then.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from posthouse.letter import Outcome, Result
 from posthouse.net.smtp_work import Carried
 from posthouse.send.client.compose import compose
 from posthouse.send.client.facts import Done, Draft, Envelope, Message, Unusable
-from posthouse.send.client.journal import Book
+from posthouse.send.client.journal import Book, JournalError
 from posthouse.send.client.outcomes import outcomes_of
 
 HELD: Final = 64_000_000  # octets of messages that wait for a further try: then no new ones
@@ -58,7 +60,7 @@ class Desk:
         self._drafts = drafts
         self._said = said
         self._book = book
-        self._report = report
+        self._teller = report
         self._pauses = pauses
         self._now = now
         self._rng = rng
@@ -70,7 +72,10 @@ class Desk:
         self._all_read = False
         self._wake = asyncio.Event()
         self.flying = 0  # jobs in the hands of connections
+        self.handed = 0  # of those, messages whose content may be on its way
         self.closed = False  # no more is handed out
+        self.error: Exception | None = None  # what we could not do, and closed for
+        self.unnoted = 0  # messages that were taken, which the journal does not say
 
     # -- what comes next
 
@@ -129,6 +134,11 @@ class Desk:
         self.closed = True
         self.ring()
 
+    def fail(self, error: Exception) -> None:
+        """Hand out no more, for the first thing that went wrong here."""
+        self.error = self.error or error
+        self.close()
+
     def ring(self) -> None:
         """Wake whoever waits."""
         self._wake.set()
@@ -140,7 +150,14 @@ class Desk:
         return job
 
     def _read(self) -> Job | None:
-        """A new job; None where many drafts were passed over, or all are read."""
+        """A new job; None where many drafts were passed over, all are read, or none can be."""
+        try:
+            return self._next()
+        except Exception as error:
+            self.fail(error)
+            return None
+
+    def _next(self) -> Job | None:
         for _ in range(SKIPPED):
             draft = next(self._drafts, None)
             if draft is None:
@@ -173,14 +190,21 @@ class Desk:
 
     # -- what became of it
 
-    def under_way(self, job: Job) -> None:
-        """Its content may go out from now on."""
-        self._book.under_way(job.message.key)
+    def under_way(self, job: Job) -> bool:
+        """Its content may go out from now on; False: it may not."""
+        try:
+            self._book.under_way(job.message.key)
+        except JournalError as error:
+            self.fail(error)
+            return False
+        self.handed += 1
+        return True
 
     def settle(
         self, job: Job, tried: Sequence[str], carried: Carried, *, host: str, peer: str, used: bool
     ) -> None:
         """One try is over. ``used``: the connection that broke had carried others before."""
+        self.handed -= 1
         found = outcomes_of(tried, carried, host, peer)
         taken = [r for r in tried if found[r].result is Result.DELIVERED]
         deferred = [r for r in tried if found[r].result is Result.DEFERRED]
@@ -205,13 +229,17 @@ class Desk:
     def _note(
         self, job: Job, taken: Sequence[str], found: dict[str, Outcome], *, unsure: bool
     ) -> None:
-        if taken:
-            said = found[taken[0]]
-            text = " ".join(f"{said.code} {said.enhanced} {said.text}".split())
-            last = not job.left and not job.later and _nobody_refused(job)
-            self._book.sent(job.message.key, taken, last=last, said=text)
-        elif not unsure:
-            self._book.ended(job.message.key)
+        try:
+            if taken:
+                said = found[taken[0]]
+                text = " ".join(f"{said.code} {said.enhanced} {said.text}".split())
+                last = not job.left and not job.later and _nobody_refused(job)
+                self._book.sent(job.message.key, taken, last=last, said=text)
+            elif not unsure:
+                self._book.ended(job.message.key)
+        except JournalError as error:
+            self.unnoted += bool(taken)
+            self.fail(error)
 
     def _again(self, job: Job) -> None:
         """Later, if it was not tried often enough."""
@@ -237,6 +265,12 @@ class Desk:
         names = (job.message.where, job.message.key, job.message.message_id)
         outcomes = tuple(job.outcomes.values())
         self._report(Done(*names, outcomes, problem, unsure=job.unsure))
+
+    def _report(self, done: Done) -> None:
+        try:
+            self._teller(done)
+        except Exception as error:
+            self.fail(error)
 
     def give_up(self) -> int:
         """At an early end: tell of what was tried; how many were read and not tried at all."""

@@ -4,7 +4,8 @@ Enters: keys and recipients as they are tried and accepted. Leaves: what an earl
 lines of JSON in a file that only its owner reads: ``under_way`` before a message goes out, ``sent``
 for each 250. A line is written before anything else happens, so that a killed process loses none;
 the disk is asked to keep them a few times a second, and at the end. Called by ``crew``; one run at
-a time has it (a lock). Can fail: JournalError, and then nothing more may be sent.
+a time has it (a lock). Can fail: JournalError, and then nothing more may be sent; what is answered
+may still be noted.
 
 In memory is one key for each message of the journal: about 100 octets.
 """
@@ -24,7 +25,7 @@ LINE_LIMIT: Final = 4_000_000  # octets of one line; one message has 10,000 reci
 
 
 class JournalError(Exception):
-    """The journal can't be used. ``reason``: "locked", "not_a_journal", "write", "read"."""
+    """The journal can't be used. ``reason``: "locked", "not_a_journal", "write", "sync", "read"."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -85,7 +86,7 @@ class Journal:
         self._open: set[bytes] = set()  # tried, and no answer recorded
         self._file = _open(path)
         self._dirty = False
-        self._syncing: asyncio.Task[None] | None = None
+        self._torn = False  # the last line is not whole
         try:
             self._load()
         except OSError:
@@ -137,15 +138,18 @@ class Journal:
         try:
             os.fsync(self._file.fileno())
         except OSError:
-            raise JournalError("write") from None
+            raise JournalError("sync") from None
 
     def _write(self, line: dict[str, Any]) -> None:
         text = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        if self._torn:
+            text = b"\n" + text
         try:
             written = self._file.write(text)
         except OSError:
             raise JournalError("write") from None
-        if written != len(text):  # a full disk takes a part
+        self._torn = written != len(text)
+        if self._torn:  # a full disk takes a part
             raise JournalError("write")
         self._dirty = True
 

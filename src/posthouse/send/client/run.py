@@ -1,7 +1,7 @@
 """One run: desk, connections and journal at work together.
 
-Enters: drafts, the way in, the journal. Leaves: how it ended. Called by the
-command line. Raises JournalError.
+Enters: drafts, the way in, the journal. Leaves: how it ended. Called by the command line. Raises
+nothing but a fault of its own.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ class End:
     """How a run ended; what became of each message was reported as it happened."""
 
     stopped: NetworkFailure | Refused | None = None  # why it ended early
+    error: Exception | None = None  # what we could not do: JournalError, OSError, a fault of ours
+    unnoted: int = 0  # messages that were taken, which the journal does not say
     interrupted: bool = False
+    cut: int = 0  # messages under way that a second interruption did not wait for
     untried: int = 0  # messages that were read and not tried
     all_read: bool = True
     connections: int = 0
@@ -44,7 +47,11 @@ async def hand_in(
     terms: Terms,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> End:
-    """Hand in everything. SIGINT and SIGTERM let what is under way end; a second one does not."""
+    """Hand in everything.
+
+    SIGINT and SIGTERM let what is under way end; a second one does not. Where the journal can't be
+    written, ``report`` raises or ``drafts`` does, what is under way ends, too.
+    """
     rng = random.Random()  # noqa: S311  spreads the tries, keeps no secret
     desk = Desk(drafts, said, book, report, pauses=terms.pauses, now=now, rng=rng)
     crew = Crew(desk, door, terms)
@@ -64,9 +71,11 @@ async def hand_in(
             loop.add_signal_handler(number, interrupt, number)
     try:
         await asyncio.wait((keeping, running), return_when=asyncio.FIRST_COMPLETED)
-        for task in (keeping, running):
-            if task.done() and not task.cancelled():
-                task.result()
+        if keeping.done() and isinstance(error := keeping.exception(), Exception):
+            desk.fail(error)
+            await asyncio.wait((running,))
+        if not running.cancelled():
+            running.result()
     finally:
         for number in signals:
             with suppress(NotImplementedError):
@@ -75,4 +84,13 @@ async def hand_in(
             task.cancel()
         await asyncio.gather(keeping, running, return_exceptions=True)
     untried = desk.give_up()
-    return End(crew.stopped, bool(interrupted), untried, desk.all_read, crew.opened)
+    return End(
+        crew.stopped,
+        desk.error,
+        desk.unnoted,
+        bool(interrupted),
+        desk.handed,
+        untried,
+        desk.all_read,
+        crew.opened,
+    )

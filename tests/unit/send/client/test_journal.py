@@ -6,6 +6,7 @@ import json
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import given
@@ -106,6 +107,26 @@ def test_a_full_disk_is_an_error(tmp_path: Path, takes: int | None) -> None:
     assert caught.value.reason == "write"
     assert journal.sent_to(A) == frozenset()
     file.close()
+
+
+def test_a_line_that_the_disk_took_a_part_of_spoils_no_other(tmp_path: Path) -> None:
+    class Part:
+        def __init__(self, file: BinaryIO) -> None:
+            self.file = file
+
+        def write(self, data: bytes) -> int:
+            return self.file.write(data[:20])
+
+    journal = opened(tmp_path / "j")
+    file, journal._file = journal._file, Part(journal._file)  # type: ignore[assignment]
+    with pytest.raises(JournalError):
+        journal.sent(A, ["x@e.example"], last=True, said="250")
+    journal._file = file
+    journal.sent(B, ["x@e.example"], last=True, said="250")
+    journal.close()
+    again = opened(tmp_path / "j")
+    assert (again.sent_to(A), again.sent_to(B)) == (frozenset(), None)
+    again.close()
 
 
 @given(st.binary(max_size=200))

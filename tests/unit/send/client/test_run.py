@@ -352,22 +352,90 @@ async def test_an_interrupted_run_and_a_second_one_send_each_message_once(tmp_pa
     assert len(server.messages) == len({m.recipients[0].recipient for m in server.messages}) == 100
 
 
-async def test_a_journal_that_cannot_be_written_ends_the_run_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["sent", "under_way"])
+async def test_a_journal_that_cannot_be_written_ends_the_run(tmp_path: Path, what: str) -> None:
+    """What was under way is answered, and told; what the journal misses is counted."""
+
     class Full(Journal):
         left = 5
 
         def _write(self, line: dict[str, object]) -> None:
-            self.left -= "sent" in line
+            self.left -= what in line
             if self.left < 0:
                 raise JournalError("write")
             super()._write(line)
 
     book = Full(tmp_path / "j", lambda: 0.0)
     async with FakeSmtpServer() as server:
-        with pytest.raises(JournalError):
-            await sent(server, letters(200), book=book)
+        end, told = await sent(server, letters(200), book=book)
     book.close()
+    assert isinstance(end.error, JournalError)
+    assert statuses(told) == {"sent": len(server.messages)}
     assert len(server.messages) <= 5 + 2 * FAST.connections
+    book = Journal(tmp_path / "j", lambda: 0.0)
+    assert book.known <= 5
+    assert len(server.messages) == book.known + end.unnoted
+    book.close()
+
+
+async def test_a_disk_that_keeps_nothing_ends_the_run(tmp_path: Path) -> None:
+    class Unkept(Journal):
+        async def keep(self) -> None:
+            await asyncio.sleep(0.02)
+            raise JournalError("sync")
+
+    book = Unkept(tmp_path / "j", lambda: 0.0)
+    async with FakeSmtpServer() as server:
+        end, told = await sent(server, letters(5000), book=book)
+    book.close()
+    assert isinstance(end.error, JournalError)
+    assert statuses(told) == {"sent": len(server.messages)}
+    assert (len(server.messages), end.unnoted) == (book.known, 0)
+    assert not end.all_read
+
+
+def gone(_done: Done) -> None:
+    raise BrokenPipeError
+
+
+async def test_nobody_who_listens_ends_the_run_and_what_was_under_way_is_noted(
+    tmp_path: Path,
+) -> None:
+    book = Journal(tmp_path / "j", lambda: 0.0)
+    async with FakeSmtpServer() as server, asyncio.timeout(20):
+        end = await hand_in(
+            iter(letters(200)), Envelope(), door(server), book=book, report=gone, terms=FAST
+        )
+    book.close()
+    assert isinstance(end.error, BrokenPipeError)
+    assert 0 < len(server.messages) <= 1 + 2 * FAST.connections
+    book = Journal(tmp_path / "j", lambda: 0.0)
+    assert (book.known, book.uncertain) == (len(server.messages), 0)
+    book.close()
+
+
+async def test_a_draft_that_nobody_foresaw_ends_the_run_and_loses_nothing(tmp_path: Path) -> None:
+    def drafts() -> Iterator[Draft]:
+        yield from letters(50)
+        raise ZeroDivisionError
+
+    book = Journal(tmp_path / "j", lambda: 0.0)
+    async with FakeSmtpServer() as server:
+        end, told = await sent(server, drafts(), book=book)
+    book.close()
+    assert isinstance(end.error, ZeroDivisionError)
+    assert statuses(told) == {"sent": 50}
+    assert book.known == len(server.messages) == 50
+
+
+async def test_a_second_interruption_tells_what_it_did_not_wait_for() -> None:
+    behaviour = Behaviour(replies=(("MAIL FROM", Action.SILENT),))
+    async with FakeSmtpServer(behaviour) as server:
+        for seconds in (0.2, 0.3):
+            asyncio.get_running_loop().call_later(seconds, os.kill, os.getpid(), signal.SIGINT)
+        terms = Terms(connections=1, pauses=(), reopen=())
+        end, told = await sent(server, letters(3), terms=terms)
+    assert (end.interrupted, end.cut, told) == (True, 2, [])
 
 
 async def test_a_rate_is_kept() -> None:
