@@ -112,7 +112,7 @@ def _run(asked: Session, message: str | None, given: Mapping[str, Any]) -> int:
         raise click.UsageError(words.text("send.error.offline"))
     _check(words, message, given)
     screen = Screen(asked)
-    said = client.Envelope(given.get("sender") or "", tuple(given.get("to") or ()))
+    said = client.Envelope((given.get("sender") or "").strip(), tuple(given.get("to") or ()))
     source = _source(words, many) if many else None
     if source is None:
         drafts: list[client.Draft] = [_one(words, message, given)]
@@ -146,6 +146,8 @@ def _check(words: Catalogue, message: str | None, given: Mapping[str, Any]) -> N
     ways = sum((message is not None, given.get("many") is not None, quick))
     if ways != 1:
         raise click.UsageError(words.text("send.error.what" if ways == 0 else "send.error.one"))
+    if given.get("sender"):
+        _one_mailbox(words, given["sender"].strip())
     if quick and not (given.get("sender") and given.get("to")):
         raise click.UsageError(words.text("send.error.quick"))
     stdin = given["password_stdin"] or given.get("password_file") == "-"
@@ -158,6 +160,15 @@ def _check(words: Catalogue, message: str | None, given: Mapping[str, Any]) -> N
         raise click.UsageError(words.text("send.error.server_or_relay"))
     if given.get("security") == "none" and (any(secrets) or given.get("user")):
         raise click.UsageError(words.text("send.error.no_tls"))
+
+
+def _one_mailbox(words: Catalogue, text: str) -> None:
+    from posthouse.send import client
+
+    try:
+        client.mailbox(text)
+    except client.Unusable:
+        raise click.UsageError(words.text("send.error.sender", sender=text)) from None
 
 
 # What is to be sent
@@ -183,7 +194,7 @@ def _one(words: Catalogue, message: str | None, given: Mapping[str, Any]) -> cli
     if message is None:
         text = given.get("text") or ""
         fields = {
-            "from": given["sender"],
+            "from": given["sender"].strip(),
             "to": list(given["to"]),
             "subject": given.get("subject") or "",
             "text": sys.stdin.read() if text == "-" else text,
@@ -193,10 +204,13 @@ def _one(words: Catalogue, message: str | None, given: Mapping[str, Any]) -> cli
         fields["id"] = f"{time.time_ns()} {os.getpid()}"  # typed twice is meant twice
         data = json.dumps(fields).encode("utf-8", "surrogateescape")
         return client.Draft(fields["subject"] or "-", data, client.Kind.JSON)
-    if message == "-":
-        return client.Draft("-", sys.stdin.buffer.read())
     try:
-        return client.Draft(os.path.basename(message), Path(message).read_bytes())
+        if message == "-":
+            return client.one_message(sys.stdin.buffer, "-")
+        with Path(message).open("rb") as stream:
+            return client.one_message(stream, os.path.basename(message))
+    except client.SourceError as error:
+        raise click.UsageError(words.text(f"send.source.{error.reason}", path=message)) from None
     except OSError:
         raise click.ClickException(words.text("cli.error.read_file", path=message)) from None
 
@@ -208,7 +222,7 @@ def _sender(drafts: Iterator[client.Draft], said: client.Envelope) -> str:
     from posthouse.send import client
 
     if said.sender:
-        return said.sender
+        return client.mailbox(said.sender)[1].wire
     for draft, _ in zip(drafts, range(100), strict=False):
         try:
             return client.compose(draft, said, datetime.now(UTC)).sender

@@ -15,7 +15,9 @@ from fakes.background import running
 from fakes.certs import Authority
 from fakes.dns import FakeDns
 from fakes.smtp import Behaviour, FakeSmtpServer
+from posthouse.cli import results, sending
 from posthouse.cli.prose import cells
+from posthouse.send import client
 from unit.cli.world import Ran, World
 
 HOST = "127.0.0.1"
@@ -148,6 +150,97 @@ def test_nobody_there_cannot_be_determined(world: World, letter: str, lang: str)
     assert "→" in ran.out
 
 
+def test_a_sender_has_a_name_and_the_line_end_of_windows(
+    world: World, server: FakeSmtpServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.eml"
+    path.write_bytes(LETTER.partition(b"\n")[2])
+    assert plain(world, server, str(path), "--from", "王 <alice@d.example>\r").code == 0
+    assert b"From: =?utf-8?b?546L?= <alice@d.example>\r\n" in server.messages[0].content
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_an_mbox_of_two_is_not_one_message(
+    world: World, server: FakeSmtpServer, tmp_path: Path, lang: str
+) -> None:
+    path = tmp_path / "two.mbox"
+    path.write_bytes(2 * (b"From alice@d.example Mon May  4 03:02:01 2026\n" + LETTER + b"\n"))
+    ran = plain(world, server, str(path), lang=lang)
+    assert (ran.code, ran.out, server.messages) == (2, "", [])
+    assert "--many" in ran.err
+    assert plain(world, server, "--many", str(path)).code == 0
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_lines_are_the_whole_answer_and_the_reason_is_on_stderr(
+    world: World, letter: str, tmp_path: Path, lang: str
+) -> None:
+    nowhere = ("--server", f"{HOST}:1", "--security", "none", "--jsonl")
+    for what in ((letter,), ("--many", write_many(tmp_path, 3))):
+        ran = world.run("send", *what, *nowhere, lang=lang)
+        assert (ran.code, ran.out) == (3, "")
+        assert "→" in ran.err
+
+
+def test_one_message_is_one_line_of_json(world: World, server: FakeSmtpServer, letter: str) -> None:
+    ran = plain(world, server, letter, "--jsonl")
+    assert (ran.code, ran.json["status"]) == (0, "sent")
+    assert ran.out.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(28, "No space left on device")])
+def test_a_stdout_that_takes_no_more_repeats_nothing(
+    world: World,
+    server: FakeSmtpServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: OSError,
+) -> None:
+    def full(*_: object) -> None:
+        raise error
+
+    many = write_many(tmp_path, 100)
+    with monkeypatch.context() as patched:
+        patched.setattr(results, "line", full)
+        patched.setattr(sending, "shut_output", lambda: None)  # pytest's own
+        ran = plain(world, server, "--many", many, "--jsonl")
+    assert (ran.code, ran.out) == (1, "")
+    assert ("standard output" in ran.err) is not isinstance(error, BrokenPipeError)
+    taken = len(server.messages)
+    assert 0 < taken < 100
+    again = plain(world, server, "--many", many, "--json")
+    assert again.json["counts"] == {"before": taken, "sent": 100 - taken}
+    assert again.json["uncertain"] == 0
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("reason", ["write", "sync"])
+def test_a_journal_that_is_lost_is_told_with_what_may_come_twice(
+    world: World,
+    server: FakeSmtpServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    reason: str,
+    lang: str,
+) -> None:
+    def lost(*_: object, **__: object) -> None:
+        raise client.JournalError(reason)
+
+    method = "sent" if reason == "write" else "_sync"
+    monkeypatch.setattr(client.Journal, method, lost)
+    many = ("--many", write_many(tmp_path, 3), "--connections", "1")
+    ran = plain(world, server, *many, lang=lang)
+    assert ran.code == 1
+    assert ("3" if reason == "sync" else "Message-ID") in ran.out
+    (tmp_path / "many.jsonl.journal").unlink()
+    taken = len(server.messages)
+    found = plain(world, server, *many, "--json", lang=lang)
+    assert (found.code, found.json["ok"]) == (1, False)
+    assert "Message-ID" in found.json["error"]
+    taken = len(server.messages) - taken
+    assert found.json["unnoted"] == (taken if reason == "write" else 0)
+
+
 WRONG = [
     [],
     ["LETTER", "--subject", "x"],
@@ -161,6 +254,10 @@ WRONG = [
     ["LETTER", "--server", "a.example", "--rate", "fast"],
     ["LETTER", "--server", "a.example", "--rate", "0/s"],
     ["LETTER", "--offline"],
+    ["LETTER", "--server", "a.example", "--from", "a@d.example, b@d.example"],
+    ["LETTER", "--server", "a.example", "--from", "Alice"],
+    ["LETTER", "--server", "a.example", "--from", "A\r <a@d.example>"],
+    ["MANY", "--server", "a.example"],
     ["--many", "/nonexistent", "--server", "a.example"],
     ["/nonexistent.eml", "--server", "a.example"],
     ["LETTER", "--relay", "/nonexistent.toml"],
@@ -171,9 +268,10 @@ WRONG = [
 @pytest.mark.parametrize("lang", ["en", "zh"])
 @pytest.mark.parametrize("arguments", WRONG)
 def test_wrong_usage_is_one_clear_line(
-    world: World, letter: str, arguments: list[str], lang: str
+    world: World, letter: str, tmp_path: Path, arguments: list[str], lang: str
 ) -> None:
-    given = [letter if one == "LETTER" else one for one in arguments]
+    names = {"LETTER": letter, "MANY": write_many(tmp_path, 2)}
+    given = [names.get(one, one) for one in arguments]
     ran = world.run("send", *given, lang=lang)
     assert ran.code == 2
     assert ran.out == ""

@@ -13,6 +13,7 @@ RFC 6409; pipelining by RFC 2920.
 from __future__ import annotations
 
 from posthouse.net.smtp_carry import Refused
+from posthouse.send.client.addresses import mailbox
 from posthouse.send.client.compose import compose
 from posthouse.send.client.crew import Terms
 from posthouse.send.client.door import Account, Door, Place
@@ -20,7 +21,7 @@ from posthouse.send.client.facts import Done, Draft, Envelope, Kind, Message, Pr
 from posthouse.send.client.journal import Book, Journal, JournalError, NoJournal
 from posthouse.send.client.outcomes import why
 from posthouse.send.client.run import End, hand_in
-from posthouse.send.client.source import Source, SourceError, open_source
+from posthouse.send.client.source import Source, SourceError, one_message, open_source
 from posthouse.send.client.tally import Group, Tally
 
 __all__ = [
@@ -47,6 +48,8 @@ __all__ = [
     "Unusable",
     "compose",
     "hand_in",
+    "mailbox",
+    "one_message",
     "open_source",
     "why",
 ]

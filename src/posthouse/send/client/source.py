@@ -1,9 +1,9 @@
 """Where many messages come from: an mbox, a folder of .eml files, a Maildir, lines of JSON.
 
-Enters: a path, or standard input. Leaves: ``Draft``s, one at a time as they are asked for, so that
-memory does not grow with the input. Called by the command line, which gives them to ``crew``. Can
-fail: SourceError where the path is none of these; a message that can't be read is a draft that
-says so.
+Enters: a path, a pipe, or standard input. Leaves: ``Draft``s, one at a time as they are asked for,
+so that memory does not grow with the input. Called by the command line, which gives them to
+``crew``. Can fail: SourceError where the path is none of these; a message that can't be read is a
+draft that says so.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO, BinaryIO, Final
@@ -31,7 +33,7 @@ _MAILDIR: Final = ("new", "cur")
 
 
 class SourceError(Exception):
-    """Not something to send from. ``reason``: "missing", "empty_folder", "unknown"."""
+    """Not to be sent from. ``reason``: "missing", "empty_folder", "unknown", "several"."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -46,7 +48,7 @@ class Source:
     form: str  # "json", "mbox", "mail" or "folder"
     name: str = ""  # for people
     files: tuple[Path, ...] = ()
-    piped: IO[bytes] | None = None  # standard input, kept in a file as long as this is
+    piped: IO[bytes] | None = None  # what can be read once, kept in a file as long as this is
 
     def drafts(self) -> Iterator[Draft]:
         """The messages, read one by one."""
@@ -75,24 +77,54 @@ class Source:
 def open_source(path: str) -> Source:
     """What a path holds, or standard input ("-"). Raises SourceError, OSError.
 
-    Standard input is read to its end first: a slow writer must not keep us from hearing servers.
+    Standard input and pipes are read to their end first: they are read once, and a slow writer must
+    not keep us from hearing servers.
     """
     if path == "-":
-        piped = NamedTemporaryFile(prefix="posthouse-")  # noqa: SIM115  closed with the Source
-        shutil.copyfileobj(sys.stdin.buffer, piped)
-        piped.flush()
-        return Source(Path(piped.name), _form(Path(piped.name)), "-", piped=piped)
+        return _piped(sys.stdin.buffer, "-")
     place = Path(path)
     if place.is_dir():
         return _folder(place)
     if not place.exists():
         raise SourceError("missing")
-    return Source(place, _form(place), place.name)
+    if not place.is_file():
+        with place.open("rb") as stream:
+            return _piped(stream, place.name)
+    return Source(place, _form(_head(place)), place.name)
 
 
-def _form(place: Path) -> str:
+def one_message(stream: BinaryIO, where: str) -> Draft:
+    """What was given as one message. Raises SourceError ("several"), OSError."""
+    data = stream.read(MESSAGE_LIMIT + 1)
+    if _several(data):
+        raise SourceError("several")
+    return _draft(where, data)
+
+
+def _several(data: bytes) -> bool:
+    """Whether it is an mbox with more than one message, or lines of JSON."""
+    try:
+        form = _form(data[:SNIFFED])
+    except SourceError:
+        return False
+    return form == "json" or (form == "mbox" and len(list(islice(_starts(BytesIO(data)), 2))) > 1)
+
+
+def _piped(stream: BinaryIO, name: str) -> Source:
+    piped = NamedTemporaryFile(prefix="posthouse-")  # noqa: SIM115  closed with the Source
+    shutil.copyfileobj(stream, piped)
+    piped.flush()
+    place = Path(piped.name)
+    return Source(place, _form(_head(place)), name, piped=piped)
+
+
+def _head(place: Path) -> bytes:
     with place.open("rb") as stream:
-        head = stream.read(SNIFFED).removeprefix(BOM)
+        return stream.read(SNIFFED)
+
+
+def _form(head: bytes) -> str:
+    head = head.removeprefix(BOM)
     first = head.lstrip().partition(b"\n")[0].rstrip(b"\r")
     if first.startswith(b"{"):
         return "json"

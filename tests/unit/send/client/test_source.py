@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,14 @@ from hypothesis import strategies as st
 
 from posthouse.send.client import source as module
 from posthouse.send.client.facts import Draft, Problem
-from posthouse.send.client.source import Source, SourceError, json_lines, mbox, open_source
+from posthouse.send.client.source import (
+    Source,
+    SourceError,
+    json_lines,
+    mbox,
+    one_message,
+    open_source,
+)
 
 FROM = b"From alice@d.example Mon May  4 03:02:01 2026\n"
 ONE = b"From: a@d.example\nTo: b@e.example\nSubject: 1\n\nFrom here on\n"
@@ -76,6 +85,44 @@ def test_standard_input_can_be_read_twice(monkeypatch: pytest.MonkeyPatch, conte
     source = open_source("-")
     assert source.count() == len(list(source.drafts())) == 2
     assert {draft.where[0] for draft in source.drafts()} == {"-"}
+
+
+@pytest.mark.parametrize("content", [b'{"a": 1}\n{"b": 2}\n', FROM + ONE + b"\n" + FROM + ONE])
+def test_a_pipe_can_be_read_twice(tmp_path: Path, content: bytes) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(content,))
+    writer.start()
+    source = open_source(str(pipe))
+    writer.join()
+    assert source.count() == len(list(source.drafts())) == 2
+    assert {draft.where[:4] for draft in source.drafts()} == {"pipe"}
+
+
+@pytest.mark.parametrize(
+    ("content", "several"),
+    [
+        (b'{"a": 1}\n', True),
+        (FROM + ONE + b"\n" + FROM + ONE, True),
+        (FROM + ONE, False),
+        (ONE + b"\n" + FROM + ONE, False),  # a text may quote an mbox
+        (b"words\n", False),
+    ],
+)
+def test_what_is_more_than_one_message(content: bytes, several: bool) -> None:
+    if several:
+        with pytest.raises(SourceError, match="several"):
+            one_message(io.BytesIO(content), "x")
+    else:
+        assert one_message(io.BytesIO(content), "x").data == content
+
+
+def test_one_message_is_not_read_beyond_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MESSAGE_LIMIT", 100)
+    endless = io.BytesIO(ONE * 1000)
+    problem = one_message(endless, "x").problem
+    assert problem is not None
+    assert (problem.problem, endless.tell()) == (Problem.TOO_LONG, 101)
 
 
 def test_an_mbox_is_cut_where_messages_begin() -> None:
