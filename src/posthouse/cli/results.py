@@ -79,7 +79,7 @@ def _answer(screen: Screen, report: Report) -> dict[str, Any]:
         "ok": not (tally.bad or stopped or end.error or end.interrupted),
         "server": f"{report.place.host}:{report.place.port}",
         "security": report.place.security.value,
-        "counts": dict(tally.counts),
+        "counts": {name: tally.counts[name] for name in client.STATUSES},
         "recipients": tally.recipients,
         "unsure": tally.unsure,
         "uncertain": report.uncertain,
@@ -127,24 +127,32 @@ def _remaining(report: Report) -> int | None:
 
 def group_title(screen: Screen, group: client.Group, host: str) -> str:
     """One line: what happened."""
+    if group.id == client.OTHER:
+        return screen.words.text("send.summary.other")
     if group.problem is not None:
         return _problem(screen, group.problem)
-    return _titled(screen, group.outcome, host)
+    return _titled(screen, group.outcome, host, several=group.count > 1)
 
 
-def _titled(screen: Screen, outcome: Outcome | None, host: str) -> str:
+def _titled(screen: Screen, outcome: Outcome | None, host: str, *, several: bool = False) -> str:
+    """``several``: it stands for more of its kind, and names none of them."""
     if outcome is None:
         return screen.words.text("send.unknown")
     if outcome.code:
-        return title(_explained(outcome, host), screen.session.lang)
+        found = _explained(outcome, host)
+        if several:
+            found = found._replace(params={**found.params, "address": ""})
+        return title(found, screen.session.lang)
     words = catalogue(screen.session.lang)
     return words.text(f"causes.{outcome.cause}.title", host=host)
 
 
 def group_remedy(screen: Screen, group: client.Group, host: str) -> str:
     """What to do, one step a line."""
+    if group.id == client.OTHER:
+        return ""
     if group.problem is not None:
-        return screen.words.text(f"send.remedy.{group.problem.problem}", **group.problem.params)
+        return screen.words.text(f"send.remedy.{group.problem.problem}")
     return _remedied(screen, group.outcome, host)
 
 
@@ -161,14 +169,22 @@ def _explained(outcome: Outcome, host: str) -> Explanation:
 
 
 def _problem(screen: Screen, problem: client.Unusable) -> str:
-    return screen.words.text(f"send.problem.{problem.problem}", **problem.params)
+    params = {name: _clean(value) for name, value in problem.params.items()}
+    return screen.words.text(f"send.problem.{problem.problem}", **params)
+
+
+def _clean(value: Any) -> Any:
+    """Text of a file, without what a terminal would obey."""
+    if not isinstance(value, str):
+        return value
+    return "".join(char if char.isprintable() else "?" for char in value)
 
 
 def _example(outcome: Outcome | None) -> str:
     if outcome is None or not outcome.code:
         return ""
     text = " ".join(f"{outcome.code} {outcome.enhanced} {outcome.text}".split())
-    return text[:EXAMPLE]
+    return str(_clean(text[:EXAMPLE]))
 
 
 def _steps(screen: Screen, text: str) -> None:
@@ -196,14 +212,14 @@ def show_one(screen: Screen, report: Report, done: client.Done | None) -> None:
         return
     if done.problem is not None:
         screen.mark(Status.FAIL, _problem(screen, done.problem), bold=True)
-        _steps(screen, words.text(f"send.remedy.{done.problem.problem}", **done.problem.params))
+        _steps(screen, words.text(f"send.remedy.{done.problem.problem}"))
         return
     taken = [o for o in done.outcomes if o.result is Result.DELIVERED]
     if taken:
         names = words.text("causes.word.comma").join(o.recipient for o in taken)
         screen.mark(Status.OK, words.text("send.taken", host=host, names=names), bold=True)
         screen.hanging(" ", _example(taken[0]))
-        screen.hanging(" ", words.text("send.message_id", id=done.message_id))
+        screen.hanging(" ", words.text("send.message_id", id=_clean(done.message_id)))
     elif done.before:
         screen.mark(Status.OK, words.text("send.before"))
     for outcome in done.outcomes:
@@ -240,7 +256,7 @@ def show_end(screen: Screen, report: Report) -> None:
     found = client.why(end.stopped, report.place.host)
     screen.mark(Status.FAIL, title(found, lang), bold=True)
     if isinstance(end.stopped, client.Refused):
-        text = str(end.stopped.reply)[:EXAMPLE]
+        text = _clean(str(end.stopped.reply)[:EXAMPLE])
         screen.hanging(" ", screen.words.text("send.said", text=text))
     _steps(screen, remedy(found, lang))
 
@@ -271,7 +287,7 @@ def show_many(screen: Screen, report: Report) -> None:
     )
     rows = [
         (words.text(f"send.summary.{name}"), str(tally.counts[name]))
-        for name in ("before", "twice", "refused", "failed", "unusable")
+        for name in client.STATUSES[1:]
         if tally.counts[name]
     ]
     rest = _remaining(report)
@@ -284,7 +300,8 @@ def show_many(screen: Screen, report: Report) -> None:
     if tally.unsure:
         screen.mark(Status.WARN, words.text("send.unsure", n=tally.unsure))
     unknown = rest is None and report.end.interrupted  # before the messages were counted
-    if report.journal is not None and (tally.bad or rest or unknown or end.stopped or end.error):
+    later = any(not group.for_good for group in tally.groups.values())
+    if report.journal is not None and (later or rest or unknown or end.stopped or end.error):
         screen.blank()
         screen.say(words.text("send.journal.again", path=str(report.journal)))
 
@@ -300,7 +317,7 @@ def _causes(screen: Screen, report: Report) -> None:
             title=group_title(screen, group, report.place.host),
         )
         screen.mark(Status.FAIL if group.for_good else Status.WARN, head)
-        names = screen.words.text("causes.word.comma").join(group.where)
+        names = screen.words.text("causes.word.comma").join(map(_clean, group.where))
         screen.hanging(" ", screen.words.text("send.summary.example", names=names))
         if text := _example(group.outcome):
             screen.hanging(" ", screen.words.text("send.said", text=text))

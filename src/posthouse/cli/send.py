@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -60,6 +60,9 @@ def command(words: Catalogue) -> Command:
     argument = click.Argument(["message"], required=False, metavar=words.text("cli.arg.message"))
     # Of many dialogues at once no transcript is readable; ``probe -v`` shows one.
     shared = [option for option in common(words) if option.name != "verbose"]
+    for option in shared:
+        if isinstance(option, click.Option) and option.name == "timeout":
+            option.help = words.text("send.option.timeout")
     params = [argument, *_message_options(words), *_server_options(words), *shared]
     return Command("send", words, callback=run, params=params)
 
@@ -121,6 +124,8 @@ def _run(asked: Session, message: str | None, given: Mapping[str, Any]) -> int:
         drafts = []
         sender = _sender(source.drafts(), said)
     ours = _relay(words, given["relay"]) if given.get("relay") else None
+    if not (ours or sender or given.get("server")):
+        raise _no_sender(words, drafts, said)
     endpoint = ours.endpoint if ours else _place(screen, given, sender)
     if isinstance(endpoint, int):
         return endpoint
@@ -197,7 +202,7 @@ def _one(words: Catalogue, message: str | None, given: Mapping[str, Any]) -> cli
             "from": given["sender"].strip(),
             "to": list(given["to"]),
             "subject": given.get("subject") or "",
-            "text": sys.stdin.read() if text == "-" else text,
+            "text": _text(words) if text == "-" else text,
         }
         import time
 
@@ -215,6 +220,19 @@ def _one(words: Catalogue, message: str | None, given: Mapping[str, Any]) -> cli
         raise click.ClickException(words.text("cli.error.read_file", path=message)) from None
 
 
+def _text(words: Catalogue) -> str:
+    """Standard input, whatever the locale says."""
+    from posthouse.send import client
+
+    data = sys.stdin.buffer.read(client.MESSAGE_LIMIT + 1)
+    if len(data) > client.MESSAGE_LIMIT:
+        raise click.UsageError(words.text("send.problem.too_long"))
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise click.UsageError(words.text("send.error.text_form")) from None
+
+
 def _sender(drafts: Iterator[client.Draft], said: client.Envelope) -> str:
     """Whose account it is: as told, else of the first message that tells it."""
     from datetime import UTC, datetime
@@ -229,6 +247,23 @@ def _sender(drafts: Iterator[client.Draft], said: client.Envelope) -> str:
         except client.Unusable:
             continue
     return ""
+
+
+def _no_sender(
+    words: Catalogue, drafts: Sequence[client.Draft], said: client.Envelope
+) -> click.UsageError:
+    """What is wrong with the one message, if that is why no message tells the sender."""
+    from datetime import UTC, datetime
+
+    from posthouse.send import client
+
+    for draft in drafts:
+        try:
+            client.compose(draft, said, datetime.now(UTC))
+        except client.Unusable as error:
+            if error.problem is not client.Problem.NO_SENDER:
+                return click.UsageError(words.text(f"send.problem.{error.problem}", **error.params))
+    return click.UsageError(words.text("send.error.server_needed"))
 
 
 def _journal_path(source: client.Source | None, given: Mapping[str, Any]) -> Path | None:
@@ -257,8 +292,6 @@ def _place(screen: Screen, given: Mapping[str, Any], sender: str) -> Endpoint | 
     """The server as told, or the best one for the sender."""
     if given.get("server"):
         return _told(screen.words, given)
-    if not sender:
-        raise click.UsageError(screen.words.text("send.error.server_needed"))
     from posthouse.cli import search
 
     found = search.run(screen, sender, {})
@@ -267,7 +300,12 @@ def _place(screen: Screen, given: Mapping[str, Any], sender: str) -> Endpoint | 
     if found.best is None:
         from posthouse.cli import find as find_command
 
-        find_command.show(screen.aside(), found)
+        if screen.session.json and not given["jsonl"]:
+            from posthouse.setup import find
+
+            screen.json({"ok": False, "search": find.to_dict(found, screen.session.lang)})
+        else:
+            find_command.show(screen.aside(), found)
         return search.exit_code(found)
     return found.best.endpoint
 

@@ -222,4 +222,5 @@ def _stopped(error: NetworkFailure | client.Refused) -> int:
         if error.stage is Stage.AUTH or cause in SIGN_IN:
             return SIGN_IN_REFUSED
         return PROBLEM
-    return UNDETERMINED if error.stage in NETWORK else PROBLEM
+    answered = bool(error.detail.get("text"))  # 421, or what is no reply
+    return PROBLEM if answered or error.stage not in NETWORK else UNDETERMINED

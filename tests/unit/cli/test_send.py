@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,6 +58,10 @@ def secure(world: World, server: FakeSmtpServer, ca: Authority, *arguments: str)
     return world.run("send", *arguments, *place, "--ca-file", str(ca.ca_file))
 
 
+def counts(answer: dict[str, Any]) -> dict[str, int]:
+    return {name: number for name, number in answer["counts"].items() if number}
+
+
 def test_a_message_is_taken(world: World, server: FakeSmtpServer, letter: str) -> None:
     ran = plain(world, server, letter)
     assert ran.code == 0
@@ -94,7 +99,7 @@ def test_a_refused_recipient_is_explained(
     assert "→" in ran.out
     assert max(cells(line) for line in ran.all.splitlines()) <= 80
     found = plain(world, server, letter, *to, "--json", lang=lang).json
-    assert (found["ok"], found["counts"]) == (False, {"refused": 1})
+    assert (found["ok"], counts(found)) == (False, {"refused": 1})
     results = {
         r["recipient"]: (r["result"], r["cause"]) for r in found["messages"][0]["recipients"]
     }
@@ -127,7 +132,7 @@ def test_a_refused_sign_in_is_exit_code_4_after_one_try(
     ran = secure(world, server, authority, "--many", many, *user, "--json")
     assert ran.code == 4
     assert ran.json["stopped"]["cause"] == "auth.credentials"
-    assert ran.json["counts"] == {}
+    assert set(ran.json["counts"].values()) == {0}
     logins = sum(line.startswith("AUTH") for seen in server.seen for line in seen.lines)
     assert logins == 1
 
@@ -209,7 +214,7 @@ def test_a_stdout_that_takes_no_more_repeats_nothing(
     taken = len(server.messages)
     assert 0 < taken < 100
     again = plain(world, server, "--many", many, "--json")
-    assert again.json["counts"] == {"before": taken, "sent": 100 - taken}
+    assert counts(again.json) == {"before": taken, "sent": 100 - taken}
     assert again.json["uncertain"] == 0
 
 
@@ -239,6 +244,102 @@ def test_a_journal_that_is_lost_is_told_with_what_may_come_twice(
     assert "Message-ID" in found.json["error"]
     taken = len(server.messages) - taken
     assert found.json["unnoted"] == (taken if reason == "write" else 0)
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_who_has_not_got_one_message_is_told_how_to_get_it_there(
+    world: World, tmp_path: Path, letter: str, lang: str
+) -> None:
+    """No server of ours tries again by itself."""
+    replies = (("RCPT TO:<grey", "450 4.7.1 Greylisted, try again in 300 seconds"),)
+    with running(FakeSmtpServer(Behaviour(replies=replies))) as grey:
+        to = ("--to", "bob@e.example", "--to", "grey@e.example")
+        ran = plain(world, grey, letter, *to, lang=lang)
+    assert ran.code == 1
+    assert "--to grey@e.example" in " ".join(ran.out.split())
+    assert "--to bob@e.example" not in " ".join(ran.out.split())
+    assert ("by itself, usually" in ran.out or "自动" in ran.out) is (lang == "zh")
+    assert "不会自动重试" in "".join(ran.out.split()) or lang == "en"
+
+
+def test_a_server_that_says_goodbye_has_answered(world: World, letter: str) -> None:
+    behaviour = Behaviour(replies=(("MAIL FROM", "421 4.7.0 Too many messages today"),))
+    with running(FakeSmtpServer(behaviour)) as busy:
+        ran = plain(world, busy, letter)
+    assert ran.code == 1
+    assert "Too many messages today" in ran.out
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_each_reason_is_counted_by_itself_and_nothing_of_the_file_moves_the_cursor(
+    world: World, server: FakeSmtpServer, tmp_path: Path, lang: str
+) -> None:
+    usual = {"from": "alice@d.example", "to": "bob@e.example"}
+    bad: list[dict[str, object]] = [{**usual, "field": 1}, {**usual, "field": 2}]
+    bad += [{**usual, "text": 1}, {**usual, "\x1b[2Jx": 1}]
+    bad += [{**usual, "to": f"nobody{n}@e.example"} for n in range(2)]
+    many = write_many(tmp_path, 1, *bad)
+    ran = plain(world, server, "--many", many, lang=lang)
+    assert "\x1b" not in ran.out
+    heads = re.findall(r"(\d) × ", ran.out)
+    assert sorted(heads) == ["1", "1", "2", "2"]
+    assert "?[2Jx" in ran.out
+    # All that is left was refused for good: the same command would not send it.
+    assert ("Run the same command" in ran.out or "再次运行同样的命令" in ran.out) is False
+
+
+def test_a_text_on_standard_input_is_utf_8(
+    world: World, server: FakeSmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = ("--from", "alice@d.example", "--to", "bob@e.example", "--text", "-")
+    for octets, code in ((b"Gr\xfc\xdfe", 2), ("\ufeffGrüße".encode(), 0)):
+        stdin = io.TextIOWrapper(io.BytesIO(octets), encoding="ascii")
+        monkeypatch.setattr("sys.stdin", stdin)
+        ran = plain(world, server, *who)
+        assert (ran.code, "bug" in ran.err) == (code, False)
+    assert b"\r\n\r\nR3LDvMOfZQ0K\r\n" in server.messages[0].content
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_what_is_no_message_is_said_so(world: World, tmp_path: Path, lang: str) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text("only words\n")
+    ran = world.run("send", str(path), lang=lang)
+    assert ran.code == 2
+    assert "only words" in ran.err
+    assert "--server" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("end", "done", "words"),
+    [
+        (client.End(interrupted=True), None, "was not sent"),
+        (client.End(interrupted=True, cut=1), None, "may have arrived"),
+        (client.End(interrupted=True), client.Done("x", unsure=True), "may have arrived all"),
+    ],
+)
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_one_message_that_was_interrupted(
+    world: World,
+    letter: str,
+    monkeypatch: pytest.MonkeyPatch,
+    end: client.End,
+    done: client.Done | None,
+    words: str,
+    lang: str,
+) -> None:
+    async def hand_in(*_: object, **more: Any) -> client.End:
+        if done is not None:
+            more["report"](done)
+        return end
+
+    monkeypatch.setattr(client, "hand_in", hand_in)
+    place = ("--server", f"{HOST}:1", "--security", "none")
+    ran = world.run("send", letter, *place, lang=lang)
+    assert ran.code == 130
+    assert ("Interrupted" if lang == "en" else "中断") in ran.out
+    assert words in " ".join(ran.out.split()) or lang == "zh"
+    assert "finished" not in ran.out
 
 
 WRONG = [
@@ -302,7 +403,7 @@ def test_many_and_again(world: World, server: FakeSmtpServer, tmp_path: Path, la
     assert "many.jsonl:22" in ran.out
     assert max(cells(line) for line in ran.all.splitlines() if "/" not in line) <= 80
     again = plain(world, server, "--many", many, "--json", lang=lang)
-    assert again.json["counts"] == {"before": 20, "refused": 1, "unusable": 1}
+    assert counts(again.json) == {"before": 20, "refused": 1, "unusable": 1}
     assert len(server.messages) == 20
 
 
@@ -392,3 +493,9 @@ def test_where_no_server_is_found_nothing_is_asked(world: World, letter: str) ->
     ran = world.run("send", letter)
     assert ran.code in (1, 3)
     assert ran.out == ""
+    told = world.run("send", letter, "--json")
+    assert (told.code, told.json["ok"]) == (ran.code, False)
+    assert told.json["search"]["outcome"]
+    lines = world.run("send", letter, "--jsonl")
+    assert (lines.code, lines.out) == (ran.code, "")
+    assert lines.err

@@ -17,14 +17,32 @@ from posthouse.send.client.addresses import mailbox
 from posthouse.send.client.compose import compose
 from posthouse.send.client.crew import Terms
 from posthouse.send.client.door import Account, Door, Place
-from posthouse.send.client.facts import Done, Draft, Envelope, Kind, Message, Problem, Unusable
+from posthouse.send.client.facts import (
+    STATUSES,
+    Done,
+    Draft,
+    Envelope,
+    Kind,
+    Message,
+    Problem,
+    Unusable,
+)
 from posthouse.send.client.journal import Book, Journal, JournalError, NoJournal
 from posthouse.send.client.outcomes import why
 from posthouse.send.client.run import End, hand_in
-from posthouse.send.client.source import Source, SourceError, one_message, open_source
-from posthouse.send.client.tally import Group, Tally
+from posthouse.send.client.source import (
+    MESSAGE_LIMIT,
+    Source,
+    SourceError,
+    one_message,
+    open_source,
+)
+from posthouse.send.client.tally import OTHER, Group, Tally
 
 __all__ = [
+    "MESSAGE_LIMIT",
+    "OTHER",
+    "STATUSES",
     "Account",
     "Book",
     "Done",

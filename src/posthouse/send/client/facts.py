@@ -78,6 +78,9 @@ class Unusable(Exception):
         self.params: Mapping[str, Any] = params
 
 
+STATUSES: Final = ("sent", "before", "twice", "refused", "failed", "unusable")
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """How one message ended in this run."""
@@ -93,7 +96,7 @@ class Done:
 
     @property
     def status(self) -> str:
-        """The one word for it: unusable, before, twice, refused, failed or sent."""
+        """The one word for it, of STATUSES."""
         if self.problem is not None:
             return "unusable"
         if self.before:

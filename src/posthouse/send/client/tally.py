@@ -13,15 +13,16 @@ from typing import Final
 from posthouse.letter import Outcome, Result
 from posthouse.send.client.facts import Done, Unusable
 
+OTHER: Final = "other"  # the group of what came when there were too many
 EXAMPLES: Final = 3  # messages named for each cause
-GROUPS: Final = 100  # causes kept apart; there are about fifty
+GROUPS: Final = 100  # kept apart: causes, of which there are about fifty, and problems by words
 
 
 @dataclass(slots=True)
 class Group:
-    """Recipients that were not reached for one cause, or messages with one problem."""
+    """Recipients that were not reached for one cause, or messages of which the same is said."""
 
-    id: str  # Cause.id, or Problem
+    id: str  # Cause.id, "problem." and Problem, or OTHER
     for_good: bool
     outcome: Outcome | None = None  # the first
     problem: Unusable | None = None  # the first
@@ -44,7 +45,8 @@ class Tally:
         self.counts[done.status] += 1
         self.unsure += done.unsure
         if done.problem is not None:
-            group = self._group(f"problem.{done.problem.problem}", done, for_good=True)
+            said = sorted(done.problem.params.items())
+            group = self._group(f"problem.{done.problem.problem} {said}", done, for_good=True)
             group.problem = group.problem or done.problem
             return
         for outcome in done.outcomes:
@@ -58,9 +60,10 @@ class Tally:
 
     def _group(self, name: str, done: Done, *, for_good: bool) -> Group:
         if name not in self.groups and len(self.groups) >= GROUPS:
-            name = "other"
+            name = OTHER
         group = self.groups.setdefault(name, Group(name.split(" ")[0], for_good))
         group.count += 1
+        group.for_good = group.for_good and for_good
         if len(group.where) < EXAMPLES and done.where not in group.where:
             group.where.append(done.where)
         return group
