@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from posthouse.letter import Outcome, Result
-from posthouse.send.client.facts import Done, Unusable
+from posthouse.send.client.facts import Done, Problem, Unusable
 
 OTHER: Final = "other"  # the group of what came when there were too many
 EXAMPLES: Final = 3  # messages named for each cause
-GROUPS: Final = 100  # kept apart: causes, of which there are about fifty, and problems by words
+GROUPS: Final = 100  # kept apart: causes, of which there are about fifty, and fields by name
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class Group:
     id: str  # Cause.id, "problem." and Problem, or OTHER
     for_good: bool
     outcome: Outcome | None = None  # the first
-    problem: Unusable | None = None  # the first
+    problem: Unusable | None = None  # with what is true of all of them
     count: int = 0
     where: list[str] = field(default_factory=list)
 
@@ -45,9 +45,8 @@ class Tally:
         self.counts[done.status] += 1
         self.unsure += done.unsure
         if done.problem is not None:
-            said = sorted(done.problem.params.items())
-            group = self._group(f"problem.{done.problem.problem} {said}", done, for_good=True)
-            group.problem = group.problem or done.problem
+            group = self._group(_name(done.problem), done, for_good=True)
+            group.problem = _shared(group.problem, done.problem)
             return
         for outcome in done.outcomes:
             if outcome.result is Result.DELIVERED:
@@ -82,3 +81,16 @@ class Tally:
     def remaining(self) -> int | None:
         """Messages still to come, where that is known."""
         return None if self.total is None else max(0, self.total - self.over)
+
+
+def _name(problem: Unusable) -> str:
+    """Fields are told apart by name; else a list of bad addresses would be as long as they are."""
+    of_field = problem.problem in (Problem.BAD_FIELD, Problem.BAD_HEADER)
+    return f"problem.{problem.problem} {problem.params['name'] if of_field else ''}"
+
+
+def _shared(first: Unusable | None, other: Unusable) -> Unusable:
+    if first is None or first.params == other.params:
+        return first or other
+    both = first.params.items() & other.params.items()
+    return Unusable(first.problem, **dict(both))
