@@ -106,6 +106,57 @@ def test_a_run_cut_off_and_one_more_send_all_of_them(
     assert repeated <= json.loads(second.stdout)["uncertain"] <= 4 * 2
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_a_stdout_that_takes_no_more_and_one_more_run_send_each_message_once(
+    server: FakeSmtpServer, tmp_path: Path, full: bool
+) -> None:
+    """``--jsonl | head -1``, and a full disk: what was under way is in the journal."""
+    many = write_many(tmp_path, MESSAGES)
+    place = ("--server", f"127.0.0.1:{server.port}", "--security", "none", "--connections", "4")
+    reader, writer = os.pipe()
+    os.close(reader)
+    if full:
+        writer = os.open("/dev/full", os.O_WRONLY)
+    first = subprocess.run(
+        command("--many", str(many), *place, "--jsonl"),
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    os.close(writer)
+    assert first.returncode == 1
+    assert first.stderr.count("\n") == full, first.stderr
+    taken = len(server.messages)
+    assert 0 < taken <= 1 + 4 * 2
+    second = json.loads(run("--many", str(many), *place, "--json").stdout)
+    assert (second["counts"]["before"], second["counts"]["sent"]) == (taken, MESSAGES - taken)
+    assert (second["uncertain"], len(server.messages)) == (0, MESSAGES)
+
+
+def test_a_pipe_is_read_once(server: FakeSmtpServer, tmp_path: Path) -> None:
+    """As ``--many <(cat FILE)`` gives it."""
+    many = write_many(tmp_path, 1000)  # more than a pipe holds
+    place = ("--server", f"127.0.0.1:{server.port}", "--security", "none", "--json")
+    with subprocess.Popen(["cat", str(many)], stdout=subprocess.PIPE) as cat:
+        assert cat.stdout is not None
+        done = subprocess.run(
+            command("--many", f"/dev/fd/{cat.stdout.fileno()}", *place),
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+            pass_fds=(cat.stdout.fileno(),),
+        )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["counts"]["sent"] == 1000
+
+
 def test_what_was_under_way_at_the_kill_is_told(server: FakeSmtpServer, tmp_path: Path) -> None:
     many = write_many(tmp_path, 20)
     server.behaviour = Behaviour(lost_reply=True)  # the message is kept, the answer never comes

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -132,8 +133,9 @@ class _Run:
             )
         finally:
             if self._bar is not None:
-                self._draw()
-                self._bar.stop()
+                with suppress(OSError):
+                    self._draw()
+                    self._bar.stop()
 
     def _counted(self, counting: asyncio.Task[int]) -> None:
         if not counting.cancelled() and counting.exception() is None:
@@ -150,6 +152,10 @@ class _Run:
             except OSError:
                 self.output_lost = True
                 raise
+        with suppress(OSError):  # a progress that nobody sees is no reason to stop
+            self._progress()
+
+    def _progress(self) -> None:
         now = time.monotonic()
         if self._bar is not None:
             if now - self._shown > REDRAWN:
