@@ -131,18 +131,14 @@ def group_title(screen: Screen, group: client.Group, host: str) -> str:
         return screen.words.text("send.summary.other")
     if group.problem is not None:
         return _problem(screen, group.problem)
-    return _titled(screen, group.outcome, host, several=group.count > 1)
+    return _titled(screen, group.outcome, host)
 
 
-def _titled(screen: Screen, outcome: Outcome | None, host: str, *, several: bool = False) -> str:
-    """``several``: it stands for more of its kind, and names none of them."""
+def _titled(screen: Screen, outcome: Outcome | None, host: str) -> str:
     if outcome is None:
         return screen.words.text("send.unknown")
     if outcome.code:
-        found = _explained(outcome, host)
-        if several:
-            found = found._replace(params={**found.params, "address": ""})
-        return title(found, screen.session.lang)
+        return title(_explained(outcome, host), screen.session.lang)
     words = catalogue(screen.session.lang)
     return words.text(f"causes.{outcome.cause}.title", host=host)
 
