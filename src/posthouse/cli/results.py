@@ -33,6 +33,7 @@ class Report:
     seconds: float
     journal: Path | None
     uncertain: int = 0  # messages that an earlier run left in the middle
+    unheard: OSError | None = None  # why stdout took no more
 
 
 # JSON
@@ -53,7 +54,11 @@ def _done(screen: Screen, done: client.Done) -> dict[str, Any]:
         "unsure": done.unsure,
         "problem": None
         if problem is None
-        else {"id": problem.problem.value, **problem.params, "title": _problem(screen, problem)},
+        else {
+            "id": problem.problem.value,
+            **problem.params,
+            "title": problem_text(screen, problem),
+        },
         "recipients": [
             {
                 "recipient": outcome.recipient,
@@ -112,7 +117,9 @@ def _error(screen: Screen, report: Report) -> str | None:
     if isinstance(error, client.JournalError):
         key = "unkept" if error.reason == "sync" else "lost"
         return words.text(f"send.journal.{key}", path=str(report.journal), n=report.end.unnoted)
-    return None if error is None else words.text("send.error.input")
+    if error is None or isinstance(error, BrokenPipeError):  # a reader that has gone: ``| head``
+        return None
+    return words.text("send.error.output" if error is report.unheard else "send.error.input")
 
 
 def _remaining(report: Report) -> int | None:
@@ -130,7 +137,7 @@ def group_title(screen: Screen, group: client.Group, host: str) -> str:
     if group.id == client.OTHER:
         return screen.words.text("send.summary.other")
     if group.problem is not None:
-        return _problem(screen, group.problem)
+        return problem_text(screen, group.problem)
     return _titled(screen, group.outcome, host)
 
 
@@ -164,7 +171,8 @@ def _explained(outcome: Outcome, host: str) -> Explanation:
     return explain_reply(_example(outcome), stage=outcome.stage, host=host)
 
 
-def _problem(screen: Screen, problem: client.Unusable) -> str:
+def problem_text(screen: Screen, problem: client.Unusable) -> str:
+    """One line: why a message can't be handed in."""
     params = {name: _clean(value) for name, value in problem.params.items()}
     return screen.words.text(f"send.problem.{problem.problem}", **params)
 
@@ -207,7 +215,7 @@ def show_one(screen: Screen, report: Report, done: client.Done | None) -> None:
     if done is None:
         return
     if done.problem is not None:
-        screen.mark(Status.FAIL, _problem(screen, done.problem), bold=True)
+        screen.mark(Status.FAIL, problem_text(screen, done.problem), bold=True)
         _steps(screen, words.text(f"send.remedy.{done.problem.problem}"))
         return
     taken = [o for o in done.outcomes if o.result is Result.DELIVERED]

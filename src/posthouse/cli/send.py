@@ -125,7 +125,7 @@ def _run(asked: Session, message: str | None, given: Mapping[str, Any]) -> int:
         sender = _sender(source.drafts(), said)
     ours = _relay(words, given["relay"]) if given.get("relay") else None
     if not (ours or sender or given.get("server")):
-        raise _no_sender(words, drafts, said)
+        raise _no_sender(screen, drafts, said)
     endpoint = ours.endpoint if ours else _place(screen, given, sender)
     if isinstance(endpoint, int):
         return endpoint
@@ -250,11 +250,12 @@ def _sender(drafts: Iterator[client.Draft], said: client.Envelope) -> str:
 
 
 def _no_sender(
-    words: Catalogue, drafts: Sequence[client.Draft], said: client.Envelope
+    screen: Screen, drafts: Sequence[client.Draft], said: client.Envelope
 ) -> click.UsageError:
     """What is wrong with the one message, if that is why no message tells the sender."""
     from datetime import UTC, datetime
 
+    from posthouse.cli import results
     from posthouse.send import client
 
     for draft in drafts:
@@ -262,8 +263,8 @@ def _no_sender(
             client.compose(draft, said, datetime.now(UTC))
         except client.Unusable as error:
             if error.problem is not client.Problem.NO_SENDER:
-                return click.UsageError(words.text(f"send.problem.{error.problem}", **error.params))
-    return click.UsageError(words.text("send.error.server_needed"))
+                return click.UsageError(results.problem_text(screen, error))
+    return click.UsageError(screen.words.text("send.error.server_needed"))
 
 
 def _journal_path(source: client.Source | None, given: Mapping[str, Any]) -> Path | None:

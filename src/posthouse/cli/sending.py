@@ -71,11 +71,11 @@ def run(screen: Screen, job: Job, terms: client.Terms) -> int:
     if end.error is not None and not isinstance(end.error, client.JournalError | OSError):
         raise end.error
     end = replace(end, error=end.error or unkept)
-    if run.output_lost:
-        return _without_output(screen, end)
+    if run.unheard is not None:
+        shut_output()
     spent = time.monotonic() - began
     uncertain = book.uncertain if isinstance(book, client.Journal) else 0
-    report = results.Report(job.place, run.tally, end, spent, job.journal, uncertain)
+    report = results.Report(job.place, run.tally, end, spent, job.journal, uncertain, run.unheard)
     if job.jsonl:  # the lines were the answer
         results.show_end(screen.aside(), report)
     elif job.source is None:
@@ -95,14 +95,6 @@ def _close(book: client.Journal | client.NoJournal) -> client.JournalError | Non
     return None
 
 
-def _without_output(screen: Screen, end: client.End) -> int:
-    """Nobody hears what became of the messages; the journal knows it."""
-    shut_output()
-    if not isinstance(end.error, BrokenPipeError):
-        screen.problem(screen.words.text("send.error.output"))
-    return INTERRUPTED if end.interrupted else PROBLEM
-
-
 class _Run:
     """The owner of the counts and the bar of one run."""
 
@@ -111,7 +103,7 @@ class _Run:
         self._job = job
         self.tally = client.Tally()
         self.only: client.Done | None = None
-        self.output_lost = False  # stdout takes no more
+        self.unheard: OSError | None = None  # stdout takes no more
         self._bar: Any = None
         self._task: Any = None
         self._shown = time.monotonic()
@@ -146,11 +138,11 @@ class _Run:
         self.tally.add(done)
         if self._job.source is None:
             self.only = done
-        if self._job.jsonl and not self.output_lost:
+        if self._job.jsonl and self.unheard is None:
             try:
                 results.line(self._screen, done)
-            except OSError:
-                self.output_lost = True
+            except OSError as error:
+                self.unheard = error
                 raise
         with suppress(OSError):  # a progress that nobody sees is no reason to stop
             self._progress()

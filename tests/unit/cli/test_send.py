@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -210,12 +211,44 @@ def test_a_stdout_that_takes_no_more_repeats_nothing(
         patched.setattr(sending, "shut_output", lambda: None)  # pytest's own
         ran = plain(world, server, "--many", many, "--jsonl")
     assert (ran.code, ran.out) == (1, "")
-    assert ("standard output" in ran.err) is not isinstance(error, BrokenPipeError)
+    assert bool(ran.err) is not isinstance(error, BrokenPipeError)
+    assert ("Standard output" in ran.err) is bool(ran.err)
     taken = len(server.messages)
     assert 0 < taken < 100
     again = plain(world, server, "--many", many, "--json")
     assert counts(again.json) == {"before": taken, "sent": 100 - taken}
     assert again.json["uncertain"] == 0
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_an_input_that_breaks_off_is_told(
+    world: World,
+    server: FakeSmtpServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lang: str,
+) -> None:
+    whole = client.Source.drafts
+
+    def broken(source: client.Source) -> Iterator[client.Draft]:
+        yield from islice(whole(source), 5)
+        raise OSError(5, "Input/output error")
+
+    many = write_many(tmp_path, 50)
+    monkeypatch.setattr(client.Source, "drafts", broken)
+    ran = plain(world, server, "--many", many, lang=lang)
+    assert (ran.code, len(server.messages)) == (1, 5)
+    assert ("could not be read" if lang == "en" else "没能读到结尾") in ran.out
+    monkeypatch.undo()
+    again = world.run("send", "--many", many, "--server", f"{HOST}:{server.port}",
+                      "--security", "none", "--json")  # fmt: skip
+    assert counts(again.json) == {"before": 5, "sent": 45}
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_the_help_says_how_long_a_step_may_take(world: World, lang: str) -> None:
+    told = " ".join(world.run("send", "--help", lang=lang).out.split())
+    assert "5321" in told.partition("--timeout")[2]
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])

@@ -135,8 +135,9 @@ class Desk:
         self.ring()
 
     def fail(self, error: Exception) -> None:
-        """Hand out no more, for the first thing that went wrong here."""
-        self.error = self.error or error
+        """Hand out no more. Of all that went wrong, what the journal misses matters most."""
+        if self.error is None or isinstance(error, JournalError):
+            self.error = error
         self.close()
 
     def ring(self) -> None:

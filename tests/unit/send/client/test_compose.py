@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from posthouse.protocol.mailboxes import MailboxError, read_mailboxes
 from posthouse.protocol.smtp.data import check_lines, unstuff
 from posthouse.send.client import Draft, Envelope, Kind, Message, Problem, Unusable, compose
 from posthouse.send.client.addresses import _USUAL, address, pairs
+from posthouse.send.client.written import KNOWN
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 LETTER = b"From: Alice <alice@d.example>\nTo: bob@e.example\nSubject: x\n\nhello\n"
@@ -201,6 +204,18 @@ def test_an_id_decides_who_is_who() -> None:
     assert built(id="7", text="a").key == built(id="7", text="b").key
     assert built(id="7").key != built(id="8").key
     assert built(text="a").key != built(text="b").key
+
+
+@pytest.mark.parametrize("page", ["relay.md", "relay.zh-CN.md"])
+def test_the_line_of_the_documentation_is_a_message(page: str) -> None:
+    text = (Path(__file__).resolve().parents[4] / "docs" / page).read_text()
+    (line,) = re.findall(r'^\{"id".*$', text, re.MULTILINE)
+    message = compose(Draft("l:1", line.encode(), Kind.JSON), Envelope(), NOW)
+    assert message.recipients == ("bob@example.net",)
+    fields = set(
+        re.findall(r"`(\w+)`", text.partition(line)[2].partition("\n\n")[2].partition("\n\n")[0])
+    )
+    assert fields == KNOWN
 
 
 @pytest.mark.parametrize("none", [None, ""])
