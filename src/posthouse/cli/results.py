@@ -207,12 +207,12 @@ def show_one(screen: Screen, report: Report, done: client.Done | None) -> None:
         screen.json({**_answer(screen, report), "messages": messages})
         return
     words, host = screen.words, report.place.host
-    if report.end.interrupted:
-        key = "cut" if report.end.cut else "interrupted" if done else "unsent"
-        screen.mark(Status.WARN, words.text(f"send.one.{key}"))
-    elif done is None:
-        show_end(screen, report)
+    if report.end.interrupted and not (done and any(o.code for o in done.outcomes)):
+        arrived = report.end.cut or (done and done.unsure)
+        screen.mark(Status.WARN, words.text(f"send.one.{'cut' if arrived else 'unsent'}"))
+        return
     if done is None:
+        show_end(screen, report)
         return
     if done.problem is not None:
         screen.mark(Status.FAIL, problem_text(screen, done.problem), bold=True)

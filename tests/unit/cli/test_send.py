@@ -19,6 +19,7 @@ from fakes.dns import FakeDns
 from fakes.smtp import Behaviour, FakeSmtpServer
 from posthouse.cli import results, sending
 from posthouse.cli.prose import cells
+from posthouse.letter import Outcome, Result
 from posthouse.send import client
 from unit.cli.world import Ran, World
 
@@ -348,12 +349,20 @@ def test_what_is_no_message_is_said_so(world: World, tmp_path: Path, lang: str) 
     assert "--server" not in ran.err
 
 
+HUNG_UP = Outcome("bob@e.example", Result.DEFERRED, cause="net.closed")
+
+
 @pytest.mark.parametrize(
     ("end", "done", "words"),
     [
         (client.End(interrupted=True), None, "was not sent"),
         (client.End(interrupted=True, cut=1), None, "may have arrived"),
-        (client.End(interrupted=True), client.Done("x", unsure=True), "may have arrived all"),
+        (
+            client.End(interrupted=True),
+            client.Done("x", outcomes=(HUNG_UP,), unsure=True),
+            "may have",
+        ),
+        (client.End(interrupted=True), client.Done("x", outcomes=(HUNG_UP,)), "was not sent"),
     ],
 )
 @pytest.mark.parametrize("lang", ["en", "zh"])
@@ -378,6 +387,7 @@ def test_one_message_that_was_interrupted(
     assert ("Interrupted" if lang == "en" else "中断") in ran.out
     assert words in " ".join(ran.out.split()) or lang == "zh"
     assert "finished" not in ran.out
+    assert "→" not in ran.out  # the connection broke because we hung up
 
 
 WRONG = [
