@@ -22,12 +22,13 @@ from posthouse.letter import Event, Item, Letter, Outcome
 from posthouse.net.clock import Clock, SystemClock
 from posthouse.net.resolver import DnsResolver, Resolver
 from posthouse.net.smtp_listen import Listener
+from posthouse.net.tcp import is_local
 from posthouse.send.deliver.bounce import Bounces
 from posthouse.send.deliver.connect import Connect
 from posthouse.send.deliver.dispatch import Dispatcher
 from posthouse.send.deliver.outcome import ours, outcomes
 from posthouse.send.deliver.pace import Turns
-from posthouse.send.deliver.places import Ourselves
+from posthouse.send.deliver.places import MX_PORT, Ourselves, plain
 from posthouse.send.deliver.prepare import Prepare, Saving
 from posthouse.send.deliver.retry import Schedule
 from posthouse.send.deliver.tries import LOGIN_SORE
@@ -60,9 +61,16 @@ class _Lane:
 
 
 def _ourselves(config: Config) -> Ourselves:
-    """Our name and the addresses we listen on: an MX that leads back here is a loop."""
-    addresses = {one.address for one in config.listen} - {"0.0.0.0", "::"}  # noqa: S104
-    return Ourselves(frozenset({config.server.name.lower()}), frozenset(addresses))
+    """Our name and the addresses we listen on: an MX that leads back here is a loop.
+
+    Who listens on all addresses of the machine is met at each, but only where an MX is asked.
+    """
+    wide = {"0.0.0.0", "::"}  # noqa: S104
+    addresses = {plain(one.address) for one in config.listen} - wide
+    names = frozenset({config.server.name.lower()})
+    if any(one.address in wide and one.port == MX_PORT for one in config.listen):
+        return Ourselves(names, frozenset(addresses), local=is_local)
+    return Ourselves(names, frozenset(addresses))
 
 
 class Relay:

@@ -1,4 +1,4 @@
-"""What a connection to a next hop needs of TCP: it is asked whether it lives, its errors get words.
+"""What connections to next hops need of TCP: whether a peer lives or is us, and words for errors.
 
 Called by ``smtp_carry`` around the event loop's own calls. Nothing fails here.
 """
@@ -29,6 +29,25 @@ def keep_alive(transport: asyncio.Transport | None) -> None:
     ):
         if hasattr(socket, name):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def is_local(address: str) -> bool:
+    """Whether an address is one of this machine's, at this moment: a socket can have it.
+
+    Where the system lets a socket have any address (``ip_nonlocal_bind``), nothing is known: False.
+    """
+    nobodys = "100::1" if ":" in address else "240.0.0.1"  # RFC 6666, RFC 1112 section 4
+    return _can_be_had(address) and not _can_be_had(nobodys)
+
+
+def _can_be_had(address: str) -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.bind((address, 0))
+    except OSError:
+        return False
+    return True
 
 
 def failure_of(error: BaseException, host: str, port: int) -> NetworkFailure:

@@ -13,7 +13,8 @@ import pytest
 from fakes.dns import FakeDns
 from posthouse import config
 from posthouse.daemon import metrics
-from posthouse.daemon.wiring import Relay
+from posthouse.daemon.wiring import Relay, _ourselves
+from posthouse.net import tcp
 from posthouse.net.resolver import DnsResolver
 from posthouse.send.queue import lane
 from posthouse.send.queue.files import file_of
@@ -121,3 +122,28 @@ async def test_a_client_that_stays_amid_its_message_holds_nobody_up(tmp_path: Pa
             await other.begin()
             other.end()
             assert "Queued" in await other.hear()
+
+
+@pytest.mark.parametrize(
+    ("address", "met"),
+    [
+        ("0.0.0.0:25", {"127.0.0.1"}),
+        ("[::]:25", {"127.0.0.1"}),
+        ("0.0.0.0:587", set()),  # whoever listens on 25 here is another
+        ("192.0.2.9:25", {"192.0.2.9"}),
+        ("[::ffff:192.0.2.9]:25", {"192.0.2.9"}),
+    ],
+)
+def test_where_we_are_met(tmp_path: Path, address: str, met: set[str]) -> None:
+    listen = {"address": address, "mode": "relay", "networks": ["127.0.0.0/8"]}
+    us = _ourselves(config.of({**CONFIG, "listen": [listen]}, tmp_path))
+    there = {one for one in ("127.0.0.1", "192.0.2.9", "192.0.2.77") if us.listens(one)}
+    assert there == met
+
+
+def test_an_address_is_local_where_a_socket_can_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tcp.is_local("127.0.0.1")
+    assert not tcp.is_local("192.0.2.77")
+    assert not tcp.is_local("2001:db8::77")
+    monkeypatch.setattr(tcp, "_can_be_had", lambda _: True)  # net.ipv4.ip_nonlocal_bind
+    assert not tcp.is_local("127.0.0.1")

@@ -2,10 +2,12 @@
 
 Enters: a hop, for direct delivery the recipient's domain. Leaves: a ``Line``. Called by the pool
 (its ``Connector``); wired by the daemon. Servers are tried in the order of ``places``, those that
-failed a moment ago last; each server's addresses one after the other, both families in turn.
+failed a moment ago last, the one that failed last at the very end; each server's addresses one
+after the other, both families in turn. A server that lets us in and breaks then (``Line.went``) is
+left alone for longer each time, or it would be the next try's first choice for ever.
 
 What can fail: NetworkFailure or Refused, that of the server that said most; ``detail["tried"]`` of
-a failure names all. A refused login ends it at once: the same password is not tried elsewhere.
+a failure names all. A login refused for good ends it: the same password is not tried elsewhere.
 Every server tried is told to ``watch`` as a ``flow.Trace``: resolve, connect, ehlo, tls, auth.
 """
 
@@ -16,7 +18,6 @@ import random
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, zip_longest
 from typing import Any, Final
 
 from posthouse.flow import Failure, NetworkFailure, Security, Stage, Status, Trace
@@ -31,38 +32,71 @@ from posthouse.send.deliver.places import (
     MX_PORT,
     Ourselves,
     Place,
-    loops,
+    addresses,
     no_server,
     places,
+    usable,
 )
+from posthouse.send.deliver.tries import is_login
 from posthouse.send.hop import Hop, TlsPolicy
 
-EACH: Final = 5.0  # seconds for a server of ours to greet while another could be tried
-# The same for an MX, which may hold its greeting back to catch robots; for TCP it has ``EACH``.
+EACH: Final = 5.0  # seconds for each of greeting, EHLO, TLS, while another could be tried
+# The same of an MX, which may hold its greeting back to catch robots; for TCP it has ``EACH``.
 MX_EACH: Final = 15.0
+LOGIN: Final = 15.0  # seconds for a login while another could be tried: slow against guessing
 LAST: Final = 60.0  # seconds for the last one; who greets later will not carry much either
 TOTAL: Final = 120.0  # seconds for all servers together
 ADDRESS: Final = 2.0  # seconds for an address while the same server has another one
 ADDRESSES_LIMIT: Final = 4  # of one server
 SORE: Final = 60.0  # seconds a server that failed stands behind the others
 SORE_LIMIT: Final = 1_000  # servers remembered so
+# One that breaks after EHLO stands behind them this much longer each time: tries of a message are
+# twice as far apart each time, and the next one has to meet another server.
+WORSE: Final = 4
+SORE_MOST: Final = 7_200.0  # seconds
 Watch = Callable[[Hop, Place, Trace], None]
+# What only we mind: who hears nothing more is told that we go (RFC 5321 section 4.1.1.10).
+_UNFIT: Final = frozenset(
+    {
+        *(Failure.TLS_NOT_OFFERED, Failure.TLS_STRIPPED),
+        *(Failure.AUTH_NOT_OFFERED, Failure.NO_COMMON_MECHANISM),
+    }
+)
 
 
 class Line(Carrier):
     """A carrier that knows where it leads, and how it came there."""
 
-    def __init__(self, hop: Hop, place: Place, trace: Trace) -> None:
+    def __init__(
+        self,
+        hop: Hop,
+        place: Place,
+        trace: Trace,
+        went: Callable[[Place, bool], None] = lambda _place, _well: None,
+    ) -> None:
         super().__init__(lmtp=hop.lmtp, tls=hop.security is Security.TLS)
         self.hop = hop
         self.place = place
         self.trace = trace
+        self._went = went
 
     @property
     def name(self) -> str:
         """The server's name and address, for logs: "mx.example.org [192.0.2.1]"."""
         host, peer = self.place.host, self.peer
         return host if peer in ("", host) else f"{host} [{peer}]"
+
+    def went(self, *, well: bool) -> None:
+        """A message was carried, or the server is in trouble: the connector remembers."""
+        self._went(self.place, well)
+
+    def leave(self, error: BaseException) -> None:
+        """It won't do: say QUIT where the server still listens, else hang up."""
+        failed = error if isinstance(error, NetworkFailure) else None
+        if isinstance(error, Refused) or (failed and failed.failure in _UNFIT):
+            self.quit()
+        else:
+            self.abort(failed or NetworkFailure(Failure.CLOSED, Stage.ANY))
 
 
 @dataclass(slots=True)
@@ -113,70 +147,75 @@ class Connect:
         self._watch = watch
         self._mx_port = mx_port
         self._contexts = Contexts(now)
-        self._sore: dict[tuple[str, int], float] = {}  # until then
+        self._sore: dict[tuple[str, int], tuple[float, int]] = {}  # until then; how often it broke
 
     async def __call__(self, hop: Hop, domain: str = "") -> Line:
         """A line ready to carry. Raises NetworkFailure or Refused."""
         policy = policy_of(hop)
         found = await places(hop, domain, self._resolver, self._rng, self._us, port=self._mx_port)
-        found.sort(key=self._is_sore)
+        found.sort(key=self._sore_until)
         tried = _Tried()
         end = self._now() + TOTAL
         for number, place in enumerate(found, 1):
-            each = MX_EACH if place.direct else EACH
-            seconds = min(each if number < len(found) else LAST, end - self._now())
+            each = LAST if number == len(found) else MX_EACH if place.direct else EACH
+            seconds = min(each, end - self._now())
             if seconds <= 0:
                 break
             try:
-                return await self._reach(hop, place, policy, seconds)
+                return await self._reach(hop, place, policy, seconds, each)
             except (NetworkFailure, Refused) as error:
-                if isinstance(error, Refused) and error.stage is Stage.AUTH:
+                if is_login(error):
                     raise
                 tried.add(place, error)
-                self._remember(place)
+                self._remember(place, SORE)
         raise _told(tried.worst(), domain, found)
 
-    def _is_sore(self, place: Place) -> bool:
-        return self._sore.get((place.host, place.port), 0.0) > self._now()
+    def _sore_until(self, place: Place) -> float:
+        """0 for who is well: these come first, in the order they are in."""
+        until, _ = self._sore.get((place.host, place.port), (0.0, 0))
+        return until if until > self._now() else 0.0
 
-    def _remember(self, place: Place) -> None:
+    def _remember(self, place: Place, seconds: float, times: int = 0) -> None:
         if len(self._sore) >= SORE_LIMIT:
             self._sore.clear()
-        self._sore[place.host, place.port] = self._now() + SORE
+        until, before = self._sore.get((place.host, place.port), (0.0, 0))
+        self._sore[place.host, place.port] = (max(until, self._now() + seconds), before + times)
 
-    async def _reach(self, hop: Hop, place: Place, policy: TlsPolicy, seconds: float) -> Line:
-        """One server, whatever it takes, within its time for everything up to the greeting."""
+    def _went(self, place: Place, well: bool) -> None:
+        """How it went on behind EHLO."""
+        if well:
+            self._sore.pop((place.host, place.port), None)
+            return
+        _, times = self._sore.get((place.host, place.port), (0.0, 0))
+        self._remember(place, min(SORE * WORSE**times, SORE_MOST), 1)
+
+    async def _reach(
+        self, hop: Hop, place: Place, policy: TlsPolicy, seconds: float, each: float
+    ) -> Line:
+        """One server: ``seconds`` for everything up to the greeting, ``each`` for what follows."""
         trace = Trace(self._now)
         try:
-            addresses = await self._resolve(place, trace, seconds)
+            found = await self._resolve(place, trace, seconds)
             left = seconds - trace.now()
             connecting = left if seconds > MX_EACH else min(EACH, left)
-            way = _Way(self, hop, place, policy, trace, left, connecting)
-            line = await way.ready(addresses)
+            way = _Way(self, hop, place, policy, trace, left, connecting, each)
+            return await way.ready(found)
         finally:
             self._watch(hop, place, trace)
-        self._sore.pop((place.host, place.port), None)
-        return line
 
     async def _resolve(self, place: Place, trace: Trace, seconds: float) -> list[str]:
-        """The addresses of both families in turn. Raises NetworkFailure or Refused."""
+        """The addresses of both families in turn. Raises NetworkFailure."""
         literal = parse_ip(place.host)
         if literal is not None:
             return self._usable([literal], place)
         step = trace.start("resolve", Stage.DNS)
         try:
             async with asyncio.timeout(seconds):
-                answers = await asyncio.gather(
-                    self._resolver.ask(place.host, "AAAA"), self._resolver.ask(place.host, "A")
-                )
+                answers = await addresses(place.host, self._resolver)
         except TimeoutError:
             trace.end(step, Status.FAIL)
             raise NetworkFailure(Failure.DNS_TIMEOUT, Stage.DNS, host=place.host) from None
-        found = [
-            address
-            for address in chain.from_iterable(zip_longest(*(a.records for a in answers)))
-            if address is not None and parse_ip(address) is not None
-        ]
+        found = usable(answers)
         if not found:
             trace.end(step, Status.FAIL)
             statuses = {answer.status for answer in answers}
@@ -185,13 +224,11 @@ class Connect:
         trace.end(step, addresses=len(found))
         return self._usable(found, place)
 
-    def _usable(self, addresses: Sequence[str], place: Place) -> list[str]:
-        """Without our own: an MX that leads back to us is a loop (RFC 5321 section 6.3)."""
-        if not place.direct:
-            return list(addresses)[:ADDRESSES_LIMIT]
-        others = [address for address in addresses if not self._us.has(address)]
-        if not others:
-            raise loops(place.host)
+    def _usable(self, found: Sequence[str], place: Place) -> list[str]:
+        """Without those that lead into this machine, where the recipient names them."""
+        others = [one for one in found if not (place.direct and self._us.has(one))]
+        if not others:  # DNS was too slow to tell it before the others (``places``)
+            raise NetworkFailure(Failure.NO_ADDRESS, Stage.DNS, host=place.host)
         return others[:ADDRESSES_LIMIT]
 
     # What ``_Way`` needs of the connector.
@@ -203,6 +240,10 @@ class Connect:
     def context(self, policy: TlsPolicy, hop: Hop) -> Sessions:
         """The TLS context."""
         return self._contexts.get(policy, hop.ca_file)
+
+    def line(self, hop: Hop, place: Place, trace: Trace) -> Line:
+        """A line that tells us how it goes."""
+        return Line(hop, place, trace, self._went)
 
     async def log_in(self, line: Line) -> None:
         """Sign in."""
@@ -220,6 +261,7 @@ class _Way:
     trace: Trace
     seconds: float  # up to the greeting
     connecting: float  # up to the end of TCP's handshake
+    each: float  # for EHLO, for TLS
 
     async def ready(self, addresses: Sequence[str]) -> Line:
         """Raises NetworkFailure or Refused, with nothing left open."""
@@ -228,10 +270,11 @@ class _Way:
             line = await self._secure(line, address)
             if self.hop.user:
                 step = self.trace.start("auth", Stage.AUTH)
-                work = _within(self.connect.log_in(line), LAST, self.place, Stage.AUTH)
+                seconds = max(self.each, LOGIN)
+                work = _within(self.connect.log_in(line), seconds, self.place, Stage.AUTH)
                 await self._step(step, work)
-        except BaseException:
-            line.abort(NetworkFailure(Failure.CLOSED, Stage.ANY))
+        except BaseException as error:
+            line.leave(error)
             raise
         if line.tls is not None:  # by now the tickets of TLS 1.3 are there
             self._context().keep(self.place.host, line.tls)
@@ -258,7 +301,7 @@ class _Way:
 
     async def _open(self, address: str, connecting: float, greeting: float) -> Line:
         """Connected, greeted, and EHLO said. Raises NetworkFailure or Refused."""
-        line = Line(self.hop, self.place, self.trace)
+        line = self.connect.line(self.hop, self.place, self.trace)
         implicit = self.hop.security is Security.TLS
         step = self.trace.start("connect", Stage.CONNECT)
         opening = line.open(
@@ -274,12 +317,11 @@ class _Way:
             await self._step(step, _within(opening, greeting, self.place), address=address)
             step = self.trace.start("ehlo", Stage.EHLO)
             hello = line.hello(self.connect.hello(self.hop))
-            await self._step(step, _within(hello, LAST, self.place, Stage.EHLO))
+            await self._step(step, _within(hello, self.each, self.place, Stage.EHLO))
         except BaseException as error:
             if implicit:
                 self._context().forget(self.place.host)
-            given = error if isinstance(error, NetworkFailure) else None
-            line.abort(given or NetworkFailure(Failure.CLOSED, Stage.CONNECT))
+            line.leave(error)
             raise
         return line
 
@@ -304,14 +346,14 @@ class _Way:
             # RFC 7435 section 4: opportunistic, so in the clear rather than not at all; what was
             # half encrypted is not to be trusted any more.
             line.abort(NetworkFailure(Failure.TLS_HANDSHAKE, Stage.TLS))
-            return await self._open(address, LAST, LAST)
+            return await self._open(address, self.each, self.each)
         return line
 
     async def _start_tls(self, line: Line) -> None:
         start = line.start_tls(self._context(), self.place.host)
-        await _within(start, LAST, self.place, Stage.TLS)
+        await _within(start, self.each, self.place, Stage.TLS)
         hello = line.hello(self.connect.hello(self.hop))  # RFC 3207 section 4.2
-        await _within(hello, LAST, self.place, Stage.EHLO)
+        await _within(hello, self.each, self.place, Stage.EHLO)
 
     async def _step(self, step: Any, work: Any, **detail: Any) -> None:
         """One step of the trace, however it ends."""

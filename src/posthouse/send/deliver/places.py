@@ -7,24 +7,26 @@ domain, null MX, nowhere to go, only ourselves), with NetworkFailure where DNS g
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
-from itertools import groupby
+from itertools import chain, groupby, zip_longest
 from typing import Final
 
 from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.net.resolver import Resolver, answer
 from posthouse.net.smtp_carry import Refused
 from posthouse.protocol import mx
-from posthouse.protocol.dns import AnswerStatus
-from posthouse.protocol.host import parse_ip
+from posthouse.protocol.dns import Answer, AnswerStatus
+from posthouse.protocol.host import HostError, parse_ip, to_ascii
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.hop import Hop, Target
 
 MX_PORT: Final = 25
 PLACES_LIMIT: Final = 10  # tried for one connection; a domain that names more gains nothing
+LOOK: Final = 2.0  # seconds to find out whether an exchanger is ourselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Place:
     port: int
     direct: bool = False  # the recipient's, not a server of our choice
     implied: bool = False  # the domain itself, which names no MX
+    preference: int = 0  # of the MX
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +48,29 @@ class Ourselves:
     """
 
     names: frozenset[str] = frozenset()  # lower case
-    addresses: frozenset[str] = frozenset()
+    addresses: frozenset[str] = frozenset()  # where we listen, ``plain``
     loopback: bool = True
+    local: Callable[[str], bool] = lambda _address: False  # where we listen on all of the machine
 
     def has(self, address: str) -> bool:
-        """Whether an address is ours."""
-        if address in self.addresses:
-            return True
-        ip = ip_address(address)
-        return self.loopback and (ip.is_loopback or ip.is_unspecified)
+        """Whether an address is ours, or leads to this machine's inside."""
+        ip = ip_address(plain(address))
+        return self.listens(address) or (self.loopback and (ip.is_loopback or ip.is_unspecified))
+
+    def listens(self, address: str) -> bool:
+        """Whether we are to be met there."""
+        return plain(address) in self.addresses or self.local(plain(address))
+
+    def are(self, addresses: Sequence[str]) -> bool:
+        """Whether a host with these addresses is us: one is, or none leads out of this machine."""
+        inside = bool(addresses) and all(map(self.has, addresses))
+        return inside or any(map(self.listens, addresses))
+
+
+def plain(address: str) -> str:
+    """An address in its shortest form; IPv4 within IPv6 is IPv4 (RFC 4291 section 2.5.5.2)."""
+    ip = ip_address(address)
+    return str((ip.version == 6 and ip.ipv4_mapped) or ip)
 
 
 async def places(
@@ -69,8 +86,39 @@ async def places(
     if hop.targets:
         ordered = in_order(hop.targets, rng)
         return [Place(target.host, target.port) for target in ordered][:PLACES_LIMIT]
-    hosts, implied = await exchangers(domain, resolver, rng, us)
-    return [Place(host, port, direct=True, implied=implied) for host in hosts[:PLACES_LIMIT]]
+    found = (await exchangers(domain, resolver, rng, port))[:PLACES_LIMIT]
+    here = await asyncio.gather(*(_is_us(place, resolver, us) for place in found))
+    # RFC 5321 section 5.1: where we stand in the list, only those before us may be tried.
+    ours = [place.preference for place, is_us in zip(found, here, strict=True) if is_us]
+    before = [place for place in found if place.preference < min(ours)] if ours else found
+    if not before:
+        raise loops(domain)
+    return before
+
+
+async def _is_us(place: Place, resolver: Resolver, us: Ourselves) -> bool:
+    """By name or address, as far as DNS tells in time: who it is silent about can't be reached."""
+    if place.host in us.names:
+        return True
+    literal = parse_ip(place.host)
+    if literal is not None:
+        return us.has(literal)
+    try:
+        async with asyncio.timeout(LOOK):
+            return us.are(usable(await addresses(place.host, resolver)))
+    except TimeoutError:
+        return False
+
+
+async def addresses(host: str, resolver: Resolver) -> tuple[Answer, Answer]:
+    """What DNS says of a host: AAAA, A."""
+    return await asyncio.gather(resolver.ask(host, "AAAA"), resolver.ask(host, "A"))
+
+
+def usable(answers: Iterable[Answer]) -> list[str]:
+    """The addresses of both families in turn."""
+    mixed = chain.from_iterable(zip_longest(*(answer.records for answer in answers)))
+    return [address for address in mixed if address is not None and parse_ip(address) is not None]
 
 
 def in_order(targets: Iterable[Target], rng: random.Random) -> list[Target]:
@@ -93,15 +141,13 @@ def _priority(target: Target) -> int:
     return target.priority
 
 
-async def exchangers(
-    domain: str, resolver: Resolver, rng: random.Random, us: Ourselves
-) -> tuple[Sequence[str], bool]:
-    """The hosts that take a domain's mail, and whether it is itself for want of any."""
+async def exchangers(domain: str, resolver: Resolver, rng: random.Random, port: int) -> list[Place]:
+    """The servers that take a domain's mail: itself, for want of any."""
     if domain.startswith("["):  # RFC 5321 section 4.1.3: an address literal is its own server
         literal = parse_ip(domain.strip("[]").removeprefix("ipv6:").removeprefix("IPv6:"))
         if literal is None:
             raise never(501, "5.1.3", f"{domain[:100]} is no address literal")
-        return (literal,), False
+        return [Place(literal, port, direct=True)]
     found = await answer(mx.lookup(domain), resolver)
     if found.null:  # RFC 7505 section 4.1
         raise never(556, "5.1.10", f"{domain} does not accept mail (null MX)")
@@ -111,28 +157,31 @@ async def exchangers(
         timed_out = found.status is AnswerStatus.TIMEOUT
         kind = Failure.DNS_TIMEOUT if timed_out else Failure.DNS_FAILED
         raise NetworkFailure(kind, Stage.DNS, host=domain, status=str(found.status))
-    if not found.records:
-        return (found.domain,), True  # RFC 5321 section 5.1: the implicit MX
-    return _by_preference(found, rng, us), False
+    if not found.records:  # RFC 5321 section 5.1: the implicit MX
+        return [Place(found.domain, port, direct=True, implied=True)]
+    return _by_preference(found, rng, port)
 
 
-def _by_preference(found: mx.Exchanges, rng: random.Random, us: Ourselves) -> Sequence[str]:
-    good = set(found.hosts)
-    records = [record for record in found.records if record.host in good]
-    if not records:
-        raise NetworkFailure(Failure.NO_ADDRESS, Stage.DNS, host=found.domain)
-    # RFC 5321 section 5.1: where we stand in the list, only those before us may be tried.
-    ours = min((r.preference for r in records if r.host in us.names), default=None)
-    if ours is not None:
-        records = [record for record in records if record.preference < ours]
-    if not records:
-        raise loops(found.domain)
-    hosts: list[str] = []
-    for _, group in groupby(records, lambda record: record.preference):
+def _by_preference(found: mx.Exchanges, rng: random.Random, port: int) -> list[Place]:
+    records = [record for record in found.records if _is_name(record.host)]
+    if not records:  # RFC 5321 section 5.1: an address where a name belongs, or worse
+        said = ", ".join(record.host for record in found.records)[:100]
+        raise never(550, "5.4.4", f"The MX of {found.domain} is no host name: {said}")
+    hosts: dict[str, int] = {}  # and its best preference
+    for preference, group in groupby(records, lambda record: record.preference):
         equal = [record.host for record in group]
         rng.shuffle(equal)  # section 5.1: to spread the load
-        hosts += equal
-    return tuple(dict.fromkeys(hosts))
+        for host in equal:
+            hosts.setdefault(host, preference)
+    return [Place(host, port, direct=True, preference=number) for host, number in hosts.items()]
+
+
+def _is_name(host: str) -> bool:
+    """Whether it can be looked up: no host may have "_" in its name, but DNS does not mind."""
+    try:
+        return bool(to_ascii(host.replace("_", "x")))
+    except HostError:
+        return False
 
 
 def never(code: int, enhanced: str, text: str) -> Refused:

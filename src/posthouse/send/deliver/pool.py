@@ -257,9 +257,12 @@ class Pool:
             self._waiting.appendleft(task)
             self._fill()
             return
-        slower = any(reply.code == 421 for _, reply in carried.replies.values())
+        ill = _is_ill(task, carried)
+        slower = ill and any(reply.code == 421 for _, reply in carried.replies.values())
         self._speed.went(well=carried.failure is None and not slower)
-        if carried.failure is None and self._keep(carrier):
+        if ill or carrier.carried == 1:
+            self._shares.went(carrier, well=not ill)
+        if not ill and self._keep(carrier):
             self._idle.append(carrier)
         else:
             carrier.quit()
@@ -366,6 +369,18 @@ def _was_gone(carrier: Carrier, carried: Carried) -> bool:
         return all(stage is Stage.MAIL and reply.code == 421 for stage, reply in said)
     failure = carried.failure
     return failure is not None and failure.failure in (Failure.CLOSED, Failure.RESET)
+
+
+def _is_ill(task: Task, carried: Carried) -> bool:
+    """Whether the server is in trouble, so that another may do better: it broke, fell silent, says
+    farewell, takes no sender now. What it says of recipients and messages is no such sign."""
+    replies = carried.replies
+    if carried.failure is not None and len(replies) < len(task.items):
+        return True
+    return any(
+        reply.code == 421 or (stage is Stage.MAIL and reply.is_transient)
+        for stage, reply in replies.values()
+    )
 
 
 def _failed(task: Task, error: NetworkFailure | Refused) -> Carried:

@@ -77,6 +77,13 @@ class Shares:
             self._out[target] = self._now() + OUT
             self._given.clear()
 
+    def went(self, carrier: Carrier, *, well: bool) -> None:
+        """A message over it did, or the server is in trouble: then others come first."""
+        if isinstance(carrier, Line):
+            carrier.went(well=well)
+        if not well:
+            self.reached(self.target_of(carrier), None)
+
     def target_of(self, carrier: Carrier) -> Target | None:
         """Where a connection leads, if it is one of the equal."""
         if not isinstance(carrier, Line):

@@ -97,5 +97,7 @@ class Login:
 
 
 def is_login(error: NetworkFailure | Refused) -> TypeGuard[Refused]:
-    """Whether it was the login that was refused."""
-    return isinstance(error, Refused) and error.stage is Stage.AUTH
+    """Whether it was the login that was refused; 4yz is trouble of the server's (RFC 4954)."""
+    if not (isinstance(error, Refused) and error.stage is Stage.AUTH):
+        return False
+    return not error.reply.is_transient

@@ -257,6 +257,28 @@ async def test_a_wrong_password_is_tried_once_and_nowhere_else(authority: Author
         assert two.seen == []
 
 
+@pytest.mark.parametrize(
+    "ill",
+    ["454 4.7.0 Temporary authentication failure", "421 4.3.0 Too many", Action.CLOSE],
+)
+async def test_a_server_that_cannot_judge_a_login_is_left_for_another(
+    authority: Authority, ill: str | Action
+) -> None:
+    context = authority.context()
+    async with (
+        FakeSmtpServer(Behaviour(tls=context, auth_reply=ill)) as one,
+        FakeSmtpServer(Behaviour(tls=context)) as two,
+    ):
+        ca_file = str(authority.ca_file)
+        to = hop(one.port, two.port, ca_file=ca_file, user="app", secret=PASSWORD)
+        connect = connector()
+        for _ in range(2):
+            line = await connect(to)
+            assert line.place.port == two.port
+            line.quit()
+        assert len(one.seen) == 1  # and remembered
+
+
 @pytest.mark.parametrize("kind", [Kind.SELF_SIGNED, Kind.WRONG_NAME, Kind.EXPIRED])
 @pytest.mark.parametrize("policy", [OPPORTUNISTIC, REQUIRED, VERIFIED])
 async def test_no_password_to_who_is_not_verified(
@@ -342,16 +364,92 @@ async def test_the_next_server_is_tried(first: Behaviour) -> None:
         again.quit()
 
 
-async def test_a_silent_server_is_left_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "EACH", 0.3)
+@pytest.mark.parametrize(
+    "silent",
+    [
+        {"first": Action.SILENT},
+        {"ehlo": Action.SILENT},
+        {"starttls": Action.SILENT},
+        {"auth_reply": Action.SILENT},
+    ],
+)
+async def test_a_silent_server_is_left_in_time(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, silent: dict[str, Any]
+) -> None:
+    for name in ("EACH", "LOGIN"):
+        monkeypatch.setattr(module, name, 0.5)
+    context = authority.context()
     async with (
-        FakeSmtpServer(Behaviour(first=Action.SILENT)) as silent,
-        FakeSmtpServer() as good,
+        FakeSmtpServer(Behaviour(tls=context, **silent)) as mute,
+        FakeSmtpServer(Behaviour(tls=context)) as good,
     ):
+        to = hop(
+            *(mute.port, await closed_port(), good.port),
+            ca_file=str(authority.ca_file),
+            user="app",
+            secret=PASSWORD,
+        )
         async with asyncio.timeout(5):
-            line = await connector()(hop(silent.port, await closed_port(), good.port))
+            line = await connector()(to)
         assert line.place.port == good.port
         line.quit()
+
+
+async def test_who_answers_slowly_is_waited_for_where_nobody_else_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "EACH", 0.1)
+    async with FakeSmtpServer(Behaviour(delay=0.4)) as slow:
+        line = await connector()(hop(await closed_port(), slow.port))
+        assert line.place.port == slow.port
+        line.quit()
+
+
+async def test_who_breaks_behind_ehlo_is_left_alone_for_longer_each_time() -> None:
+    loop, passed = asyncio.get_running_loop(), [0.0]
+    async with FakeSmtpServer() as one, FakeSmtpServer() as two:
+        connect = connector(now=lambda: loop.time() + passed[0])
+        to = hop(one.port, two.port)
+        first: list[bool] = []
+        for seconds in (0, 50, 70, 300, 320, 1_270, 1_290):
+            passed[0] = float(seconds)
+            line = await connect(to)
+            first.append(line.place.port == one.port)
+            if first[-1]:
+                line.went(well=False)  # for 60, 240, 960 seconds
+            line.quit()
+        assert first == [True, False, True, False, True, False, True]
+        line.went(well=True)
+        again = await connect(to)
+        assert again.place.port == one.port
+        again.quit()
+
+
+async def test_where_all_are_sore_the_one_that_failed_last_comes_last() -> None:
+    async with FakeSmtpServer() as one, FakeSmtpServer() as two:
+        connect = connector()
+        asked = []
+        for _ in range(4):
+            line = await connect(hop(one.port, two.port))
+            asked.append(line.place.port)
+            line.went(well=False)
+            line.quit()
+    assert asked[:3] == [one.port, two.port, one.port]
+
+
+async def test_whom_we_will_not_have_is_told_that_we_go(authority: Authority) -> None:
+    """RFC 5321 section 4.1.1.10."""
+    for behaviour, tls in (
+        (Behaviour(first="554 5.3.2 No service"), OPPORTUNISTIC),
+        (Behaviour(starttls_keyword=""), VERIFIED),
+        (Behaviour(tls=authority.context(), starttls="454 4.7.0 Not now"), VERIFIED),
+    ):
+        async with FakeSmtpServer(behaviour) as server:
+            with pytest.raises((Refused, NetworkFailure)):
+                await connector()(hop(server.port, tls=tls))
+            async with asyncio.timeout(5):
+                while server.last.lines[-1:] != ["QUIT"]:
+                    await asyncio.sleep(0.01)
 
 
 async def test_the_most_telling_error_of_all() -> None:
@@ -424,6 +522,22 @@ async def test_an_exchanger_at_our_own_address_is_a_loop() -> None:
             await connector(server.port, us=Ourselves())(Hop("direct"), "e.example")
         assert str(refused.value.reply.enhanced) == "5.4.6"
         assert server.seen == []
+
+
+async def test_a_spare_exchanger_that_is_us_does_not_end_the_wait_for_the_first() -> None:
+    zone = {
+        ("bk.example", "MX"): ["10 dead.test.", "20 us.test.", "30 mail.test."],
+        ("dead.test", "A"): ["127.0.0.3"],
+        ("us.test", "A"): ["127.0.0.9"],
+        ("mail.test", "A"): ["127.0.0.1"],
+    }
+    us = Ourselves(addresses=frozenset({"127.0.0.9"}), loopback=False)
+    async with FakeSmtpServer() as worse:
+        with pytest.raises(NetworkFailure) as failed:
+            await connector(worse.port, us=us, zone=zone)(Hop("direct"), "bk.example")
+        assert failed.value.failure is Failure.REFUSED
+        assert failed.value.detail["host"] == "dead.test"
+        assert worse.seen == []
 
 
 # What is told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,8 @@ import pytest
 from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.net.resolver import FixtureResolver
 from posthouse.net.smtp_carry import Refused
-from posthouse.protocol.dns import AnswerStatus
+from posthouse.protocol.dns import Answer, AnswerStatus
+from posthouse.send.deliver import places as module
 from posthouse.send.deliver.places import Ourselves, Place, in_order, places
 from posthouse.send.hop import Hop, Target
 
@@ -40,11 +42,34 @@ MX = ("e.example", "MX")
         ({MX: ["10 a.example.", "10 a.example."]}, "e.example", ["a.example"]),
         ({MX: ["0 .", "10 a.example."]}, "e.example", ["a.example"]),
         ({MX: ["10 192.0.2.1.", "20 a.example."]}, "e.example", ["a.example"]),
+        (
+            {MX: ["10 mail_in.example.", "20 a.example."]},
+            "e.example",
+            ["mail_in.example", "a.example"],
+        ),
         # RFC 5321 section 5.1: only those before ourselves
         (
             {MX: ["10 a.example.", "20 relay.d.example.", "20 b.example.", "30 c.example."]},
             "e.example",
             ["a.example"],
+        ),
+        # ... by address too, whatever stands beside it
+        (
+            {
+                MX: ["10 a.example.", "20 lb.example.", "20 b.example.", "30 c.example."],
+                ("lb.example", "A"): ["192.0.2.7", "192.0.2.99"],
+            },
+            "e.example",
+            ["a.example"],
+        ),
+        # an address of this machine's inside that stands beside another is nobody's
+        (
+            {
+                MX: ["10 a.example.", "20 b.example."],
+                ("a.example", "A"): ["127.0.0.1", "192.0.2.7"],
+            },
+            "e.example",
+            ["a.example", "b.example"],
         ),
         ({("xn--fsq.example", "MX"): ["1 m.example."]}, "例.example", ["m.example"]),
     ],
@@ -66,6 +91,14 @@ async def test_equal_exchangers_share_the_load() -> None:
         ({MX: ["0 ."]}, "e.example", 556, "5.1.10"),  # RFC 7505
         ({}, "e.example", 550, "5.1.2"),
         ({MX: ["10 relay.d.example.", "20 b.example."]}, "e.example", 554, "5.4.6"),
+        (
+            {MX: ["5 lb.example.", "10 b.example."], ("lb.example", "A"): ["192.0.2.99"]},
+            *("e.example", 554, "5.4.6"),
+        ),
+        ({("e.example", "AAAA"): ["::ffff:192.0.2.99"]}, "e.example", 554, "5.4.6"),
+        ({}, "[192.0.2.99]", 554, "5.4.6"),
+        ({}, "[IPv6:::ffff:127.0.0.9]", 554, "5.4.6"),
+        ({MX: ["10 192.0.2.1."]}, "e.example", 550, "5.4.4"),
         ({}, "[nonsense]", 501, "5.1.3"),
         ({}, "e..example", 550, "5.1.2"),
     ],
@@ -91,9 +124,27 @@ async def test_dns_that_says_nothing(status: AnswerStatus, failure: Failure) -> 
     assert (failed.value.failure, failed.value.stage) == (failure, Stage.DNS)
 
 
-async def test_only_malformed_exchangers_are_no_answer() -> None:
-    with pytest.raises(NetworkFailure):
+async def test_an_exchanger_that_is_no_name_is_told_as_it_stands() -> None:
+    with pytest.raises(Refused, match=r"MX of e\.example is no host name: 192\.0\.2\.1"):
         await hosts({MX: ["10 192.0.2.1."]})
+
+
+class Slow(FixtureResolver):
+    """It knows exchangers at once, and is silent about addresses."""
+
+    async def ask(self, name: str, type_: str) -> Answer:
+        if type_ != "MX":
+            await asyncio.sleep(60)
+        return await super().ask(name, type_)
+
+
+async def test_who_dns_is_silent_about_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK", 0.05)
+    async with asyncio.timeout(5):
+        found = await places(
+            Hop("direct"), "e.example", Slow({MX: ["10 a.example."]}), random.Random(1), US
+        )
+    assert [place.host for place in found] == ["a.example"]
 
 
 def test_targets_by_priority_then_weight() -> None:
@@ -127,8 +178,19 @@ async def test_a_hop_with_targets_asks_no_dns() -> None:
         ("127.0.0.2", True),
         ("::1", True),
         ("0.0.0.0", True),
+        ("::ffff:127.0.0.9", True),
+        ("::ffff:192.0.2.99", True),
+        ("::ffff:192.0.2.1", False),
         ("192.0.2.1", False),
     ],
 )
 def test_ourselves(address: str, ours: bool) -> None:
     assert US.has(address) is ours
+
+
+def test_who_listens_everywhere_is_met_at_each_address_of_the_machine() -> None:
+    wide = Ourselves(local=lambda address: address == "198.51.100.1")
+    assert wide.has("198.51.100.1")
+    assert wide.has("::ffff:198.51.100.1")
+    assert wide.are(["192.0.2.7", "198.51.100.1"])
+    assert not wide.has("192.0.2.7")
