@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -31,8 +32,10 @@ from posthouse.protocol.smtp.reply import Reply
 from posthouse.protocol.smtp.state import State
 
 CONNECT: Final = 30.0  # seconds
-COMMAND: Final = 300.0  # seconds for a reply (RFC 5321 section 4.5.3.2)
-END: Final = 600.0  # seconds for the reply to the end of data (section 4.5.3.2.6)
+COMMAND: Final = 300.0  # seconds for each reply (RFC 5321 section 4.5.3.2)
+BLOCK: Final = 180.0  # seconds for a part of a message to be taken (section 4.5.3.2.5)
+END: Final = 600.0  # seconds for the reply to the end of data, once that is out (section 4.5.3.2.6)
+PART: Final = 65_536  # octets handed to the transport at once
 
 
 class Refused(Exception):
@@ -62,6 +65,8 @@ class Carrier(asyncio.Protocol):
         self._early: Reply | None = None
         self._work: Work | None = None
         self._behind: Work | None = None  # the one that comes next
+        self._held: deque[bytes | memoryview] = deque()  # not yet handed to the transport
+        self._full = False  # the transport has more than it can get rid of
         self.failure: NetworkFailure | None = None
         self.deadline = self._loop.time() + COMMAND  # the pool's sweep ends us after it
         self.carried = 0  # transactions
@@ -199,9 +204,14 @@ class Carrier(asyncio.Protocol):
 
     def _go_on(self, work: Work) -> None:
         try:
-            self._write(self._commands(work))
+            octets = self._commands(work)
         except LocalProtocolError:  # a parameter that is not offered, a line too long
             self._unsayable(work)
+            return
+        if len(octets) > PART:
+            self._hold(octets)
+            octets = b""
+        self._write(octets)
 
     def _unsayable(self, work: Work) -> None:
         """It can't be said to this server, now or later."""
@@ -283,7 +293,9 @@ class Carrier(asyncio.Protocol):
             return
         elif isinstance(command, (c.MessageEnd, c.Bdat)):
             work.ended(command, reply, lmtp=self._connection.lmtp)
-            if work.owed == 0:
+            if work.owed:
+                self.deadline = self._loop.time() + END
+            else:
                 if reply.code == 421:  # taken or not, it was the last (RFC 5321 section 3.8)
                     self.failure = NetworkFailure(Failure.CLOSED, Stage.ANY, text=str(reply))
                 self._finish(None)
@@ -291,6 +303,7 @@ class Carrier(asyncio.Protocol):
         elif isinstance(command, c.Rset):
             self._finish(None)
             return
+        self.deadline = self._loop.time() + COMMAND
         if reply.code == 421:
             self._broken(NetworkFailure(Failure.CLOSED, Stage.ANY, text=str(reply)))
         elif work.owed == 0:
@@ -324,6 +337,9 @@ class Carrier(asyncio.Protocol):
             # for nobody, where 354 was wrong, is taken to get one.
             work.owed = (len(work.accepted) or 1) if self._connection.lmtp else 1
             work.ending = True
+            if len(out) > PART:
+                self._hold(out)
+                out = b""
             self._write(out, end, self._heels())
             return
         for recipient in work.accepted:
@@ -337,6 +353,7 @@ class Carrier(asyncio.Protocol):
             self._broken(NetworkFailure(Failure.CLOSED, Stage.ANY))
             return
         work.owed += 1
+        self.deadline = self._loop.time() + COMMAND
         self._write(self._connection.send(c.Rset()))
 
     def _finish(self, failure: NetworkFailure | None) -> None:
@@ -351,7 +368,9 @@ class Carrier(asyncio.Protocol):
         self.used = self._loop.time()
         self.deadline = self.used + COMMAND
         if not work.done.done():
-            work.done.set_result(Carried(work.replies, failure, failure is not None and work.sent))
+            # What is still here has not left us, and the end of data comes last.
+            unsure = failure is not None and work.sent and not (self._held or self._full)
+            work.done.set_result(Carried(work.replies, failure, unsure))
         behind, self._behind = self._behind, None
         if behind is not None:
             self._begin(behind)
@@ -376,6 +395,14 @@ class Carrier(asyncio.Protocol):
                 detail = {"reason": event.reason, "text": self._masker.first_words(event.raw)}
                 self.abort(NetworkFailure(Failure.BAD_REPLY, Stage.ANY, **detail))
                 return
+
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        if self._held or (self._work is not None and self._work.ending):
+            self._write_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
         kind = Failure.RESET if exc is not None else Failure.CLOSED
@@ -409,5 +436,23 @@ class Carrier(asyncio.Protocol):
             raise Refused(stage, reply)
 
     def _write(self, *pieces: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing():
+        if self._held:
+            self._held += pieces
+            self._write_on()
+        elif self._transport is not None and not self._transport.is_closing():
             self._transport.writelines(pieces)
+
+    def _hold(self, content: bytes) -> None:
+        """A long message goes part by part, as it is taken: so a slow server is told from a dead
+        one, and we know whether the end has left us (the transport is full while it has any)."""
+        view = memoryview(content)
+        self._held += [view[at : at + PART] for at in range(0, len(view), PART)]
+        if self._transport is not None:
+            self._transport.set_write_buffer_limits(high=1, low=0)
+
+    def _write_on(self) -> None:
+        while self._held and not self._full:
+            if self._transport is None or self._transport.is_closing():
+                return
+            self._transport.write(self._held.popleft())
+        self.deadline = self._loop.time() + (BLOCK if self._held else END)
