@@ -767,6 +767,22 @@ async def test_421_to_mail_on_a_used_connection_is_no_try(extensions: bytes) -> 
     assert connections == [3]
 
 
+async def test_no_more_recipients_at_once_than_the_server_says() -> None:
+    """RFC 9422."""
+    desk = Desk(("PIPELINING", "LIMITS MAILMAX=100 RCPTMAX=2"))
+    items = tuple(Item(n, "", Recipient(f"{n}@e.example"), State.READY) for n in range(5))
+    letter = Letter("1", "alice@d.example", tuple(i.recipient for i in items), MESSAGE, 0.0)
+    async with pooling(desk, Hop("x", pool=1)) as (pool, done):
+        pool.add(Task(letter, items))
+        await until(lambda: len(done) == 3)
+    assert [list(one.replies) for one in done] == [
+        ["0@e.example", "1@e.example"],
+        ["2@e.example", "3@e.example"],
+        ["4@e.example"],
+    ]
+    assert len(desk.messages) == 3
+
+
 async def test_421_to_mail_on_a_fresh_connection_is_a_try() -> None:
     desk = Desk(replies={"MAIL": Reply.make(421, "Not now", "4.3.2")})
     async with pooling(desk, Hop("x", pool=1)) as (pool, done):

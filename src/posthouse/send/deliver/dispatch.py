@@ -173,11 +173,16 @@ class Dispatcher:
                 self._connect,
                 partial(self._back, hop),
                 now=self._monotonic,
+                divided=self._divided,
                 prepare=self._prepare,
                 turns=self._turns,
                 tries=self._tries,
             )
         pool.add(Task(letter, items))
+
+    def _divided(self, task: Task) -> None:
+        """It comes back once more than it went."""
+        self._sizes[task.letter.id][1] += 1
 
     # -- out
 

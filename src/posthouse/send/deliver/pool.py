@@ -26,6 +26,7 @@ from posthouse.letter import Item, Letter
 from posthouse.net.smtp_carry import Carrier, Refused
 from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp import command as c
+from posthouse.protocol.smtp.extensions import session_limits
 from posthouse.send.deliver.pace import Turns
 from posthouse.send.deliver.shares import Shares
 from posthouse.send.deliver.speed import Speed
@@ -106,6 +107,7 @@ class Pool:
         *,
         now: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        divided: Callable[[Task], None] = lambda _task: None,
         prepare: Prepare = as_it_is,
         turns: Turns | None = None,
         tries: Tries | None = None,
@@ -114,6 +116,7 @@ class Pool:
         self.hop = way.hop
         self._connect = connect
         self._report = report
+        self._divided = divided  # told of a task that became two
         self._prepare = prepare
         self._sore: tuple[float, NetworkFailure | Refused] | None = None  # until then, and why
         self._paused = False
@@ -234,6 +237,8 @@ class Pool:
         return None
 
     def _start(self, carrier: Carrier, task: Task) -> None:
+        if len(task.items) > 1 and "LIMITS" in carrier.extensions:
+            task = self._divide(carrier, task)
         try:
             ready = self._prepare(task, carrier.extensions, binary=self.hop.binary)
         except Refused as error:
@@ -248,6 +253,15 @@ class Pool:
         self._shares.given(carrier)
         done = carrier.carry(ready.mail, ready.recipients, ready.content)
         done.add_done_callback(partial(self._done, carrier, task))
+
+    def _divide(self, carrier: Carrier, task: Task) -> Task:
+        """As many recipients as this server takes at once (RFC 9422 section 4.2), the rest next."""
+        most = session_limits(carrier.extensions).rcpt_max
+        if most is None or len(task.items) <= most:
+            return task
+        self._waiting.appendleft(Task(task.letter, task.items[most:]))
+        self._divided(task)
+        return Task(task.letter, task.items[:most])
 
     def _done(self, carrier: Carrier, task: Task, done: asyncio.Future[Carried]) -> None:
         carried = done.result()

@@ -22,6 +22,7 @@ DOUBLINGS: Final = 30  # beyond any ``most``; keeps the power small
 # Greylisting lets pass after one to five minutes; whoever waits an hour delays mail for nothing.
 GREYLISTED: Final = 300.0  # seconds at most between tries
 GREY_TRIES: Final = 12  # after these it is no greylisting, whatever the server calls it
+NAMED_TRIES: Final = 5  # "in 5 seconds" is believed so often; then it lengthens a step, no more
 # "Try again in 24 hours" is said by servers that forget it; more than this is never waited.
 WAIT_MOST: Final = 6 * 3_600.0  # seconds
 
@@ -49,8 +50,9 @@ def next_try(
     """When the next try is due; None where the time is over. ``attempts``: made so far, 1 and more.
 
     A step is never longer than the back-off allows and up to a quarter shorter; with ``wait`` it is
-    never shorter than asked. The last try is made at the very end, so that a message whose server
-    comes back in the last hour is not lost to an unlucky step.
+    never shorter than asked, and after some tries no shorter than without. The last try is made at
+    the very end, so that a message whose server comes back in the last hour is not lost to an
+    unlucky step.
     """
     end = accepted + policy.expire
     if now >= end:
@@ -58,10 +60,11 @@ def next_try(
     step = min(policy.most, policy.first * 2.0 ** min(max(attempts, 1) - 1, DOUBLINGS))
     if greylisted and attempts <= GREY_TRIES:
         step = min(step, GREYLISTED)
-    if wait is None:
-        step *= 1 - JITTER * rng.random()
-    else:
-        step = min(wait, WAIT_MOST) * (1 + JITTER * rng.random())
+    chance = JITTER * rng.random()
+    step *= 1 - chance
+    if wait is not None:
+        named = min(wait, WAIT_MOST) * (1 + chance)
+        step = named if attempts <= NAMED_TRIES else max(named, step)
     return min(now + step, end)
 
 

@@ -71,11 +71,15 @@ class Verdicts:
         now, accepted = self._steady(), self._steady.accepted(letter)
         failed: list[tuple[Item, Outcome]] = []
         delayed: list[tuple[Item, Outcome]] = []
+        dues: dict[tuple[object, ...], float | None] = {}  # what failed alike comes back together
         for item, outcome in outcomes:
             self._alarm(outcome)
             due = None
             if outcome.result is Result.DEFERRED:
-                due = self._schedule.next_try(item, outcome, accepted, now)
+                alike = (item.attempts, outcome.wait, outcome.cause)
+                if alike not in dues:
+                    dues[alike] = self._schedule.next_try(item, outcome, accepted, now)
+                due = dues[alike]
             if due is None:
                 kind = "refused" if outcome.result is Result.REFUSED else "expired"
                 self._settle(item, outcome, kind)

@@ -48,6 +48,10 @@ def test_steps_double_up_to_the_most(attempts: int, step: float) -> None:
         (300.0, False, 1, 300, 375),
         (300.0, True, 8, 300, 375),
         (7200.0, False, 1, 7200, 9000),
+        (5.0, False, 5, 5, 6.25),
+        (5.0, False, 6, 1440, 1920),  # the back-off again
+        (5.0, True, 12, 225, 300),
+        (7200.0, False, 50, 7200, 9000),
         (80_000.0, False, 1, 6 * HOUR, 7.5 * HOUR),
         (None, True, 8, 225, 300),
         (None, True, 1, 45, 60),

@@ -188,6 +188,28 @@ async def test_delayed_then_warned_then_given_up(tmp_path: Path) -> None:
         assert relay.lane.count == 0
 
 
+async def test_what_was_put_off_together_goes_together_again(tmp_path: Path) -> None:
+    later = ((r"RCPT.*", ("450 4.2.0 Not now",) * 3 + ("250 2.1.5 Ok",)),)
+    async with world(tmp_path, Behaviour(replies=later)) as (relay, server):
+        await relay.send("bob@e.example", "carol@e.example", "dave@e.example")
+        events = await relay.until(*["deferred"] * 3)
+        assert len({event.data["due"] for event in events}) == 1
+        relay.now += 61
+        relay.dispatcher.look()
+        await relay.until(*["deferred"] * 3, *["delivered"] * 3)
+        assert [len(message.recipients) for message in server.messages] == [3]
+
+
+async def test_a_server_with_limits_gets_a_letter_in_parts(tmp_path: Path) -> None:
+    behaviour = Behaviour(extensions=("PIPELINING", "LIMITS RCPTMAX=2"))
+    async with world(tmp_path, behaviour) as (relay, server):
+        await relay.send(*(f"{n}@e.example" for n in range(5)))
+        await relay.until(*["delivered"] * 5)
+        assert [len(message.recipients) for message in server.messages] == [2, 2, 1]
+        assert relay.lane.count == 0
+        assert relay.dispatcher._octets == 0
+
+
 async def test_success_is_reported_where_the_server_will_not(tmp_path: Path) -> None:
     for extensions, kinds in (
         (("PIPELINING",), ("delivered", "bounced", "delivered")),
