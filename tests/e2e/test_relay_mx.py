@@ -38,6 +38,13 @@ ZONES = {
     "text.test": ['@ TXT "no address at all"'],
     "aliased.test": ["@ MX 10 mail", "mail CNAME two.both.test."],
     "us.test": ["@ MX 10 mx", f"mx A {relay.HOST}"],
+    "best.test": ["@ MX 5 mx", "@ MX 10 two", f"mx A {relay.HOST}", f"two A {TWO}"],
+    "spare.test": [
+        "@ MX 10 one", "@ MX 20 mx", "@ MX 30 two",
+        f"one A {ONE}", f"mx A {relay.HOST}", f"two A {TWO}",
+    ],
+    "under.test": ["@ MX 10 mail_in", f"mail_in A {TWO}"],
+    "number.test": [f"@ MX 10 {TWO}."],
 }  # fmt: skip
 MX = '[[hop]]\nname = "direct"\nmx = true\n[[route]]\nhop = "direct"\n'
 
@@ -94,7 +101,7 @@ def test_the_next_one_is_taken_where_the_first_turns_us_away(ours: relay.Relay) 
         assert unchanged(one_of(two).content, sent)
 
 
-@pytest.mark.parametrize("domain", ["implicit.test", "aliased.test", "www.both.test"])
+@pytest.mark.parametrize("domain", ["implicit.test", "aliased.test", "www.both.test", "under.test"])
 def test_without_mx_and_by_alias(ours: relay.Relay, domain: str) -> None:
     sent = hard(f"to {domain}")
     with there(TWO) as (two,):
@@ -111,6 +118,8 @@ def test_without_mx_and_by_alias(ours: relay.Relay, domain: str) -> None:
         pytest.param("gone.test", "5.1.2", "rcpt.domain", id="no-such-domain"),
         pytest.param("text.test", "5.1.2", "rcpt.domain", id="no-server"),
         pytest.param("us.test", "5.4.6", "route.loop", id="ourselves"),
+        pytest.param("best.test", "5.4.6", "route.loop", id="ourselves-first"),
+        pytest.param("number.test", "5.4.4", "rcpt.domain", id="a-number-for-a-name"),
     ],
 )
 def test_a_domain_that_takes_no_mail_is_told_at_once(
@@ -124,6 +133,19 @@ def test_a_domain_that_takes_no_mail_is_told_at_once(
     (failed,) = read_bounce(report.content).recipients
     assert (failed.recipient, failed.status) == (f"bob@{domain}", status)
     assert ours.log("refused")[-1]["cause"] == cause
+
+
+def test_mail_we_are_a_spare_for_waits_for_those_before_us(ours: relay.Relay) -> None:
+    with there(TWO) as (worse,):
+        ours.send(hard("to the first alone"), ALICE, "bob@spare.test")
+        process.wait_until(
+            "it is put off",
+            lambda: [e for e in ours.log("deferred") if e["recipient"] == "bob@spare.test"],
+        )
+        assert worse.seen == []
+    with there(ONE) as (one,):
+        ours.asked("queue", "retry", "--all")
+        one_of(one)
 
 
 @pytest.mark.parametrize("kind", [Kind.GOOD, Kind.SELF_SIGNED, Kind.EXPIRED, None])

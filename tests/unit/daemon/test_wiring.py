@@ -12,7 +12,7 @@ import pytest
 
 from fakes.dns import FakeDns
 from posthouse import config
-from posthouse.daemon import metrics
+from posthouse.daemon import metrics, wiring
 from posthouse.daemon.wiring import Relay, _ourselves
 from posthouse.net import tcp
 from posthouse.net.resolver import DnsResolver
@@ -127,17 +127,20 @@ async def test_a_client_that_stays_amid_its_message_holds_nobody_up(tmp_path: Pa
 @pytest.mark.parametrize(
     ("address", "met"),
     [
-        ("0.0.0.0:25", {"127.0.0.1"}),
-        ("[::]:25", {"127.0.0.1"}),
+        ("0.0.0.0:25", {"198.51.100.1"}),
+        ("[::]:25", {"198.51.100.1"}),
         ("0.0.0.0:587", set()),  # whoever listens on 25 here is another
         ("192.0.2.9:25", {"192.0.2.9"}),
         ("[::ffff:192.0.2.9]:25", {"192.0.2.9"}),
     ],
 )
-def test_where_we_are_met(tmp_path: Path, address: str, met: set[str]) -> None:
+def test_where_we_are_met(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, met: set[str]
+) -> None:
+    monkeypatch.setattr(wiring, "is_local", lambda one: one == "198.51.100.1")
     listen = {"address": address, "mode": "relay", "networks": ["127.0.0.0/8"]}
     us = _ourselves(config.of({**CONFIG, "listen": [listen]}, tmp_path))
-    there = {one for one in ("127.0.0.1", "192.0.2.9", "192.0.2.77") if us.listens(one)}
+    there = {one for one in ("198.51.100.1", "192.0.2.9", "192.0.2.77") if us.listens(one)}
     assert there == met
 
 

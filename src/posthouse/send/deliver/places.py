@@ -54,17 +54,17 @@ class Ourselves:
 
     def has(self, address: str) -> bool:
         """Whether an address is ours, or leads to this machine's inside."""
-        ip = ip_address(plain(address))
-        return self.listens(address) or (self.loopback and (ip.is_loopback or ip.is_unspecified))
+        return self._is_inside(address) or self.listens(address)
 
     def listens(self, address: str) -> bool:
-        """Whether we are to be met there."""
-        return plain(address) in self.addresses or self.local(plain(address))
+        """Whether we are meant by it: its own inside every machine has."""
+        if plain(address) in self.addresses:
+            return True
+        return not self._is_inside(address) and self.local(plain(address))
 
-    def are(self, addresses: Sequence[str]) -> bool:
-        """Whether a host with these addresses is us: one is, or none leads out of this machine."""
-        inside = bool(addresses) and all(map(self.has, addresses))
-        return inside or any(map(self.listens, addresses))
+    def _is_inside(self, address: str) -> bool:
+        ip = ip_address(plain(address))
+        return self.loopback and (ip.is_loopback or ip.is_unspecified)
 
 
 def plain(address: str) -> str:
@@ -87,27 +87,41 @@ async def places(
         ordered = in_order(hop.targets, rng)
         return [Place(target.host, target.port) for target in ordered][:PLACES_LIMIT]
     found = (await exchangers(domain, resolver, rng, port))[:PLACES_LIMIT]
-    here = await asyncio.gather(*(_is_us(place, resolver, us) for place in found))
-    # RFC 5321 section 5.1: where we stand in the list, only those before us may be tried.
-    ours = [place.preference for place, is_us in zip(found, here, strict=True) if is_us]
-    before = [place for place in found if place.preference < min(ours)] if ours else found
-    if not before:
+    return await _before_us(found, domain, resolver, us)
+
+
+async def _before_us(
+    found: Sequence[Place], domain: str, resolver: Resolver, us: Ourselves
+) -> list[Place]:
+    """RFC 5321 section 5.1: where we stand in the list, by name or address, only those before us
+    may be tried; nor who has no address but of this machine's inside."""
+    looks = await asyncio.gather(*(_look(place.host, resolver) for place in found))
+    told = list(zip(found, looks, strict=True))
+    ours = [
+        place.preference
+        for place, its in told
+        if any(map(us.listens, its)) or (place.host in us.names and not place.implied)
+    ]
+    left = [
+        place
+        for place, its in told
+        if not (its and all(map(us.has, its))) and not (ours and place.preference >= min(ours))
+    ]
+    if not left:
         raise loops(domain)
-    return before
+    return left
 
 
-async def _is_us(place: Place, resolver: Resolver, us: Ourselves) -> bool:
-    """By name or address, as far as DNS tells in time: who it is silent about can't be reached."""
-    if place.host in us.names:
-        return True
-    literal = parse_ip(place.host)
+async def _look(host: str, resolver: Resolver) -> list[str]:
+    """A host's addresses; none where DNS does not tell them in time, for then it isn't reached."""
+    literal = parse_ip(host)
     if literal is not None:
-        return us.has(literal)
+        return [literal]
     try:
         async with asyncio.timeout(LOOK):
-            return us.are(usable(await addresses(place.host, resolver)))
+            return usable(await addresses(host, resolver))
     except TimeoutError:
-        return False
+        return []
 
 
 async def addresses(host: str, resolver: Resolver) -> tuple[Answer, Answer]:

@@ -62,7 +62,15 @@ MX = ("e.example", "MX")
             "e.example",
             ["a.example"],
         ),
-        # an address of this machine's inside that stands beside another is nobody's
+        # an address of this machine's inside is nobody's: it says nothing of the others
+        (
+            {
+                MX: ["0 local.example.", "10 a.example."],
+                ("local.example", "A"): ["127.0.0.1"],
+            },
+            "e.example",
+            ["a.example"],
+        ),
         (
             {
                 MX: ["10 a.example.", "20 b.example."],
@@ -192,5 +200,6 @@ def test_who_listens_everywhere_is_met_at_each_address_of_the_machine() -> None:
     wide = Ourselves(local=lambda address: address == "198.51.100.1")
     assert wide.has("198.51.100.1")
     assert wide.has("::ffff:198.51.100.1")
-    assert wide.are(["192.0.2.7", "198.51.100.1"])
     assert not wide.has("192.0.2.7")
+    assert wide.has("127.0.0.1")
+    assert not Ourselves(local=lambda _: True).listens("127.0.0.1")  # that is every machine's
