@@ -257,9 +257,18 @@ class Carrier(asyncio.Protocol):
         return [bdat, self._connection.send(MessageData(work.content))]
 
     def _heels(self) -> bytes:
-        """What may follow the end of data at once: the next commands (RFC 2920 section 3.1)."""
+        """What may follow the end of data at once: the next commands (RFC 2920 section 3.1).
+
+        Not behind a message that is still here: what is here has to be of that one (``_finish``).
+        """
         work = self._behind
-        if work is None or self._connection.lmtp or "PIPELINING" not in self.extensions:
+        if (
+            self._held
+            or self._full
+            or work is None
+            or self._connection.lmtp
+            or "PIPELINING" not in self.extensions
+        ):
             return b""
         try:
             return self._commands(work) if work.unsaid else b""

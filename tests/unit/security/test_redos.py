@@ -68,7 +68,7 @@ def test_the_patterns_are_found() -> None:
 
 def test_a_bad_pattern_is_seen() -> None:
     bad = Use("here", re.compile(r"(?:a+)+b"), ("match",), 20)
-    slow = [run(bad, cook(recipe, 22, bad.pattern)) for recipe in recipes(bad.pattern)]
+    slow = [run(bad, cook(recipe, 25, bad.pattern)) for recipe in recipes(bad.pattern)]
     assert max(slow) > SECONDS
 
 
