@@ -76,8 +76,8 @@ def _of_file(table: Table, path: Path) -> str:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", "") or ""
         # What does not look like a path may be the secret itself that somebody put here.
-        shown = str(path) if _is_a_path(table.text("secret_file"), path) else ""
-        folder = "" if shown or not os.path.isdir(path.parent) else str(path.parent)
+        shown = str(path.absolute()) if _is_a_path(table.text("secret_file"), path) else ""
+        folder = "" if shown or not os.path.isdir(path.parent) else str(path.parent.absolute())
         key = table.at("secret_file")
         raise SettingError("secret_unreadable", key, path=shown, folder=folder, why=why) from None
     with open(number, "rb") as file:
