@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from posthouse.protocol.smtp import (
     Auth,
+    Bdat,
     BodyChunk,
     BodyEnd,
     Command,
@@ -188,7 +189,7 @@ def talk(pieces: list[bytes]) -> tuple[list[Event], State, bytes, bytes]:
                     out += connection.send(event.reply)
                 elif isinstance(event, BodyEnd):
                     out += connection.send(Reply.make(250, "taken"))
-                elif isinstance(event, CommandReceived) and connection.awaited:
+                elif isinstance(event, CommandReceived) and not isinstance(event.command, Bdat):
                     out += connection.send(answer(event.command))
             events = connection.receive(b"")
     return merged(seen), connection.state, connection.unread, out
@@ -198,6 +199,7 @@ def talk(pieces: list[bytes]) -> tuple[list[Event], State, bytes, bytes]:
     st.lists(st.one_of(CLIENT_PIECES, st.binary(max_size=30)), max_size=14).map(b"".join),
     CUTS,
 )
+@example(b"MAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nBDAT 3\r\nEHLO me.test\r\n", [])
 @settings(max_examples=300)
 def test_server(data: bytes, where: list[int]) -> None:
     hello = b"EHLO me.test\r\n"
