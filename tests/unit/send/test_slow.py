@@ -36,8 +36,9 @@ async def serving(
         tasks.add(asyncio.current_task())  # type: ignore[arg-type]
         writer.write(b"220 mx.e.example\r\n")
         while line := await reader.readline():
-            writer.write(await reply(line))
-            if line == b"DATA\r\n":
+            if not line.startswith(b"BDAT"):
+                writer.write(await reply(line))
+            if line.startswith((b"DATA", b"BDAT")):
                 await take(reader)
                 writer.write(b"250 2.0.0 Queued\r\n")
 
@@ -52,7 +53,7 @@ async def serving(
 
 async def usual(line: bytes) -> bytes:
     if line.startswith(b"EHLO"):
-        return b"250-mx.e.example\r\n250 SIZE\r\n"
+        return b"250-mx.e.example\r\n250-CHUNKING\r\n250-8BITMIME\r\n250 BINARYMIME\r\n"
     return b"354 Go on\r\n" if line == b"DATA\r\n" else b"250 2.0.0 Ok\r\n"
 
 
@@ -60,14 +61,16 @@ async def all_of_it(reader: asyncio.StreamReader) -> None:
     await reader.readuntil(b"\r\n.\r\n")
 
 
-async def carried(port: int, *recipients: c.Rcpt, trust: ssl.SSLContext | None = None) -> Carried:
+async def carried(
+    port: int, *recipients: c.Rcpt, mail: c.Mail = MAIL, trust: ssl.SSLContext | None = None
+) -> Carried:
     """What comes of it under the eyes of a sweep, as the pool's."""
     loop = asyncio.get_running_loop()
     carrier = Carrier(tls=trust is not None)
     security = Security.TLS if trust else Security.NONE
     await carrier.open("127.0.0.1", port, security=security, context=trust, host="mx.e.example")
     await carrier.hello("relay.d.example")
-    done = carrier.carry(MAIL, recipients or (BOB,), LONG)
+    done = carrier.carry(mail, recipients or (BOB,), LONG)
     async with asyncio.timeout(60):
         while not done.done():
             await asyncio.sleep(0.05)
@@ -130,6 +133,21 @@ def test_a_long_message_has_time_as_long_as_it_goes(
     else:
         assert told.failure is None
         assert [reply.code for _, reply in told.replies.values()] == [250]
+
+
+@pytest.mark.parametrize("dead", [False, True])
+async def test_so_has_one_that_goes_as_a_chunk(monkeypatch: pytest.MonkeyPatch, dead: bool) -> None:
+    monkeypatch.setattr(smtp_carry, "BLOCK", 1.5)
+    monkeypatch.setattr(smtp_carry, "END", 1.5)
+
+    async def take(reader: asyncio.StreamReader) -> None:
+        for _ in range(10):
+            await reader.readexactly(len(LONG) // 10)
+            await asyncio.sleep(3600 if dead else 0.25)
+
+    async with serving(usual, take, None) as port:
+        told = await carried(port, mail=c.Mail("alice@d.example", {"BODY": "BINARYMIME"}))
+    assert (told.failure is not None, told.unsure) == (dead, False)
 
 
 async def test_a_break_amid_a_long_message_is_certain() -> None:

@@ -78,6 +78,14 @@ async def test_after_a_refusal_nobody_tries_for_five_minutes() -> None:
     assert not await refused(two)
 
 
+async def test_a_server_that_cannot_judge_it_now_refuses_nothing() -> None:
+    world = World()
+    one = world.login()
+    await one.turn()
+    one.failed(Refused(Stage.AUTH, Reply.make(454, "Temporary failure", "4.7.0")))
+    assert not await refused(world.login())
+
+
 async def test_a_try_that_never_ends_bars_nobody_for_long() -> None:
     """Its worker was killed, or the server takes its time: that is no refusal."""
     world = World()
