@@ -167,7 +167,7 @@ class Connect:
                 if is_login(error):
                     raise
                 tried.add(place, error)
-                self._remember(place, SORE)
+                self._remember(place)
         raise _told(tried.worst(), domain, found)
 
     def _sore_until(self, place: Place) -> float:
@@ -175,19 +175,22 @@ class Connect:
         until, _ = self._sore.get((place.host, place.port), (0.0, 0))
         return until if until > self._now() else 0.0
 
-    def _remember(self, place: Place, seconds: float, times: int = 0) -> None:
+    def _remember(self, place: Place, *, broke: bool = False) -> None:
+        """It failed while opening, or broke behind EHLO: then for longer each time."""
         if len(self._sore) >= SORE_LIMIT:
             self._sore.clear()
-        until, before = self._sore.get((place.host, place.port), (0.0, 0))
-        self._sore[place.host, place.port] = (max(until, self._now() + seconds), before + times)
+        now = self._now()
+        until, times = self._sore.get((place.host, place.port), (0.0, 0))
+        if broke and (times == 0 or until <= now):  # what breaks together is one sign
+            times = min(times + 1, 10)  # far beyond SORE_MOST
+        seconds = min(SORE * WORSE ** (times - 1), SORE_MOST) if broke else SORE
+        self._sore[place.host, place.port] = (max(until, now + seconds), times)
 
     def _went(self, place: Place, well: bool) -> None:
-        """How it went on behind EHLO."""
         if well:
             self._sore.pop((place.host, place.port), None)
-            return
-        _, times = self._sore.get((place.host, place.port), (0.0, 0))
-        self._remember(place, min(SORE * WORSE**times, SORE_MOST), 1)
+        else:
+            self._remember(place, broke=True)
 
     async def _reach(
         self, hop: Hop, place: Place, policy: TlsPolicy, seconds: float, each: float
