@@ -161,7 +161,7 @@ def _check(words: Catalogue, message: str | None, given: Mapping[str, Any]) -> N
     secrets = (given.get("password_file"), given.get("password_env"), given["password_stdin"])
     if sum(map(bool, secrets)) > 1:
         raise click.UsageError(words.text("send.error.secrets"))
-    if given.get("server") and given.get("relay"):
+    if given.get("relay") and (given.get("server") or given.get("security")):
         raise click.UsageError(words.text("send.error.server_or_relay"))
     if given.get("security") == "none" and (any(secrets) or given.get("user")):
         raise click.UsageError(words.text("send.error.no_tls"))
@@ -375,6 +375,9 @@ def _account(
     words = screen.words
     secret = _secret(words, given)
     if place.security is Security.NONE:
+        named = ("user", "password_file", "password_env", "password_stdin")
+        if any(given.get(name) for name in named):  # only a relay's listener: see _check
+            raise click.UsageError(words.text("send.error.no_login"))
         return None
     if secret is None and not given.get("user") and given.get("server"):
         return None

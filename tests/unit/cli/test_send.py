@@ -410,6 +410,7 @@ WRONG = [
     ["--many", "/nonexistent", "--server", "a.example"],
     ["/nonexistent.eml", "--server", "a.example"],
     ["LETTER", "--relay", "/nonexistent.toml"],
+    ["LETTER", "--relay", "x", "--security", "tls"],
     ["LETTER", "--relay", "LETTER"],
 ]
 
@@ -502,6 +503,17 @@ def test_the_relay_of_a_configuration(
             config.write_text(config.read_text() + '[tls]\ncertificate = "c"\nkey = "k"\n')
             ran = world.run("send", letter, "--relay", str(config), *resolver, "--json")
             assert (ran.code, len(server.messages)) == (1, 1)
+
+
+def test_an_account_for_a_relay_without_logins(world: World, letter: str, tmp_path: Path) -> None:
+    """It was left out without a word."""
+    config = tmp_path / "relay.toml"
+    config.write_text(
+        '[[listen]]\nmode = "relay"\naddress = "127.0.0.1:1"\nnetworks = ["127.0.0.0/8"]\n'
+    )
+    ran = world.run("send", letter, "--relay", str(config), "--user", "alice")
+    assert ran.code == 2
+    assert "without a sign-in" in ran.err
 
 
 def test_a_wrong_configuration_is_told_by_its_line(
