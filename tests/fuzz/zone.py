@@ -25,7 +25,8 @@ class Zone:
             self._rows.setdefault((name.lower(), kind.upper()), []).append(text)
 
     def __call__(self, ask: Ask) -> Answer:
-        assert 0 < len(ask.name) <= 253
+        # Of the name, not of its text, where each backslash is escaped (RFC 1035 section 5.1).
+        assert 0 < len(ask.name.replace("\\\\", "\\")) <= 253
         assert ask.name.isascii()
         assert not ask.name.startswith(".")
         assert ".." not in ask.name
