@@ -1,8 +1,9 @@
 """Text that wraps as both languages want it, measured in the terminal's cells.
 
 A line may end at a blank, or between two CJK characters, but not before a closing mark nor after an
-opening one (the core of Unicode's UAX #14). Used by both screens; imports next to nothing, since
-``explain`` is asked in a hurry. Nothing can fail.
+opening one (the core of Unicode's UAX #14). What others wrote is made fit to be shown
+(``printable``). Used by both screens; imports next to nothing, since ``explain`` is asked in a
+hurry. Nothing can fail.
 """
 
 from __future__ import annotations
@@ -75,3 +76,8 @@ def _cut(piece: str, width: int) -> list[str]:
 
 def _pieces(text: str) -> list[str]:
     return _WORD.findall(text) if text.isascii() else re.findall(_PIECE, text)
+
+
+def printable(text: str) -> str:
+    """Without what could move a terminal's cursor."""
+    return "".join(char if char.isprintable() else "?" for char in text)

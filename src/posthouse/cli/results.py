@@ -12,6 +12,7 @@ from typing import Any, Final
 import click
 
 from posthouse.cli.answer import json_line
+from posthouse.cli.prose import printable
 from posthouse.cli.screen import Screen
 from posthouse.explain import catalogue, explain_reply, remedy, title
 from posthouse.explain.explanation import Explanation
@@ -173,22 +174,18 @@ def _explained(outcome: Outcome, host: str) -> Explanation:
 
 def problem_text(screen: Screen, problem: client.Unusable) -> str:
     """One line: why a message can't be handed in."""
-    params = {name: _clean(value) for name, value in problem.params.items()}
+    params = {
+        name: printable(value) if isinstance(value, str) else value
+        for name, value in problem.params.items()
+    }
     return screen.words.text(f"send.problem.{problem.problem}", **params)
-
-
-def _clean(value: Any) -> Any:
-    """Text of a file, without what a terminal would obey."""
-    if not isinstance(value, str):
-        return value
-    return "".join(char if char.isprintable() else "?" for char in value)
 
 
 def _example(outcome: Outcome | None) -> str:
     if outcome is None or not outcome.code:
         return ""
     text = " ".join(f"{outcome.code} {outcome.enhanced} {outcome.text}".split())
-    return str(_clean(text[:EXAMPLE]))
+    return printable(text[:EXAMPLE])
 
 
 def _steps(screen: Screen, text: str) -> None:
@@ -223,7 +220,7 @@ def show_one(screen: Screen, report: Report, done: client.Done | None) -> None:
         names = words.text("causes.word.comma").join(o.recipient for o in taken)
         screen.mark(Status.OK, words.text("send.taken", host=host, names=names), bold=True)
         screen.hanging(" ", _example(taken[0]))
-        screen.hanging(" ", words.text("send.message_id", id=_clean(done.message_id)))
+        screen.hanging(" ", words.text("send.message_id", id=printable(done.message_id)))
     elif done.before:
         screen.mark(Status.OK, words.text("send.before"))
     for outcome in done.outcomes:
@@ -260,7 +257,7 @@ def show_end(screen: Screen, report: Report) -> None:
     found = client.why(end.stopped, report.place.host)
     screen.mark(Status.FAIL, title(found, lang), bold=True)
     if isinstance(end.stopped, client.Refused):
-        text = _clean(str(end.stopped.reply)[:EXAMPLE])
+        text = printable(str(end.stopped.reply)[:EXAMPLE])
         screen.hanging(" ", screen.words.text("send.said", text=text))
     _steps(screen, remedy(found, lang))
 
@@ -321,7 +318,7 @@ def _causes(screen: Screen, report: Report) -> None:
             title=group_title(screen, group, report.place.host),
         )
         screen.mark(Status.FAIL if group.for_good else Status.WARN, head)
-        names = screen.words.text("causes.word.comma").join(map(_clean, group.where))
+        names = screen.words.text("causes.word.comma").join(map(printable, group.where))
         screen.hanging(" ", screen.words.text("send.summary.example", names=names))
         if text := _example(group.outcome):
             screen.hanging(" ", screen.words.text("send.said", text=text))

@@ -14,6 +14,7 @@ import click
 
 from posthouse.cli.command import Command, Group
 from posthouse.cli.options import Session, common, session
+from posthouse.cli.prose import printable
 from posthouse.explain import Catalogue
 
 if TYPE_CHECKING:
@@ -199,8 +200,7 @@ def _few(words: Catalogue, values: Sequence[str]) -> str:
     """Some of the values, no control characters: a header field is hostile text."""
     if not values:
         return words.text("route.test.none")
-    clean = ["".join(c if c.isprintable() else "?" for c in one[:80]) for one in values[:SHOWN]]
-    shown = ", ".join(clean)
+    shown = ", ".join([printable(one[:80]) for one in values[:SHOWN]])
     more = len(values) - SHOWN
     return words.text("route.test.more", values=shown, n=more) if more > 0 else shown
 

@@ -264,7 +264,7 @@ class Supervisor:
             try:
                 self._work_with(old, self._sockets_of(old))
             except StartError as error:  # somebody else has taken a port of ours meanwhile
-                self.say("reload_failed", error=str(error))
+                self.say("reload_failed", error=error.told(catalogue("en")))
         notify("READY=1")
 
     def _work_with(self, config: Config, sockets: list[socket.socket]) -> bool:

@@ -8,20 +8,11 @@ import pytest
 
 from posthouse.explain import Catalogue
 from unit.cli.world import World
+from unit.daemon.installed import SMALL
 
-GOOD = """
-[server]
-name = "relay.test"
-data = "data"
-[[listen]]
-address = "127.0.0.1:0"
-mode = "tls"
-[[route]]
-action = "hold"
-"""
 BAD = [
-    (GOOD.replace("name =", "nam ="), "unknown_key", "server.nam"),
-    (GOOD + "[[hop]]\nname = 'h'\nmx = true\npool = 0\n", "range", "hop[h].pool"),
+    (SMALL.replace("name =", "nam ="), "unknown_key", "server.nam"),
+    (SMALL + "[[hop]]\nname = 'h'\nmx = true\npool = 0\n", "range", "hop[h].pool"),
     ("[server", "toml", ""),
     (None, "file", ""),
 ]
@@ -34,7 +25,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_a_good_one(world: World, path: Path, lang: str) -> None:
-    path.write_text(GOOD)
+    path.write_text(SMALL)
     ran = world.run("serve", "--config", str(path), "--check", lang=lang)
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == Catalogue(lang).text("serve.good", path=str(path)) + "\n"

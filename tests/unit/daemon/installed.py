@@ -21,6 +21,16 @@ address = "127.0.0.1:{port}"
 mode = "{mode}"
 networks = ["127.0.0.0/8"]
 """
+SMALL = """
+[server]
+name = "relay.test"
+data = "data"
+[[listen]]
+address = "127.0.0.1:0"
+mode = "tls"
+[[route]]
+action = "hold"
+"""
 GAP = re.compile(r"\{(\w+)")
 OPTIONAL = re.compile(r"\[\[[^]]*?\{(\w+)")
 HELD = '[[route]]\naction = "hold"\n'

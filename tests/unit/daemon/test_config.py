@@ -12,17 +12,7 @@ from posthouse.cli.config import data_folder
 from posthouse.config import ConfigError, read
 from posthouse.explain import Catalogue
 from posthouse.send.settings import SettingError
-
-SMALL = """
-[server]
-name = "relay.test"
-data = "data"
-[[listen]]
-address = "127.0.0.1:0"
-mode = "tls"
-[[route]]
-action = "hold"
-"""
+from unit.daemon.installed import SMALL
 
 
 def file(folder: Path, more: str = "") -> Path:

@@ -13,7 +13,7 @@ import click
 
 from posthouse.cli.options import Session
 from posthouse.cli.plain import Plain
-from posthouse.cli.prose import cells
+from posthouse.cli.prose import cells, printable
 from posthouse.explain import Catalogue
 
 if TYPE_CHECKING:
@@ -243,8 +243,3 @@ def size(octets: int) -> str:
 def moment(at: float) -> str:
     """A time anybody can read, in UTC as in the log."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-
-
-def printable(text: str) -> str:
-    """Without what could move a terminal's cursor."""
-    return "".join(char if char.isprintable() else "?" for char in text)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from posthouse.protocol.message.headers import parse_parameters
+from posthouse.protocol.message.text import is_utf8
 from posthouse.protocol.smtp.data import whole_lines
 from posthouse.protocol.smtp.limits import TEXT_LINE
 
@@ -165,18 +166,10 @@ def _with_mime(message: bytes) -> bytes:
     if b"mime-version" not in names:
         fields += b"MIME-Version: 1.0\r\n"
     if b"content-type" not in names:
-        charset = b"utf-8" if _is_utf8(message[start:]) else b"unknown-8bit"
+        charset = b"utf-8" if is_utf8(message[start:]) else b"unknown-8bit"
         fields += b"Content-Type: text/plain; charset=" + charset + _CRLF
     end = start - len(_CRLF) if start < len(message) else start
     return message[:end] + fields + message[end:]
-
-
-def _is_utf8(text: bytes) -> bool:
-    try:
-        text.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _refuse_sealed(media_type: str, body: bytes) -> None:

@@ -19,6 +19,7 @@ from email.utils import format_datetime
 from typing import Final
 
 from posthouse.protocol.host import parse_ip
+from posthouse.protocol.message.text import is_utf8
 from posthouse.protocol.smtp.limits import TEXT_LINE
 
 DIAGNOSTIC_LIMIT: Final = 1_000  # characters of what a server said
@@ -264,7 +265,7 @@ def _headers_part(header: bytes) -> bytes:
     header = header[: _cut_at(header)]
     if header.isascii() and _short(header, TEXT_LINE + 2):
         return _part(b"text/rfc822-headers", b"7bit", header)
-    kind = b"message/global-headers" if _is_utf8(header) else b"text/rfc822-headers"
+    kind = b"message/global-headers" if is_utf8(header) else b"text/rfc822-headers"
     return _part(kind, b"base64", _base64(header))  # RFC 6533 section 6.3 allows it
 
 
@@ -273,14 +274,6 @@ def _cut_at(header: bytes) -> int:
     if len(header) <= HEADERS_LIMIT:
         return len(header)
     return header.rfind(b"\n", 0, HEADERS_LIMIT) + 1 or HEADERS_LIMIT
-
-
-def _is_utf8(octets: bytes) -> bool:
-    try:
-        octets.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _short(octets: bytes, most: int) -> bool:

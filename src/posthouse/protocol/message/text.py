@@ -122,3 +122,12 @@ def decode_base64(raw: bytes) -> bytes:
         return base64.b64decode(kept + b"=" * (-len(kept) % 4))
     except (binascii.Error, ValueError):
         return b""
+
+
+def is_utf8(octets: bytes) -> bool:
+    """Whether they are UTF-8; what is ASCII is, too."""
+    try:
+        octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -30,6 +30,7 @@ from posthouse.protocol.message.recode import (
     to_eight_bits,
     to_seven_bits,
 )
+from posthouse.protocol.message.text import is_utf8
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.data import doubled_dots, unstuff
 from posthouse.protocol.smtp.extensions import size_limit
@@ -200,20 +201,14 @@ def _has_utf8_header(letter: Letter, extensions: Mapping[str, str]) -> bool:
     A header in some old charset is no internationalized one: it goes as it came, as ever. So does
     one of a part, which many write in UTF-8 without a thought, but of a client that said SMTPUTF8.
     """
-    if _is_utf8(header_of(letter.content)):
+    if _is_beyond_ascii(header_of(letter.content)):
         return True
     asked = "SMTPUTF8" in letter.params and "SMTPUTF8" not in extensions
-    return asked and _is_utf8(b"".join(part_headers(letter.content)))
+    return asked and _is_beyond_ascii(b"".join(part_headers(letter.content)))
 
 
-def _is_utf8(header: bytes) -> bool:
-    if header.isascii():
-        return False
-    try:
-        header.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+def _is_beyond_ascii(header: bytes) -> bool:
+    return not header.isascii() and is_utf8(header)
 
 
 def _form(letter: Letter, ascii_only: bool, extensions: Mapping[str, str], binary: bool) -> Form:
