@@ -49,7 +49,7 @@ class Meter:
 
     def __init__(self, *, stuffed: bool = False) -> None:
         self._stuffed = stuffed
-        self._dotted = 0  # 1 in a line that has a doubled dot
+        self._dotted = False  # in a line that has a doubled dot
         self._size = self._cr = self._lf = self._crlf = 0
         self._column = 0  # octets since the last LF
         self._after_cr = False
@@ -72,26 +72,22 @@ class Meter:
 
     def _measure(self, data: bytes) -> None:
         """Whether a line has more than 998 octets and CRLF: leaps of a whole line's length."""
-        start, column = 0, self._column
+        start, column, dotted, stuffed = 0, self._column, self._dotted, self._stuffed
         if column == 0:
-            self._dotted = self._doubled(data, 0)
+            dotted = stuffed and data.startswith(b".")
         # RFC 5321 section 4.5.3.1.6: "not counting the leading dot duplicated for transparency".
-        while column + len(data) - start > (room := TEXT_LINE + 2 + self._dotted):
-            found = data.rfind(b"\n", start, start + room - column)
+        while column + len(data) - start > TEXT_LINE + 2 + dotted:
+            found = data.rfind(b"\n", start, start + TEXT_LINE + 2 + dotted - column)
             if found < 0:
                 self._long = True
                 return
             start, column = found + 1, 0
-            self._dotted = self._doubled(data, start)
-        last = data.rfind(b"\n", start)
-        if last < 0:
-            self._column = column + len(data) - start
-        else:
-            self._column = len(data) - last - 1
-            self._dotted = self._doubled(data, last + 1)
-
-    def _doubled(self, data: bytes, start: int) -> int:
-        return int(self._stuffed and data.startswith(b".", start))
+            dotted = stuffed and data.startswith(b".", start)
+        last = data.rfind(b"\n", start) + 1
+        if last > 0:
+            column, start = 0, last
+            dotted = stuffed and data.startswith(b".", start)
+        self._column, self._dotted = column + len(data) - start, dotted
 
     def facts(self) -> BodyFacts:
         """What is known by now."""
@@ -119,19 +115,28 @@ class DataReader:
 
     def feed(self, data: bytes) -> tuple[bytes, bytes | None]:
         """(octets of the message, None) or (last octets, what follows the end)."""
-        text = self._held + data
-        end = find_end(text)
-        if end >= 0:
-            body, rest = text[: end + 2], text[end + len(END) :]
-            return self._out(body), rest
-        keep = _partial_end(text)
-        self._held = text[len(text) - keep :]
-        return self._out(text[: len(text) - keep]), None
+        held = self._held
+        # What is held and what came are not joined as long as they need not be: it may be large.
+        end = (held + data[: len(END) - 1]).find(END) - len(held)
+        if end < -len(held):
+            end = find_end(data)
+            if end < 0:
+                return self._go_on(held, data), None
+        end += 2  # the CRLF is the message's
+        body = self._out(held, data[:end]) if end >= 0 else self._out(held[:end], b"")
+        return body, data[end + len(END) - 2 :]
 
-    def _out(self, body: bytes) -> bytes:
-        skip = min(self._virtual, len(body))
+    def _go_on(self, held: bytes, data: bytes) -> bytes:
+        if len(data) < len(END):
+            held, data = b"", held + data
+        keep = _partial_end(data)
+        self._held = data[len(data) - keep :]
+        return self._out(held, data[: len(data) - keep])
+
+    def _out(self, held: bytes, data: bytes) -> bytes:
+        skip = min(self._virtual, len(held) + len(data))
         self._virtual -= skip
-        body = body[skip:]
+        body = held[skip:] + data[max(skip - len(held), 0) :]
         self.meter.add(body)
         return body
 
@@ -204,7 +209,10 @@ def find_end(text: bytes) -> int:
     if last < 0:
         return -1
     before = text.find(END, 0, text.rfind(b".", 0, last) + len(b".\r\n"))
-    return before if before >= 0 else text.find(END, max(last - len(b"\r\n"), 0))
+    if before >= 0:
+        return before
+    start = last - len(b"\r\n")
+    return start if start >= 0 and text.startswith(END, start) else -1
 
 
 def whole_lines(data: bytes) -> bool:
