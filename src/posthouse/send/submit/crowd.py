@@ -38,7 +38,9 @@ class Crowd:
         """One more; how many it has."""
         self.here[client] = self.here.get(client, 0) + 1
         first, second = _cells(client)
-        return min(self._add(first, 1), self._add(second, 1))
+        self._add(first, 1)
+        self._add(second, 1)
+        return min(self._sum(first), self._sum(second))
 
     def left(self, client: str) -> None:
         """One fewer."""
@@ -51,10 +53,11 @@ class Crowd:
         self._add(first, -1)
         self._add(second, -1)
 
-    def _add(self, cell: int, number: int) -> int:
-        """The new sum of the cell."""
+    def _add(self, cell: int, number: int) -> None:
         own = _CELL.unpack_from(self._memory, cell + self._column)[0]
         _CELL.pack_into(self._memory, cell + self._column, max(0, own + number))
+
+    def _sum(self, cell: int) -> int:
         return sum(_ALL.unpack_from(self._memory, cell))
 
 
