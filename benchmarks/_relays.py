@@ -7,7 +7,8 @@ process.
 Postfix: 200 processes, no look-ups of names, no slowing down of clients, as many deliveries to one
 server as it likes, connections to it kept (scache). Haraka: its own queue on the disk, 200
 deliveries at once, quiet log; with more than one worker its cluster of as many. It opens a
-connection for each delivery since 3.1, and has no setting for that.
+connection for each delivery since 3.1, and has no setting for that. "floor" is no relay but the
+least that one built like this does (``_floor.py``), in one process, without TLS.
 """
 
 from __future__ import annotations
@@ -26,7 +27,12 @@ from peers import relay as posthouse
 
 SINK = ("127.0.0.1", 11025)
 PORT = 2025
-HOSTS = {"posthouse": "127.0.0.2", "postfix": "127.0.0.3", "haraka": "127.0.0.4"}
+HOSTS = {
+    "posthouse": "127.0.0.2",
+    "postfix": "127.0.0.3",
+    "haraka": "127.0.0.4",
+    "floor": "127.0.0.5",
+}
 SIGNED = "signed.example.org"  # the domain whose mail Posthouse signs
 
 POSTFIX = {
@@ -140,3 +146,15 @@ def run_haraka(certificate: Issued, workers: int) -> Iterator[Relay]:
     command = ["node", haraka.HOME / "bin/haraka", "-c", folder]
     with process.running("haraka", command, folder, ports=[(host, PORT)]) as daemon:
         yield Relay("haraka", host, daemon)
+
+
+@contextlib.contextmanager
+def run_floor() -> Iterator[Relay]:
+    """Of what it is see ``_floor``."""
+    folder = process.new_folder("floor")
+    host = HOSTS["floor"]
+    script = Path(__file__).with_name("_floor.py")
+    where = (host, str(PORT), SINK[0], str(SINK[1]), folder / "letters.db")
+    command = [sys.executable, script, *where]
+    with process.running("floor", command, folder, ports=[(host, PORT)]) as daemon:
+        yield Relay("floor", host, daemon)

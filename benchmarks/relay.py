@@ -2,7 +2,7 @@
 
     scripts/netns .venv/bin/python benchmarks/relay.py
         [--only 4k-20,...] [--messages 4000] [--rounds 3] [--workers 1]
-        [--python PYTHON] [--peers postfix,haraka] [--json] [--profile]
+        [--python PYTHON] [--peers postfix,haraka,floor] [--json] [--profile]
 
 A load generator hands messages to a relay on the loopback of a private network, the relay hands
 them to smtp-sink. All relays run at once and are loaded one after the other (A B C A B C ...), with
@@ -17,6 +17,9 @@ as much CPU as the relay. smtp-source knows no TLS; there it is ``_tls_source.py
 the same port for all three, without a login: a full handshake (ECDSA P-256) for each message, or 20
 connections kept open. "load" is how many cores load and sink took, "others" how many somebody else:
 where all cores are busy, the figures are too low for all, most of all for the fastest.
+
+"floor" is a peer that checks nothing, the least that a relay built like this one does: what is
+missed beside it is the price of being a relay; a bar that it misses, too, is beyond this machine.
 
 "--python" runs this relay under another build of the same version of Python, which matters much.
 
@@ -33,6 +36,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -58,6 +62,7 @@ from peers import process  # noqa: E402
 from posthouse.protocol import dkim  # noqa: E402
 
 US = "posthouse"
+PEERS = ("postfix", "haraka", "floor")
 CPU_BAR, MEMORY_BAR, SIGNING_BAR = 0.4, 120.0, 1.3
 SIGNATURES, PAUSE = 5, 0.1  # bare ones at a time, and seconds in between: some hundredths of a core
 
@@ -81,6 +86,8 @@ SMALL = {load.name for load in LOADS if load.size == 4096 and not load.tls and l
 
 def measure(load: Load, relays: list[Relay], sink: Sink, options: Any) -> dict[str, Any]:
     """One workload, all relays in turns."""
+    if load.tls:
+        relays = [relay for relay in relays if relay.name != "floor"]
     count = size_of(load, options)
     for relay in relays:
         run(load, relay, sink, min(WARM, count))
@@ -257,11 +264,12 @@ def arguments() -> argparse.Namespace:
     everything = names[:1] if options.profile else names
     options.only = options.only.split(",") if options.only else everything
     options.peers = options.peers.split(",") if options.peers else []
+    options.python = os.path.abspath(shutil.which(options.python) or options.python)
     if not as_new_as_ours(options.python):
         parser.error(f"{options.python} can't be lent the packages of {sys.executable}")
     if unknown := [name for name in options.only if name not in names]:
         parser.error(f"no such workload: {', '.join(unknown)}")
-    if unknown := [name for name in options.peers if name not in ("postfix", "haraka")]:
+    if unknown := [name for name in options.peers if name not in PEERS]:
         parser.error(f"no such peer: {', '.join(unknown)}")
     if not (100 <= options.messages <= 50_000 and 1 <= options.rounds <= 20):
         parser.error("--messages 100 to 50000, --rounds 1 to 20")
@@ -270,10 +278,10 @@ def arguments() -> argparse.Namespace:
 
 def as_new_as_ours(python: str) -> bool:
     """Whether packages for our interpreter are for that one too."""
-    if (path := shutil.which(python)) is None:
+    if not os.access(python, os.X_OK):
         return False
     version = "import sys; print(*sys.version_info[:2])"
-    found = subprocess.run([path, "-c", version], capture_output=True, text=True, check=False)
+    found = subprocess.run([python, "-c", version], capture_output=True, text=True, check=False)
     return found.stdout.split() == [str(part) for part in sys.version_info[:2]]
 
 
@@ -335,11 +343,12 @@ def start(
     ways = {
         "postfix": lambda: _relays.run_postfix(certificate),
         "haraka": lambda: _relays.run_haraka(certificate, options.workers),
+        "floor": _relays.run_floor,
     }
     ours = _relays.run_posthouse(certificate, None, options.workers, python=options.python)
     relays = [stack.enter_context(ours)]
     for name in options.peers:
-        missing = peers.why_missing(name)
+        missing = peers.why_missing(name) if name != "floor" else None
         if missing is None:
             relays.append(stack.enter_context(ways[name]()))
         else:
