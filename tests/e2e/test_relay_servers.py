@@ -204,6 +204,7 @@ def test_postfix_stands_in_for_a_provider(authority: Authority, ill: str) -> Non
         # What needs a person is told to him, though no mail waits for it.
         causes = {"login": {"auth.credentials"}, "paused": {"sender.account_blocked"}}
         assert {one["cause"] for one in ours.log("alarm")} == causes.get(ill, set())
+        assert all(one["hop"] == "provider" for one in ours.log("alarm"))
     assert provider.messages == []
     if ill == "login":  # one try, not one for each message
         lines = [line for session in provider.seen for line in session.lines]

@@ -244,11 +244,11 @@ class Relay:
             self._facts[1], item.recipient.address, released=item.attempts > 0
         )
 
-    def _alarm(self, outcome: Outcome) -> None:
+    def _alarm(self, outcome: Outcome, hop: str) -> None:
         """What fails by our own doing is for whoever runs us."""
         if ours(outcome):
             reply = f"{outcome.code} {outcome.enhanced} {outcome.text}"
-            facts = {"cause": outcome.cause, "host": outcome.host, "reply": reply}
+            facts = {"cause": outcome.cause, "hop": hop, "host": outcome.host, "reply": reply}
             self._say("alarm", facts)
 
     def _saved(self, saving: Saving) -> None:

@@ -68,7 +68,7 @@ class Dispatcher:
         turns: Turns | None = None,
         tries: Tries | None = None,
         watch: Callable[[Event], None] = lambda _event: None,
-        alarm: Callable[[Outcome], None] = lambda _outcome: None,
+        alarm: Callable[[Outcome, str], None] = lambda _outcome, _hop: None,
         say: Callable[[str, Mapping[str, object]], None] = lambda _kind, _facts: None,
     ) -> None:
         self._queue = queue
@@ -192,7 +192,7 @@ class Dispatcher:
         told = list(zip(task.items, self._judge(task, carried, carrier), strict=True))
         if hop.fallback and not (self._closing or self._recorder.stopped):
             told = self._go_round(hop, letter, told, reached=carrier is not None)
-        self._verdicts.outcomes(letter, told)
+        self._verdicts.outcomes(letter, told, hop.name)
         self._recorder.record.letters.append(letter.id)
         self._recorder.soon()
 
@@ -209,7 +209,7 @@ class Dispatcher:
         going: list[tuple[Hop, Item]] = []
         for item, outcome in told:
             if outcome.result is Result.DEFERRED and (not reached or ours(outcome)):
-                self._verdicts.rerouted(item, outcome, spare.name)
+                self._verdicts.rerouted(item, outcome, hop.name, spare.name)
                 going.append((spare, item))
             else:
                 left.append((item, outcome))

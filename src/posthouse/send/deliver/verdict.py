@@ -17,7 +17,7 @@ from posthouse.send.hop import Action, Choice
 
 
 class Verdicts:
-    """See the module. ``now`` is the wall clock in seconds; ``alarm`` gets what failed."""
+    """See the module. ``now`` is the wall clock in seconds; ``alarm`` gets what failed at which hop."""
 
     def __init__(
         self,
@@ -27,7 +27,7 @@ class Verdicts:
         schedule: Schedule,
         bounce: Bounce,
         now: Callable[[], float],
-        alarm: Callable[[Outcome], None],
+        alarm: Callable[[Outcome, str], None],
     ) -> None:
         self._recorder = recorder
         self._steady = steady
@@ -36,8 +36,8 @@ class Verdicts:
         self._now = now
         self._alarm = alarm
 
-    def outcomes(self, letter: Letter, told: Sequence[tuple[Item, Outcome]]) -> None:
-        """What a server, or nobody, said of some recipients."""
+    def outcomes(self, letter: Letter, told: Sequence[tuple[Item, Outcome]], hop: str) -> None:
+        """What a server of ``hop``, or nobody, said of some recipients."""
         others: list[tuple[Item, Outcome]] = []
         done: list[tuple[Item, Outcome]] = []
         for item, outcome in told:
@@ -48,7 +48,7 @@ class Verdicts:
             if item.recipient.params:  # who wants to be told of it has said so there (RFC 3461)
                 done.append((item, outcome))
         if others:
-            self._not_delivered(letter, others)
+            self._not_delivered(letter, others, hop)
         if done:
             self._report(letter, done, "delivered", self._steady.accepted(letter))
 
@@ -62,18 +62,20 @@ class Verdicts:
         self._recorder.record.settled.append(settled)
         self._tell(kind, item, {"rule": choice.rule})
 
-    def rerouted(self, item: Item, outcome: Outcome, hop: str) -> None:
-        """It goes by another hop at once, because of this."""
-        self._alarm(outcome)
-        self._tell("rerouted", item, {"hop": hop, **_facts(outcome)})
+    def rerouted(self, item: Item, outcome: Outcome, hop: str, spare: str) -> None:
+        """It goes by ``spare`` at once, because of this at ``hop``."""
+        self._alarm(outcome, hop)
+        self._tell("rerouted", item, {"hop": spare, **_facts(outcome)})
 
-    def _not_delivered(self, letter: Letter, outcomes: Sequence[tuple[Item, Outcome]]) -> None:
+    def _not_delivered(
+        self, letter: Letter, outcomes: Sequence[tuple[Item, Outcome]], hop: str
+    ) -> None:
         now, accepted = self._steady(), self._steady.accepted(letter)
         failed: list[tuple[Item, Outcome]] = []
         delayed: list[tuple[Item, Outcome]] = []
         dues: dict[tuple[object, ...], float | None] = {}  # what failed alike comes back together
         for item, outcome in outcomes:
-            self._alarm(outcome)
+            self._alarm(outcome, hop)
             due = None
             if outcome.result is Result.DEFERRED:
                 alike = (item.attempts, outcome.wait, outcome.cause)
