@@ -157,7 +157,10 @@ def group_remedy(screen: Screen, group: client.Group, host: str) -> str:
         return ""
     if group.problem is not None:
         return screen.words.text(f"send.remedy.{group.problem.problem}")
-    return _remedied(screen, group.outcome, host)
+    outcome = group.outcome
+    if outcome is not None and not group.for_good and _takes_time(outcome, host):
+        return screen.words.text("send.remedy.later")
+    return _remedied(screen, outcome, host)
 
 
 def _remedied(screen: Screen, outcome: Outcome | None, host: str) -> str:
@@ -240,8 +243,12 @@ def _remedied_alone(screen: Screen, outcome: Outcome, host: str) -> str:
     if outcome.result is not Result.DEFERRED or not outcome.code:
         return usual
     later = screen.words.text("send.one.later", recipient=outcome.recipient)
-    waiting = _explained(outcome, host).cause.retry is Retry.YES  # it takes time, and no more
-    return later if waiting else f"{usual}\n{later}"
+    return later if _takes_time(outcome, host) else f"{usual}\n{later}"
+
+
+def _takes_time(outcome: Outcome, host: str) -> bool:
+    """Whether it takes that and no more: to do nothing helps a relay, but nobody tries here."""
+    return bool(outcome.code) and _explained(outcome, host).cause.retry is Retry.YES
 
 
 def show_end(screen: Screen, report: Report) -> None:

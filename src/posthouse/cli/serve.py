@@ -51,6 +51,10 @@ def _run(asked: Session, config: str | None, data: str | None, check: bool, **_:
     from posthouse.config import ConfigError
     from posthouse.daemon.ports import StartError
 
+    if config is None and check:
+        raise click.UsageError(asked.words.text("serve.error.check_what"))
+    if config is not None and data is not None:
+        raise click.UsageError(asked.words.text("serve.error.data_of_try"))
     try:
         if config is None:
             return _try(asked, data)

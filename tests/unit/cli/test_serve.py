@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,11 @@ def test_a_bad_one(world: World, path: Path, text: str, reason: str, key: str, l
     assert (answer["reason"], answer["key"]) == (reason, key)
     assert answer["error"] in plain.err
     assert str(path) in answer["error"]
+
+
+@pytest.mark.parametrize("arguments", [("--check",), ("--config", "x.toml", "--data", "x")])
+def test_what_does_not_go_together_starts_nothing(world: World, arguments: Sequence[str]) -> None:
+    ran = world.run("serve", *arguments)
+    assert ran.code == 2
+    assert "--config" in ran.err
+    assert ran.out == ""

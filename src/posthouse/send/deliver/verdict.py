@@ -17,7 +17,7 @@ from posthouse.send.hop import Action, Choice
 
 
 class Verdicts:
-    """See the module. ``now`` is the wall clock in seconds; ``alarm`` gets what failed at which hop."""
+    """See the module. ``now`` is the wall clock; ``alarm`` gets what failed, and the hop's name."""
 
     def __init__(
         self,
