@@ -35,6 +35,7 @@ class Report:
     journal: Path | None
     uncertain: int = 0  # messages that an earlier run left in the middle
     unheard: OSError | None = None  # why stdout took no more
+    relay: str = ""  # the configuration of our own, where it goes there
 
 
 # JSON
@@ -266,7 +267,10 @@ def show_end(screen: Screen, report: Report) -> None:
     if isinstance(end.stopped, client.Refused):
         text = printable(str(end.stopped.reply)[:EXAMPLE])
         screen.hanging(" ", screen.words.text("send.said", text=text))
-    _steps(screen, remedy(found, lang))
+    if report.relay and found.cause.id in ("auth.credentials", "auth.app_password"):
+        _steps(screen, screen.words.text("send.remedy.own_login", config=report.relay))
+    else:
+        _steps(screen, remedy(found, lang))
 
 
 # Many

@@ -140,7 +140,9 @@ def _run(asked: Session, message: str | None, given: Mapping[str, Any]) -> int:
         address=ours.address if ours else "",
     )
     journal = _journal_path(source, given)
-    job = sending.Job(place, said, source, tuple(drafts), journal, bool(given["jsonl"]))
+    job = sending.Job(
+        place, said, source, tuple(drafts), journal, bool(given["jsonl"]), given["relay"] or ""
+    )
     terms = _terms(given, many=source is not None)
     return sending.run(screen, job, terms)
 

@@ -46,6 +46,7 @@ class Job:
     drafts: tuple[client.Draft, ...]  # where it is one
     journal: Path | None
     jsonl: bool
+    relay: str = ""  # the configuration of our own, where it goes there
 
 
 def run(screen: Screen, job: Job, terms: client.Terms) -> int:
@@ -75,7 +76,9 @@ def run(screen: Screen, job: Job, terms: client.Terms) -> int:
         shut_output()
     spent = time.monotonic() - began
     uncertain = book.uncertain if isinstance(book, client.Journal) else 0
-    report = results.Report(job.place, run.tally, end, spent, job.journal, uncertain, run.unheard)
+    report = results.Report(
+        job.place, run.tally, end, spent, job.journal, uncertain, run.unheard, job.relay
+    )
     if job.jsonl:  # the lines were the answer
         results.show_end(screen.aside(), report)
     elif job.source is None:

@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from fakes.dns import FakeDns
 from fakes.smtp import Behaviour, FakeSmtpServer
 from posthouse.cli import results, sending
 from posthouse.cli.prose import cells
+from posthouse.explain import Catalogue
 from posthouse.letter import Outcome, Result
 from posthouse.send import client
 from unit.cli.world import Ran, World
@@ -298,6 +300,18 @@ def test_who_has_not_got_one_message_is_told_how_to_get_it_there(
     assert "Do nothing" not in ran.out
 
 
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_who_has_not_got_one_of_many_is_not_told_to_wait_for_nothing(
+    world: World, tmp_path: Path, lang: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "Terms", partial(client.Terms, pauses=()))
+    replies = (("RCPT TO:", "450 4.7.1 Greylisted, try again in 3000 seconds"),)
+    with running(FakeSmtpServer(Behaviour(replies=replies))) as grey:
+        ran = plain(world, grey, "--many", write_many(tmp_path, 2), lang=lang)
+    remedy = Catalogue(lang).text("send.remedy.later")
+    assert "".join(remedy.split()) in "".join(ran.out.split())
+
+
 def test_a_server_that_says_goodbye_has_answered(world: World, letter: str) -> None:
     behaviour = Behaviour(replies=(("MAIL FROM", "421 4.7.0 Too many messages today"),))
     with running(FakeSmtpServer(behaviour)) as busy:
@@ -499,6 +513,12 @@ def test_the_relay_of_a_configuration(
         assert bool(server.last.credentials) is (mode != "relay")
         name = "127.0.0.1" if mode == "relay" else "no.invalid"
         assert ran.json["server"] == f"{name}:{server.port}"
+        if mode != "relay":  # who has lost the password makes a new one; there is no webmail
+            monkeypatch.setenv("POSTHOUSE_PASSWORD", WRONG_PASSWORD)
+            ran = world.run("send", letter, "--relay", str(config), *resolver)
+            assert (ran.code, len(server.messages)) == (4, 1)
+            assert f"userlist--config{config}" in "".join(ran.out.split())
+            monkeypatch.setenv("POSTHOUSE_PASSWORD", PASSWORD)
         if mode != "relay":  # with one of the machine's own, no other is trusted
             config.write_text(config.read_text() + '[tls]\ncertificate = "c"\nkey = "k"\n')
             ran = world.run("send", letter, "--relay", str(config), *resolver, "--json")
