@@ -6,8 +6,10 @@ no mail, the report to the sender has to be there at once, not after days.
 
 from __future__ import annotations
 
+import smtplib
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -45,6 +47,7 @@ ZONES = {
     ],
     "under.test": ["@ MX 10 mail_in", f"mail_in A {TWO}"],
     "number.test": [f"@ MX 10 {TWO}."],
+    "farm.test": [f"@ A {ONE}", f"@ A {TWO}"],
 }  # fmt: skip
 MX = '[[hop]]\nname = "direct"\nmx = true\n[[route]]\nhop = "direct"\n'
 
@@ -192,3 +195,30 @@ def test_a_smart_host_stands_in_for_servers_that_are_down(ours: relay.Relay) -> 
         }  # fmt: skip
         assert [one["recipient"] for one in other.log("refused")] == ["dave@null.test"]
         assert b"dave@null.test" in one_of(home).content  # the report to the sender
+
+
+@pytest.mark.parametrize("connections", [1, 10])
+def test_the_addresses_of_one_name_share_the_mail(ours: relay.Relay, connections: int) -> None:
+    """Half of it each, whether messages come one by one or at once; all where one is down."""
+    text = relay.plain("farm", "farm.test:25")
+    share = 500 // connections
+
+    def hand_in(_: int) -> None:
+        with smtplib.SMTP(OTHER, 25, timeout=20) as client:
+            for n in range(share):
+                client.sendmail(ALICE, ["bob@away.test"], f"Subject: {n}\r\n\r\nhello\r\n")
+
+    def hand_in_all() -> None:
+        with ThreadPoolExecutor(connections) as threads:
+            list(threads.map(hand_in, range(connections)))
+        other.wait_until_empty()
+
+    with there(TWO) as (two,), relay.running(relay.text(text, host=OTHER), host=OTHER) as other:
+        with there(ONE) as (one,):
+            hand_in_all()
+            counts = len(one.messages), len(two.messages)
+            assert sum(counts) == 500
+            assert 0.45 * 500 <= counts[0] <= 0.55 * 500
+        hand_in_all()
+        assert len(two.messages) == counts[1] + 500
+        assert other.log("deferred", "refused") == []

@@ -37,6 +37,7 @@ class Target:
     port: int
     priority: int = 0
     weight: int = 1
+    address: str = ""  # that one of the host's, where it is meant
 
 
 @dataclass(frozen=True, slots=True)

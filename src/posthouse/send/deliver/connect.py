@@ -78,6 +78,8 @@ class Line(Carrier):
         self.hop = hop
         self.place = place
         self.trace = trace
+        self.address = ""  # where it leads
+        self.equal: tuple[str, ...] = ()  # the host's addresses that might have been it
         self._went = went
 
     @property
@@ -218,7 +220,9 @@ class Connect:
         except TimeoutError:
             trace.end(step, Status.FAIL)
             raise NetworkFailure(Failure.DNS_TIMEOUT, Stage.DNS, host=place.host) from None
-        found = usable(answers)
+        found = usable(answers, self._rng)
+        if place.address in found:
+            found.insert(0, found.pop(found.index(place.address)))
         if not found:
             trace.end(step, Status.FAIL)
             statuses = {answer.status for answer in answers}
@@ -271,6 +275,7 @@ class _Way:
         line, address = await self._open_any(addresses)
         try:
             line = await self._secure(line, address)
+            line.address, line.equal = address, _family(address, addresses)
             if self.hop.user:
                 step = self.trace.start("auth", Stage.AUTH)
                 seconds = max(self.each, LOGIN)
@@ -366,6 +371,11 @@ class _Way:
             self.trace.end(step, Status.FAIL, said=str(error)[:200], **detail)
             raise
         self.trace.end(step, **detail)
+
+
+def _family(address: str, among: Sequence[str]) -> tuple[str, ...]:
+    """Those of its family: the other one may not lead anywhere from here."""
+    return tuple(one for one in among if (":" in one) == (":" in address))
 
 
 async def _within(work: Any, seconds: float, place: Place, stage: Stage = Stage.GREETING) -> None:

@@ -38,6 +38,7 @@ class Place:
     direct: bool = False  # the recipient's, not a server of our choice
     implied: bool = False  # the domain itself, which names no MX
     preference: int = 0  # of the MX
+    address: str = ""  # the one to try first
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ async def places(
     """The servers in the order to try. Raises Refused or NetworkFailure."""
     if hop.targets:
         ordered = in_order(hop.targets, rng)
-        return [Place(target.host, target.port) for target in ordered][:PLACES_LIMIT]
+        return [_place(target) for target in ordered][:PLACES_LIMIT]
     found = (await exchangers(domain, resolver, rng, port))[:PLACES_LIMIT]
     return await _before_us(found, domain, resolver, us)
 
@@ -129,10 +130,18 @@ async def addresses(host: str, resolver: Resolver) -> tuple[Answer, Answer]:
     return await asyncio.gather(resolver.ask(host, "AAAA"), resolver.ask(host, "A"))
 
 
-def usable(answers: Iterable[Answer]) -> list[str]:
-    """The addresses of both families in turn."""
-    mixed = chain.from_iterable(zip_longest(*(answer.records for answer in answers)))
-    return [address for address in mixed if address is not None and parse_ip(address) is not None]
+def usable(answers: Iterable[Answer], rng: random.Random | None = None) -> list[str]:
+    """The addresses of both families in turn; those of one in any order that ``rng`` gives.
+
+    A resolver changes their order from answer to answer, to spread the load (RFC 1794). An answer
+    that is remembered has one order, and all mail would go to one server for as long.
+    """
+    families = [[one for one in answer.records if parse_ip(one) is not None] for answer in answers]
+    if rng is not None:
+        for family in families:
+            rng.shuffle(family)
+    mixed = chain.from_iterable(zip_longest(*families))
+    return [address for address in mixed if address is not None]
 
 
 def in_order(targets: Iterable[Target], rng: random.Random) -> list[Target]:
@@ -149,6 +158,10 @@ def in_order(targets: Iterable[Target], rng: random.Random) -> list[Target]:
                     ordered.append(left.pop(place))
                     break
     return ordered
+
+
+def _place(target: Target) -> Place:
+    return Place(target.host, target.port, address=target.address)
 
 
 def _priority(target: Target) -> int:

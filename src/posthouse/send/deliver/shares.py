@@ -5,8 +5,9 @@ connect to. The owner of the counts of one pool; called by it alone. Nothing fai
 
 Chance for each connection, as RFC 2782 has it, shares badly where one connection carries a thousand
 messages: so messages are counted, and who is furthest behind its weight is next. Only servers of
-the first priority share. One that could not be reached is left out for ``OUT`` seconds, and begins
-anew: it need not catch up with what it missed.
+the first priority share; where there is one, its addresses do (RFC 1794), which the connections
+tell. One that could not be reached is left out for ``OUT`` seconds, and begins anew: it need not
+catch up with what it missed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from posthouse.send.deliver.connect import Line
 from posthouse.send.hop import Hop, Target
 
 OUT: Final = 60.0  # seconds, as the connector's own memory of who failed
+# Messages an address may be behind another before it gets a connection for that alone: who has one
+# server with many addresses and little mail is not to keep a connection to each.
+FEW: Final = 10
 FAINT: Final = 0.01  # what a weight of 0 is worth: a small chance beside others (RFC 2782)
 
 
@@ -30,12 +34,17 @@ class Shares:
     def __init__(self, hop: Hop, now: Callable[[], float]) -> None:
         first = min((target.priority for target in hop.targets), default=0)
         equal = [target for target in hop.targets if target.priority == first]
-        self._equal = equal if len(equal) > 1 else []
-        self.any = bool(self._equal)  # whether there is anything to share
+        self._equal = {_end(one): one for one in equal} if len(equal) > 1 else {}
+        self._alone = equal[0] if len(equal) == 1 else None  # whose addresses are equal
         self._hop = hop
         self._now = now
         self._given: Counter[Target] = Counter()
         self._out: dict[Target, float] = {}  # until then
+
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to share."""
+        return bool(self._equal)
 
     def pick(self, idle: list[Carrier]) -> Carrier:
         """Take the best of some idle connections: the last used, where nothing is to be shared."""
@@ -53,7 +62,11 @@ class Shares:
     def lacking(self, there: Collection[Target | None]) -> bool:
         """Whether the one that is next has no connection among ``there``, while others have."""
         up = self._up()
-        return len(up) > 1 and len(there) > 0 and min(up, key=self._behind) not in there
+        if len(up) < 2 or not there:
+            return False
+        last = min(up, key=self._behind)
+        few = FEW if self._alone else 0
+        return last not in there and max(map(self._behind, up)) >= self._behind(last) + few
 
     def next(self, there: Iterable[Target | None]) -> Target | None:
         """Whom to connect to, given the connections there are; None: whoever the hop says."""
@@ -68,11 +81,13 @@ class Shares:
         if target is None:
             return self._hop
         first = replace(target, priority=target.priority - 1)
-        others = (one for one in self._hop.targets if one != target)
+        others = tuple(one for one in self._hop.targets if one != target)
         return replace(self._hop, targets=(first, *others))
 
     def reached(self, target: Target | None, carrier: Carrier | None) -> None:
         """What came of it."""
+        if self._alone is not None and isinstance(carrier, Line):
+            self._learn(self._alone, carrier)
         if target is not None and (carrier is None or self.target_of(carrier) != target):
             self._out[target] = self._now() + OUT
             self._given.clear()
@@ -88,19 +103,30 @@ class Shares:
         """Where a connection leads, if it is one of the equal."""
         if not isinstance(carrier, Line):
             return None
-        place = carrier.place
-        return next((t for t in self._equal if (t.host, t.port) == (place.host, place.port)), None)
+        address = carrier.address if self._alone else ""
+        return self._equal.get((carrier.place.host, carrier.place.port, address))
+
+    def _learn(self, alone: Target, line: Line) -> None:
+        """A connection knows what addresses its server has now."""
+        if (line.place.host, line.place.port) == (alone.host, alone.port):
+            several = sorted(line.equal) if len(line.equal) > 1 else ()
+            equal = [replace(alone, weight=1, address=address) for address in several]
+            self._equal = {_end(one): one for one in equal}
 
     def _up(self) -> list[Target]:
         back = [target for target, until in self._out.items() if until <= self._now()]
         for target in back:
             del self._out[target]
             self._given.clear()
-        return [target for target in self._equal if target not in self._out]
+        return [target for target in self._equal.values() if target not in self._out]
 
     def _behind(self, target: Target | None) -> float:
         """Messages by weight: the lowest is next; a server that only stands in comes last."""
         return float("inf") if target is None else self._given[target] / _weight(target)
+
+
+def _end(target: Target) -> tuple[str, int, str]:
+    return target.host, target.port, target.address
 
 
 def _weight(target: Target) -> float:

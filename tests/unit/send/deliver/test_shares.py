@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from posthouse.flow import Trace
 from posthouse.send.deliver.connect import Line
 from posthouse.send.deliver.places import Place
-from posthouse.send.deliver.shares import OUT, Shares
+from posthouse.send.deliver.shares import FEW, OUT, Shares
 from posthouse.send.hop import Hop, Target
 
 ONE, TWO = Target("one.test", 25, 1, 1), Target("two.test", 25, 1, 3)
@@ -20,8 +22,10 @@ class Course:
         self.now = 0.0
         self.shares = Shares(hop, lambda: self.now)
 
-    def line(self, target: Target) -> Line:
-        return Line(HOP, Place(target.host, target.port), Trace(lambda: 0.0))
+    def line(self, target: Target, *equal: str) -> Line:
+        line = Line(HOP, Place(target.host, target.port), Trace(lambda: 0.0))
+        line.address, line.equal = target.address, equal
+        return line
 
     def give(self, target: Target, times: int) -> None:
         for _ in range(times):
@@ -77,3 +81,47 @@ async def test_a_hop_of_unequal_servers_shares_nothing() -> None:
     idle = [course.line(ONE), course.line(SPARE)]
     last = idle[-1]
     assert course.shares.pick(idle) is last  # type: ignore[arg-type]
+
+
+FARM = Target("farm.test", 25)
+LEFT, RIGHT = replace(FARM, address="192.0.2.1"), replace(FARM, address="192.0.2.2")
+BOTH = (RIGHT.address, LEFT.address)
+
+
+def farm() -> Course:
+    """One server of two addresses; a connection to the left one is there."""
+    course = Course(Hop("x", (FARM, SPARE)))
+    course.shares.reached(None, course.line(LEFT, *BOTH))
+    return course
+
+
+async def test_the_addresses_of_the_only_server_share_as_servers_do() -> None:
+    course = farm()
+    assert course.shares.any
+    course.give(LEFT, 3)
+    course.give(RIGHT, 2)
+    idle = [course.line(LEFT), course.line(RIGHT), course.line(SPARE), course.line(LEFT)]
+    assert course.shares.pick(list(idle)) is idle[1]  # type: ignore[arg-type]
+    assert course.shares.next([LEFT]) == RIGHT
+    first, second, _ = sorted(course.shares.toward(RIGHT).targets, key=lambda one: one.priority)
+    assert (first.address, second) == (RIGHT.address, FARM)
+
+
+async def test_an_address_gets_a_connection_for_itself_only_where_there_is_much_mail() -> None:
+    course = farm()
+    course.give(LEFT, FEW - 1)
+    assert not course.shares.lacking([LEFT])
+    course.give(LEFT, 1)
+    assert course.shares.lacking([LEFT])
+    assert not course.shares.lacking([LEFT, RIGHT])
+
+
+async def test_an_address_that_is_down_or_gone_from_dns_is_left_alone() -> None:
+    course = farm()
+    course.give(LEFT, FEW)
+    course.shares.reached(RIGHT, course.line(LEFT, *BOTH))  # RIGHT was wanted
+    assert not course.shares.lacking([LEFT])
+    course.now = OUT
+    assert course.shares.next([LEFT]) == RIGHT
+    course.shares.reached(RIGHT, course.line(LEFT, LEFT.address))
+    assert not course.shares.any
