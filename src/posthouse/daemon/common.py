@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from posthouse.send import crowd
 from posthouse.send.queue.files import LaneError, counted, lanes_in
 from posthouse.send.queue.places import Places
-from posthouse.send.submit import crowd
 from posthouse.send.submit.limits import Ledger
 
 HOPS: Final = 256  # whose logins are remembered at once

@@ -23,14 +23,17 @@ from posthouse.net.clock import Clock, SystemClock
 from posthouse.net.resolver import DnsResolver, Resolver
 from posthouse.net.smtp_listen import Listener
 from posthouse.net.tcp import is_local
+from posthouse.send.crowd import Crowd
 from posthouse.send.deliver.bounce import Bounces
 from posthouse.send.deliver.connect import Connect
 from posthouse.send.deliver.dispatch import Dispatcher
 from posthouse.send.deliver.outcome import ours, outcomes
 from posthouse.send.deliver.pace import Turns
 from posthouse.send.deliver.places import MX_PORT, Ourselves, plain
+from posthouse.send.deliver.pool import Way
 from posthouse.send.deliver.prepare import Prepare, Saving
 from posthouse.send.deliver.retry import Schedule
+from posthouse.send.deliver.slots import Slots
 from posthouse.send.deliver.tries import LOGIN_SORE
 from posthouse.send.hop import Choice
 from posthouse.send.queue.files import file_of
@@ -38,7 +41,6 @@ from posthouse.send.queue.ids import text_of
 from posthouse.send.queue.lane import Lane
 from posthouse.send.route import Facts, facts_of
 from posthouse.send.submit.accounts import Accounts
-from posthouse.send.submit.crowd import Crowd
 from posthouse.send.submit.desk import Desk, Terms
 from posthouse.send.submit.limits import Rate, Rates
 from posthouse.send.submit.login import Gate
@@ -123,6 +125,14 @@ class Relay:
         prepare = Prepare(config.signing, self._now, saved=self._saved)
         turns = Turns(config.server.data / "pace")
         tries = Rates([Rate(1, LOGIN_SORE)], ledger=self._common.hop_logins)
+        crowd = Crowd(self._number, self._common.crowd)
+
+        def slots(way: Way) -> Slots:
+            name = f"{way.hop.name} {way.domain}"
+            return Slots(
+                name, way.hop.pool, config.server.workers, now=self._clock.monotonic, crowd=crowd
+            )
+
         for number in numbers:
             lane = Lane(
                 file_of(config.server.data, number),
@@ -144,6 +154,7 @@ class Relay:
                 prepare=prepare,
                 turns=turns,
                 tries=tries,
+                slots=slots,
                 alarm=self._alarm,
                 say=self._say,
                 now=self._now,

@@ -3,7 +3,7 @@
 Enters: how many octets. Leaves: ``memory``, zeros at first, and ``take``/``give`` of a part of it.
 Made by the supervisor before it forks (anonymous ``mmap``), so it outlives each worker and ends
 with the relay. Called by whoever counts something: ``queue.places``, ``submit.limits``,
-``submit.crowd``. Nothing fails.
+``crowd``. Nothing fails.
 
 Turns are POSIX record locks: they belong to a process, and the kernel takes them back from one that
 dies. They are held for microseconds. A worker that is *stopped* (SIGSTOP) just then keeps its

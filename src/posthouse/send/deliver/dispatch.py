@@ -35,6 +35,7 @@ from posthouse.send.deliver.pace import Turns
 from posthouse.send.deliver.parts import Bounce, Choose, Judge, Schedule
 from posthouse.send.deliver.pool import Connector, Pool, Prepare, Task, Way, as_it_is
 from posthouse.send.deliver.recorder import Record, Recorder
+from posthouse.send.deliver.slots import Slots
 from posthouse.send.deliver.steady import Steady
 from posthouse.send.deliver.tries import Tries
 from posthouse.send.deliver.verdict import Verdicts
@@ -67,6 +68,7 @@ class Dispatcher:
         prepare: Prepare = as_it_is,
         turns: Turns | None = None,
         tries: Tries | None = None,
+        slots: Callable[[Way], Slots | None] = lambda _way: None,
         watch: Callable[[Event], None] = lambda _event: None,
         alarm: Callable[[Outcome, str], None] = lambda _outcome, _hop: None,
         say: Callable[[str, Mapping[str, object]], None] = lambda _kind, _facts: None,
@@ -81,6 +83,7 @@ class Dispatcher:
         self._prepare = prepare
         self._turns = turns or Turns()
         self._tries = tries
+        self._slots = slots
         self._watch = watch
         self._say = say
         self.pools: dict[Key, Pool] = {}
@@ -168,8 +171,9 @@ class Dispatcher:
         pool = self.pools.get(way)
         if pool is None:
             hop = self._hops[way[0]]
+            to = Way(hop, way[1])
             pool = self.pools[way] = Pool(
-                Way(hop, way[1]),
+                to,
                 self._connect,
                 partial(self._back, hop),
                 now=self._monotonic,
@@ -177,6 +181,7 @@ class Dispatcher:
                 prepare=self._prepare,
                 turns=self._turns,
                 tries=self._tries,
+                slots=self._slots(to),
             )
         pool.add(Task(letter, items))
 

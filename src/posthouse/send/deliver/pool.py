@@ -1,10 +1,11 @@
 """The connections one way: opened as needed, used again, never more than allowed.
 
 Enters: tasks (a letter and those of its recipients that go this way). Leaves: each task with its
-``Carried``, by ``report``. The owner of the way's connections and its waiting tasks. ``speed``
-says how many go at once: fewer after a sign of overload (421, a connection refused or broken); one
-message each ``interval`` where pacing is asked for. A message given to a connection that the server
-had closed meanwhile, or closes with 421 to MAIL, goes by another: that was no try.
+``Carried``, by ``report``. The owner of the way's connections and its waiting tasks. ``slots`` says
+how many it may have beside those of other workers, ``speed`` how many go at once: fewer after a
+sign of overload (421, a connection refused or broken); one message each ``interval`` where pacing
+is asked for. A message given to a connection that the server had closed meanwhile, or closes with
+421 to MAIL, goes by another: that was no try.
 
 Called by ``dispatch``. Nothing raises; where nobody can be reached, or the login is refused, what
 waits fails at once, and so does what comes within ``SORE`` seconds: the queue's own schedule
@@ -29,6 +30,7 @@ from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.extensions import session_limits
 from posthouse.send.deliver.pace import Turns
 from posthouse.send.deliver.shares import Shares
+from posthouse.send.deliver.slots import AGAIN, Slots
 from posthouse.send.deliver.speed import Speed
 from posthouse.send.deliver.tries import LOGIN_SORE, Login, Tries, is_login
 from posthouse.send.hop import Hop, Target
@@ -111,6 +113,7 @@ class Pool:
         prepare: Prepare = as_it_is,
         turns: Turns | None = None,
         tries: Tries | None = None,
+        slots: Slots | None = None,
     ) -> None:
         self.way = way
         self.hop = way.hop
@@ -128,6 +131,8 @@ class Pool:
         self._busy: dict[Carrier, Task] = {}
         self._opening: dict[asyncio.Task[None], Target | None] = {}  # and where to
         self._speed = Speed(way.hop.pool, now)
+        self._slots = slots or Slots(way.hop.name, way.hop.pool, 1, now=now)
+        self._asking: asyncio.TimerHandle | None = None  # for a slot, once more
         self._shares = Shares(way.hop, now)
         self._turns = turns or Turns()
         self._next = float("-inf")  # when pacing lets the next message go
@@ -190,6 +195,8 @@ class Pool:
         self._waiting.clear()
         self._paused = True
         self._sweeper.cancel()
+        if self._asking is not None:
+            self._asking.cancel()
         for opening in list(self._opening):
             opening.cancel()
         loop = asyncio.get_running_loop()
@@ -199,11 +206,14 @@ class Pool:
         for carrier in [*self._idle, *self._busy]:
             carrier.quit()
         self._idle.clear()
+        self._slots.claim(0)
+        self._slots.have(0)
 
     # -- who carries what
 
     def _fill(self) -> None:
         """Give waiting tasks to idle connections, and open more where that is not enough."""
+        self._slots.have(self.open)
         if self._paused or (self.hop.interval and not self._may_go()):
             return
         while self._waiting and len(self._busy) < self._speed.allowed:
@@ -218,9 +228,15 @@ class Pool:
             wanted = min(wanted, 1 - self.open)
         elif self._shares.any and wanted <= 0 and self.open < self._speed.allowed:
             wanted = int(self._shares.lacking(self._ends()))
-        for _ in range(wanted):
+        for _ in range(self._slots.claim(wanted)):
             target = self._shares.next(self._ends())
             self._opening[asyncio.create_task(self._open(target))] = target
+        if self._slots.waits and self._asking is None:
+            self._asking = asyncio.get_running_loop().call_later(AGAIN, self._ask_again)
+
+    def _ask_again(self) -> None:
+        self._asking = None
+        self._fill()
 
     def _ends(self) -> list[Target | None]:
         """Where our connections lead, and those being opened."""
@@ -276,7 +292,7 @@ class Pool:
         self._speed.went(well=carried.failure is None and not slower)
         if ill or carrier.carried == 1:
             self._shares.went(carrier, well=not ill)
-        if not ill and self._keep(carrier):
+        if not ill and self._keep(carrier) and not self._slots.gives_up():
             self._idle.append(carrier)
         else:
             carrier.quit()
@@ -366,6 +382,10 @@ class Pool:
             for carrier in [k for k in self._idle if self._stale(k, now)]:
                 self._idle.remove(carrier)
                 carrier.quit()
+            self._slots.have(self.open)
+            while self._idle and self._slots.gives_up():
+                self._idle.pop(0).quit()
+                self._slots.have(self.open)
 
     def _stale(self, carrier: Carrier, now: float) -> bool:
         return carrier.failure is not None or now - carrier.used > self.hop.idle

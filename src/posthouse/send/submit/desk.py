@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from posthouse.letter import Event, Letter
 from posthouse.net.clock import Clock
 from posthouse.protocol.smtp.reply import Reply
-from posthouse.send.submit.crowd import Crowd
+from posthouse.send.crowd import Crowd
 from posthouse.send.submit.limits import Ledger, Rate, Rates
 from posthouse.send.submit.login import Gate, Watch
 from posthouse.send.submit.message import Room

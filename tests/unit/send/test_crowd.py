@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.forked import Forked
-from posthouse.send.submit.crowd import WORKERS, Crowd, gone, memory
+from posthouse.send.crowd import WORKERS, Crowd, gone, memory
 
 
 def test_all_workers_count_together_and_not_those_of_one_that_is_gone() -> None:

@@ -1,12 +1,12 @@
-"""How many connections each client address has, to all workers together.
+"""How many connections each one has, to all workers together: a client address, a way to a hop.
 
-Enters: an address that connects or goes. Leaves: how many it has. Called by ``desk``. Nothing
-fails.
+Enters: who gets a connection or loses one. Leaves: how many it has. Called by ``submit.desk`` and
+``deliver.slots``. Nothing fails.
 
 Each worker has a column of cells in memory that all see, and writes no other, so there are no
 turns; when one has ended, and its connections with it, the supervisor empties its column.
-An address has a cell in each of ``ROWS``, by its hash, and maybe shares one with somebody: the
-least of its sums is what counts, never too few and hardly ever too many. Two connections at the
+Each has a cell in each of ``ROWS``, by the hash of its name, and maybe shares one with somebody:
+the least of its sums is what counts, never too few and hardly ever too many. Two connections at the
 same moment may both be the last that is allowed.
 """
 
@@ -20,7 +20,7 @@ from posthouse.send.shared import Shared
 
 WORKERS: Final = 64  # columns: as many as there are lanes
 ROWS: Final = 2
-CELLS: Final = 4_096  # of a row: two busy addresses of hundreds share both by one in 100,000
+CELLS: Final = 4_096  # of a row: two busy ones of hundreds share both by one in 100,000
 
 _CELL: Final = struct.Struct("I")
 _ALL: Final = struct.Struct(f"{WORKERS}I")
@@ -32,26 +32,29 @@ class Crowd:
     def __init__(self, worker: int = 0, shared: Shared | None = None) -> None:
         self._memory = (shared or memory()).memory
         self._column = worker * _CELL.size
-        self.here: dict[str, int] = {}  # connections of each address to this worker
+        self.here: dict[str, int] = {}  # those of each that arrived, to this worker
 
-    def arrived(self, client: str) -> int:
+    def arrived(self, who: str) -> int:
         """One more; how many it has."""
-        self.here[client] = self.here.get(client, 0) + 1
-        first, second = _cells(client)
-        self._add(first, 1)
-        self._add(second, 1)
-        return min(self._sum(first), self._sum(second))
+        self.here[who] = self.here.get(who, 0) + 1
+        return self.change(who, 1)
 
-    def left(self, client: str) -> None:
+    def left(self, who: str) -> None:
         """One fewer."""
-        count = self.here.get(client, 0) - 1
+        count = self.here.get(who, 0) - 1
         if count > 0:
-            self.here[client] = count
+            self.here[who] = count
         else:
-            self.here.pop(client, None)
-        first, second = _cells(client)
-        self._add(first, -1)
-        self._add(second, -1)
+            self.here.pop(who, None)
+        for cell in _cells(who):
+            self._add(cell, -1)
+
+    def change(self, who: str, number: int) -> int:
+        """So many more or fewer, for those who know themselves how many; how many it has then."""
+        first, second = _cells(who)
+        self._add(first, number)
+        self._add(second, number)
+        return min(self._sum(first), self._sum(second))
 
     def _add(self, cell: int, number: int) -> None:
         own = _CELL.unpack_from(self._memory, cell + self._column)[0]
@@ -72,8 +75,8 @@ def gone(shared: Shared, worker: int) -> None:
         _CELL.pack_into(shared.memory, cell * _ALL.size + worker * _CELL.size, 0)
 
 
-@lru_cache(maxsize=1_024)  # the same clients come again and again
-def _cells(client: str) -> tuple[int, int]:
+@lru_cache(maxsize=1_024)  # the same ones come again and again
+def _cells(who: str) -> tuple[int, int]:
     """Where its cells begin, one in each row."""
-    mark = hash(client)
+    mark = hash(who)
     return mark % CELLS * _ALL.size, (CELLS + (mark >> 12) % CELLS) * _ALL.size
