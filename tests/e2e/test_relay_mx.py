@@ -198,15 +198,17 @@ def test_a_smart_host_stands_in_for_servers_that_are_down(ours: relay.Relay) -> 
 
 
 @pytest.mark.parametrize("connections", [1, 10])
-def test_the_addresses_of_one_name_share_the_mail(ours: relay.Relay, connections: int) -> None:
+@pytest.mark.parametrize("text", [relay.plain("farm", "farm.test:25"), MX], ids=["host", "mx"])
+def test_the_addresses_of_one_name_share_the_mail(
+    ours: relay.Relay, text: str, connections: int
+) -> None:
     """Half of it each, whether messages come one by one or at once; all where one is down."""
-    text = relay.plain("farm", "farm.test:25")
     share = 500 // connections
 
     def hand_in(_: int) -> None:
         with smtplib.SMTP(OTHER, 25, timeout=20) as client:
             for n in range(share):
-                client.sendmail(ALICE, ["bob@away.test"], f"Subject: {n}\r\n\r\nhello\r\n")
+                client.sendmail(ALICE, ["bob@farm.test"], f"Subject: {n}\r\n\r\nhello\r\n")
 
     def hand_in_all() -> None:
         with ThreadPoolExecutor(connections) as threads:

@@ -1,4 +1,4 @@
-"""``posthouse serve``, two workers: a hop's ``pool`` is what its server sees, whoever has the mail."""
+"""``posthouse serve``, two workers: a hop's ``pool`` is what its server sees of both."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ async def _pooled(loop: HopLoop) -> None:
             loop.over.set()
 
     hop = Hop("x", pool=play.pool, reuse=play.reuse, interval=play.interval, lmtp=play.lmtp)
-    pool = Pool(Way(hop), lambda _, __: _connected(loop), report, now=loop.time, prepare=_prepared)
+    pool = Pool(Way(hop), lambda *_: _connected(loop), report, now=loop.time, prepare=_prepared)
     for task in _TASKS:
         pool.add(task)
         if play.pause:

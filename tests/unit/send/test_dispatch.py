@@ -84,7 +84,7 @@ class World:
         code = codes.pop(0) if len(codes) > 1 else codes[0]
         return Reply.make(code, "so", f"{code // 100}.0.0")
 
-    async def connect(self, hop: Hop, domain: str) -> Carrier:
+    async def connect(self, hop: Hop, domain: str, _: object) -> Carrier:
         self.opened += 1
         await asyncio.sleep(0)
         if self.down is True or (self.down and hop.name in self.down):
@@ -402,7 +402,7 @@ async def test_an_address_beyond_ascii_takes_no_other_with_it(tmp_path: Path) ->
 async def test_a_hop_that_refuses_the_login_is_left_alone_for_a_while(tmp_path: Path) -> None:
     world = World()
 
-    async def refused(hop: Hop, domain: str) -> Carrier:
+    async def refused(*_: object) -> Carrier:
         world.opened += 1
         raise Refused(Stage.AUTH, Reply.make(535, "no", "5.7.8"))
 

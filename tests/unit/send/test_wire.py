@@ -718,7 +718,7 @@ async def pooled(
 async def pooling(
     desk: Desk, hop: Hop, now: Callable[[], float] | None = None
 ) -> AsyncIterator[tuple[Pool, list[Carried]]]:
-    async with serving(desk) as port, pooled(lambda _, __: open_to(port), hop, now) as both:
+    async with serving(desk) as port, pooled(lambda *_: open_to(port), hop, now) as both:
         yield both
 
 
@@ -758,7 +758,7 @@ async def test_421_to_mail_on_a_used_connection_is_no_try(extensions: bytes) -> 
 
     async with (
         scripted(replies) as (port, connections),
-        pooled(lambda _, __: open_to(port), Hop("x", pool=1)) as (pool, done),
+        pooled(lambda *_: open_to(port), Hop("x", pool=1)) as (pool, done),
     ):
         for number in range(6):
             pool.add(task(number))
@@ -793,7 +793,7 @@ async def test_421_to_mail_on_a_fresh_connection_is_a_try() -> None:
 
 
 async def test_a_hop_that_is_down_fails_what_waits() -> None:
-    async def connect(_: Hop, __: str) -> Carrier:
+    async def connect(*_: object) -> Carrier:
         raise NetworkFailure(Failure.REFUSED, Stage.CONNECT)
 
     async with pooled(connect, Hop("x")) as (pool, done):
@@ -809,7 +809,7 @@ async def test_a_hop_that_closes_behind_ehlo_is_not_connected_to_for_ever() -> N
 
     async with (
         scripted(replies) as (port, connections),
-        pooled(lambda _, __: open_to(port), Hop("x", pool=1)) as (pool, done),
+        pooled(lambda *_: open_to(port), Hop("x", pool=1)) as (pool, done),
     ):
         for number in range(3):
             pool.add(task(number))
@@ -831,7 +831,7 @@ async def test_who_asks_for_a_try_gets_one_but_no_login_is_tried_again(
 ) -> None:
     tried: list[str] = []
 
-    async def connect(hop: Hop, __: str) -> Carrier:
+    async def connect(hop: Hop, *_: object) -> Carrier:
         tried.append(hop.name)
         raise error
 

@@ -33,12 +33,13 @@ from posthouse.send.deliver.places import (
     Ourselves,
     Place,
     addresses,
+    before_others,
     no_server,
     places,
     usable,
 )
 from posthouse.send.deliver.tries import is_login
-from posthouse.send.hop import Hop, TlsPolicy
+from posthouse.send.hop import Hop, Target, TlsPolicy
 
 EACH: Final = 5.0  # seconds for each of greeting, EHLO, TLS, while another could be tried
 # The same of an MX, which may hold its greeting back to catch robots; for TCP it has ``EACH``.
@@ -149,12 +150,18 @@ class Connect:
         self._watch = watch
         self._mx_port = mx_port
         self._contexts = Contexts(now)
+        self._turns: dict[str, int] = {}  # of a host's addresses
         self._sore: dict[tuple[str, int], tuple[float, int]] = {}  # until then; how often it broke
 
-    async def __call__(self, hop: Hop, domain: str = "") -> Line:
-        """A line ready to carry. Raises NetworkFailure or Refused."""
+    async def __call__(self, hop: Hop, domain: str = "", first: Target | None = None) -> Line:
+        """A line ready to carry; ``first`` is tried before others that are as good.
+
+        Raises NetworkFailure or Refused.
+        """
         policy = policy_of(hop)
         found = await places(hop, domain, self._resolver, self._rng, self._us, port=self._mx_port)
+        if first is not None:
+            found = before_others(first, found)
         found.sort(key=self._sore_until)
         tried = _Tried()
         end = self._now() + TOTAL
@@ -220,7 +227,7 @@ class Connect:
         except TimeoutError:
             trace.end(step, Status.FAIL)
             raise NetworkFailure(Failure.DNS_TIMEOUT, Stage.DNS, host=place.host) from None
-        found = usable(answers, self._rng)
+        found = usable(answers, self._turn(place.host))
         if place.address in found:
             found.insert(0, found.pop(found.index(place.address)))
         if not found:
@@ -230,6 +237,14 @@ class Connect:
             raise NetworkFailure(_dns_failure(statuses), Stage.DNS, **detail)
         trace.end(step, addresses=len(found))
         return self._usable(found, place)
+
+    def _turn(self, host: str) -> int:
+        """Which of its addresses comes first: another one each time."""
+        if len(self._turns) >= SORE_LIMIT:
+            self._turns.clear()
+        turn = self._turns.get(host, self._rng.randrange(ADDRESSES_LIMIT))
+        self._turns[host] = turn + 1
+        return turn
 
     def _usable(self, found: Sequence[str], place: Place) -> list[str]:
         """Without those that lead into this machine, where the recipient names them."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from itertools import chain, groupby, zip_longest
 from typing import Final
@@ -86,9 +86,20 @@ async def places(
     """The servers in the order to try. Raises Refused or NetworkFailure."""
     if hop.targets:
         ordered = in_order(hop.targets, rng)
-        return [_place(target) for target in ordered][:PLACES_LIMIT]
+        return [Place(target.host, target.port) for target in ordered][:PLACES_LIMIT]
     found = (await exchangers(domain, resolver, rng, port))[:PLACES_LIMIT]
     return await _before_us(found, domain, resolver, us)
+
+
+def before_others(first: Target, found: list[Place]) -> list[Place]:
+    """With this one, and this address of it, in front; but not of a better preference."""
+    for place in found:
+        if (place.host, place.port) == (first.host, first.port):
+            if place.preference > found[0].preference:
+                break
+            others = [one for one in found if one != place]
+            return [replace(place, address=first.address), *others]
+    return found
 
 
 async def _before_us(
@@ -130,16 +141,17 @@ async def addresses(host: str, resolver: Resolver) -> tuple[Answer, Answer]:
     return await asyncio.gather(resolver.ask(host, "AAAA"), resolver.ask(host, "A"))
 
 
-def usable(answers: Iterable[Answer], rng: random.Random | None = None) -> list[str]:
-    """The addresses of both families in turn; those of one in any order that ``rng`` gives.
+def usable(answers: Iterable[Answer], turn: int = 0) -> list[str]:
+    """The addresses of both families in turn; of each the one that has the ``turn`` first.
 
     A resolver changes their order from answer to answer, to spread the load (RFC 1794). An answer
     that is remembered has one order, and all mail would go to one server for as long.
     """
-    families = [[one for one in answer.records if parse_ip(one) is not None] for answer in answers]
-    if rng is not None:
-        for family in families:
-            rng.shuffle(family)
+    families = []
+    for told in answers:
+        family = sorted(one for one in told.records if parse_ip(one) is not None)
+        first = turn % len(family) if family else 0
+        families.append(family[first:] + family[:first])
     mixed = chain.from_iterable(zip_longest(*families))
     return [address for address in mixed if address is not None]
 
@@ -158,10 +170,6 @@ def in_order(targets: Iterable[Target], rng: random.Random) -> list[Target]:
                     ordered.append(left.pop(place))
                     break
     return ordered
-
-
-def _place(target: Target) -> Place:
-    return Place(target.host, target.port, address=target.address)
 
 
 def _priority(target: Target) -> int:

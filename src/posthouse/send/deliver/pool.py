@@ -51,8 +51,8 @@ class Way:
 class Connector(Protocol):
     """Makes a connection that is ready to carry: addresses, TLS, login are its business."""
 
-    def __call__(self, hop: Hop, domain: str) -> Awaitable[Carrier]:
-        """Raises NetworkFailure or Refused."""
+    def __call__(self, hop: Hop, domain: str, first: Target | None, /) -> Awaitable[Carrier]:
+        """``first`` before others that are as good. Raises NetworkFailure or Refused."""
         ...
 
 
@@ -308,7 +308,7 @@ class Pool:
         me = asyncio.current_task()
         try:
             await self._login.turn()
-            carrier = await self._connect(self._shares.toward(target), self.way.domain)
+            carrier = await self._connect(self.hop, self.way.domain, target)
             if carrier.failure is not None:  # closed on the heels of its yes to EHLO: no way in
                 carrier.quit()
                 raise carrier.failure

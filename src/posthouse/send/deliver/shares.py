@@ -5,16 +5,15 @@ connect to. The owner of the counts of one pool; called by it alone. Nothing fai
 
 Chance for each connection, as RFC 2782 has it, shares badly where one connection carries a thousand
 messages: so messages are counted, and who is furthest behind its weight is next. Only servers of
-the first priority share; where there is one, its addresses do (RFC 1794), which the connections
-tell. One that could not be reached is left out for ``OUT`` seconds, and begins anew: it need not
-catch up with what it missed.
+the first priority share; where there is one, or MX decides, the addresses of the best do (RFC 1794,
+RFC 5321 section 5.1), as far as connections have told them. One that could not be reached is left
+out for ``OUT`` seconds, and begins anew: it need not catch up with what it missed.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
 from typing import Final
 
 from posthouse.net.smtp_carry import Carrier
@@ -25,6 +24,7 @@ OUT: Final = 60.0  # seconds, as the connector's own memory of who failed
 # Messages an address may be behind another before it gets a connection for that alone: who has one
 # server with many addresses and little mail is not to keep a connection to each.
 FEW: Final = 10
+MOST: Final = 16  # addresses that share
 FAINT: Final = 0.01  # what a weight of 0 is worth: a small chance beside others (RFC 2782)
 
 
@@ -35,8 +35,9 @@ class Shares:
         first = min((target.priority for target in hop.targets), default=0)
         equal = [target for target in hop.targets if target.priority == first]
         self._equal = {_end(one): one for one in equal} if len(equal) > 1 else {}
-        self._alone = equal[0] if len(equal) == 1 else None  # whose addresses are equal
-        self._hop = hop
+        self._by_address = len(equal) < 2
+        self._only = equal[0] if len(equal) == 1 else None  # whose addresses are equal
+        self._preference = float("inf")  # of the MX whose addresses are equal
         self._now = now
         self._given: Counter[Target] = Counter()
         self._out: dict[Target, float] = {}  # until then
@@ -44,11 +45,11 @@ class Shares:
     @property
     def any(self) -> bool:
         """Whether there is anything to share."""
-        return bool(self._equal)
+        return len(self._equal) > 1
 
     def pick(self, idle: list[Carrier]) -> Carrier:
         """Take the best of some idle connections: the last used, where nothing is to be shared."""
-        if not self._equal:
+        if not self.any:
             return idle.pop()
         behind = [self._behind(self.target_of(carrier)) for carrier in reversed(idle)]
         return idle.pop(len(idle) - 1 - behind.index(min(behind)))
@@ -65,7 +66,7 @@ class Shares:
         if len(up) < 2 or not there:
             return False
         last = min(up, key=self._behind)
-        few = FEW if self._alone else 0
+        few = FEW if self._by_address else 0
         return last not in there and max(map(self._behind, up)) >= self._behind(last) + few
 
     def next(self, there: Iterable[Target | None]) -> Target | None:
@@ -76,18 +77,10 @@ class Shares:
             return None
         return min(up, key=lambda one: (counts[one] / _weight(one), self._behind(one)))
 
-    def toward(self, target: Target | None) -> Hop:
-        """The hop, with this one before all others."""
-        if target is None:
-            return self._hop
-        first = replace(target, priority=target.priority - 1)
-        others = tuple(one for one in self._hop.targets if one != target)
-        return replace(self._hop, targets=(first, *others))
-
     def reached(self, target: Target | None, carrier: Carrier | None) -> None:
         """What came of it."""
-        if self._alone is not None and isinstance(carrier, Line):
-            self._learn(self._alone, carrier)
+        if self._by_address and isinstance(carrier, Line):
+            self._learn(carrier)
         if target is not None and (carrier is None or self.target_of(carrier) != target):
             self._out[target] = self._now() + OUT
             self._given.clear()
@@ -103,15 +96,20 @@ class Shares:
         """Where a connection leads, if it is one of the equal."""
         if not isinstance(carrier, Line):
             return None
-        address = carrier.address if self._alone else ""
+        address = carrier.address if self._by_address else ""
         return self._equal.get((carrier.place.host, carrier.place.port, address))
 
-    def _learn(self, alone: Target, line: Line) -> None:
+    def _learn(self, line: Line) -> None:
         """A connection knows what addresses its server has now."""
-        if (line.place.host, line.place.port) == (alone.host, alone.port):
-            several = sorted(line.equal) if len(line.equal) > 1 else ()
-            equal = [replace(alone, weight=1, address=address) for address in several]
-            self._equal = {_end(one): one for one in equal}
+        host, port, preference = line.place.host, line.place.port, line.place.preference
+        only = self._only
+        if preference > self._preference or (only and (host, port) != (only.host, only.port)):
+            return  # it stands in for others
+        keep = self._equal if preference == self._preference else {}
+        self._preference = preference
+        ends = [Target(host, port, address=address) for address in sorted(line.equal)]
+        others = {end: one for end, one in keep.items() if one.host != host}
+        self._equal = others | {_end(one): one for one in ends[: MOST - len(others)]}
 
     def _up(self) -> list[Target]:
         back = [target for target, until in self._out.items() if until <= self._now()]

@@ -22,8 +22,9 @@ class Course:
         self.now = 0.0
         self.shares = Shares(hop, lambda: self.now)
 
-    def line(self, target: Target, *equal: str) -> Line:
-        line = Line(HOP, Place(target.host, target.port), Trace(lambda: 0.0))
+    def line(self, target: Target, *equal: str, preference: int = 0) -> Line:
+        place = Place(target.host, target.port, preference=preference)
+        line = Line(HOP, place, Trace(lambda: 0.0))
         line.address, line.equal = target.address, equal
         return line
 
@@ -56,12 +57,6 @@ async def test_one_without_a_connection_is_lacking_when_it_is_next() -> None:
     assert not course.shares.lacking([ONE, TWO])
     assert not course.shares.lacking([])
     assert not course.shares.lacking([TWO])  # ONE is not next
-
-
-async def test_the_wanted_one_stands_before_all_others() -> None:
-    hop = Course().shares.toward(TWO)
-    assert min(hop.targets, key=lambda target: target.priority).host == TWO.host
-    assert {target.host for target in hop.targets} == {t.host for t in HOP.targets}
 
 
 async def test_who_is_not_reached_is_left_out_and_begins_anew() -> None:
@@ -103,8 +98,6 @@ async def test_the_addresses_of_the_only_server_share_as_servers_do() -> None:
     idle = [course.line(LEFT), course.line(RIGHT), course.line(SPARE), course.line(LEFT)]
     assert course.shares.pick(list(idle)) is idle[1]  # type: ignore[arg-type]
     assert course.shares.next([LEFT]) == RIGHT
-    first, second, _ = sorted(course.shares.toward(RIGHT).targets, key=lambda one: one.priority)
-    assert (first.address, second) == (RIGHT.address, FARM)
 
 
 async def test_an_address_gets_a_connection_for_itself_only_where_there_is_much_mail() -> None:
@@ -125,3 +118,19 @@ async def test_an_address_that_is_down_or_gone_from_dns_is_left_alone() -> None:
     assert course.shares.next([LEFT]) == RIGHT
     course.shares.reached(RIGHT, course.line(LEFT, LEFT.address))
     assert not course.shares.any
+
+
+async def test_the_best_exchangers_share_by_address_and_those_behind_them_do_not() -> None:
+    course = Course(Hop("direct"))
+    spare, one, two = (Target(f"mx{n}.test", 25, address=f"192.0.2.{n}") for n in range(3))
+    course.shares.reached(None, course.line(spare, spare.address, preference=20))
+    assert not course.shares.any
+    course.shares.reached(None, course.line(one, one.address, preference=10))
+    assert not course.shares.any
+    course.shares.reached(None, course.line(two, two.address, preference=10))
+    course.shares.reached(None, course.line(spare, spare.address, preference=20))
+    course.give(one, 3)
+    course.give(spare, 1)
+    idle = [course.line(spare), course.line(two), course.line(one)]
+    assert course.shares.pick(list(idle)) is idle[1]  # type: ignore[arg-type]
+    assert course.shares.next([one]) == two

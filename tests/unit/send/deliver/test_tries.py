@@ -145,7 +145,7 @@ async def test_two_workers_with_a_wrong_password_try_it_once(
     ledger, tried, done = Ledger(1, 64), [], []
     now = asyncio.get_running_loop().time
 
-    async def connect(hop: Hop, _: str) -> Carrier:
+    async def connect(hop: Hop, *_: object) -> Carrier:
         tried.append(hop.name)
         await asyncio.sleep(0.05)
         raise WRONG
