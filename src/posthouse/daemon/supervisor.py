@@ -253,6 +253,9 @@ class Supervisor:
         except (ConfigError, StartError) as error:
             self.say("reload_failed", error=error.told(catalogue("en")))  # as all of the log
             return
+        except Exception as error:  # a bug of ours in reading it must not end a relay that works
+            self.say("reload_failed", error=f"{type(error).__name__}: {error}")
+            return
         notify("RELOADING=1")
         old = self.config
         if self._work_with(fresh, sockets):

@@ -8,6 +8,7 @@ would be right. The value of a key that may be a misspelt secret is not repeated
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from enum import Enum
@@ -19,6 +20,8 @@ from posthouse.send import units
 E = TypeVar("E", bound=Enum)
 T = TypeVar("T")
 SHOWN: Final = 80  # characters of a wrong value that are repeated
+# "C:\\temp" has a tab in TOML; an octet 0 is in no path, a line end in no line of SMTP.
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class SettingError(ValueError):
@@ -144,6 +147,8 @@ class Table:
             raise self.wrong("kind", name, wanted=wanted)
         if value in ("", {}):
             raise self.wrong("empty", name)
+        if isinstance(value, str) and _CONTROL.search(value):
+            raise SettingError("control", self.at(name))  # it may be a secret
         return value
 
     def _read(self, name: str, reader: Callable[[object], T], reason: str, default: T | None) -> T:

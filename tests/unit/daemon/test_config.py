@@ -42,6 +42,9 @@ BAD = {
     SMALL.replace("[server]", "[[server]]"): "server: this must be a table",
     "[[server": "this is not TOML",
     f"a = {'[' * 50_000}": "this is not TOML",
+    f"a = {'9' * 5_000}": "this is not TOML",
+    SMALL.replace('"data"', '"C:\\temp"'): "server.data holds a control character",
+    SMALL.replace('"data"', r'"da\u0000ta"'): "server.data holds a control character",
     SMALL + "#" * 1_000_000: "too long",
 }
 

@@ -117,6 +117,15 @@ def test_a_mistake_is_told_in_the_words_of_check(tmp_path, done, text: str, word
     assert done == []
 
 
+def test_a_bug_in_reading_ends_no_relay_that_works(tmp_path, done) -> None:
+    def read_again() -> Config:
+        raise IsADirectoryError("no words for this")
+
+    told = failed(Supervisor(config(tmp_path), lambda _post: 0, read_again, lambda *_: None))
+    assert told == "IsADirectoryError: no words for this"
+    assert done == []
+
+
 def test_a_port_that_is_taken_is_told_in_words(tmp_path, done) -> None:
     at = config(tmp_path)
     taken = supervisor.bound("127.0.0.1", 0)

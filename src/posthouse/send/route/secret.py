@@ -80,10 +80,11 @@ def _of_file(table: Table, path: Path) -> str:
         folder = "" if shown or not os.path.isdir(path.parent) else str(path.parent.absolute())
         key = table.at("secret_file")
         raise SettingError("secret_unreadable", key, path=shown, folder=folder, why=why) from None
+    status = os.fstat(number)  # of what was opened: the name may lead elsewhere by now
+    if not stat.S_ISREG(status.st_mode):  # before Python's own ``open``, which refuses a folder
+        os.close(number)
+        raise table.wrong("secret_no_file", "secret_file")
     with open(number, "rb") as file:
-        status = os.fstat(number)  # of what was opened: the name may lead elsewhere by now
-        if not stat.S_ISREG(status.st_mode):
-            raise table.wrong("secret_no_file", "secret_file")
         if _is_open_to_others(status):
             mode = f"{stat.S_IMODE(status.st_mode):o}"
             raise table.wrong("secret_mode", "secret_file", path=str(path), mode=mode)

@@ -40,6 +40,7 @@ HOPS = [
     ('hosts = [{host = "a.example", port = 0}]', "range", "hosts[1].port", {}),
     ('hosts = "a.example"\nlmtp = true', "lmtp_port", "hosts[1]", {}),
     ('hosts = ["a.example:465", "b.example:587"]', "security_unclear", "security", {}),
+    (A + LOGIN.replace('"KEY"', '"K\\tEY"'), "control", "secret_env", {}),
     ('provider = "sse"', "provider", "provider", {"near": "ses"}),
     ('provider = "../x"', "provider", "provider", {}),
     ('provider = "ses"', "region_missing", "region", {"provider": "Amazon SES"}),

@@ -178,8 +178,9 @@ def test_what_is_no_secret_is_refused(tmp_path: Path, content: bytes) -> None:
         hop('hosts = "a.example"\nuser = "u"\nsecret_file = "hop.secret"', tmp_path)
 
 
-def test_a_pipe_is_no_secret_and_holds_nothing_up(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "hop.secret", 0o600)
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_a_pipe_or_a_folder_is_no_secret_and_holds_nothing_up(tmp_path: Path, make) -> None:
+    make(tmp_path / "hop.secret", 0o600)
     with pytest.raises(SettingError, match="secret_no_file"):
         hop('hosts = "a.example"\nuser = "u"\nsecret_file = "hop.secret"', tmp_path)
 
