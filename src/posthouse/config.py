@@ -11,9 +11,11 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
+from posthouse.protocol.host import HostError, to_ascii
 from posthouse.send.deliver.keys import Keys, read_dkim
 from posthouse.send.deliver.retry import Retry, read_retry
 from posthouse.send.document import ConfigError, load
@@ -85,12 +87,18 @@ def read(path: Path) -> Config:
 
 
 def _check_twice(document: Mapping[str, Any], listen: Sequence[Listening]) -> None:
-    """One port has one mode: of two sockets on it the kernel would choose."""
-    seen: set[tuple[str, int]] = set()
-    for one, (where, row) in zip(listen, tables(document, "listen"), strict=True):
-        if one.port and (one.address, one.port) in seen:
-            raise SettingError("listen_twice", f"{where}.address", row["address"])
-        seen.add((one.address, one.port))
+    """One port has one mode: of two sockets on it the kernel would choose, or take one alone."""
+    for place, (where, row) in enumerate(tables(document, "listen")):
+        own, port = ip_address(listen[place].address), listen[place].port
+        for before in listen[:place]:
+            other = ip_address(before.address)
+            if not port or (port, own.version) != (before.port, other.version):
+                continue
+            if own == other:
+                raise SettingError("listen_twice", f"{where}.address", row["address"])
+            if own.is_unspecified or other.is_unspecified:
+                params = {"other": f"{before.address}:{port}"}
+                raise SettingError("listen_within", f"{where}.address", row["address"], **params)
 
 
 def of(document: Mapping[str, Any], folder: Path) -> Config:
@@ -130,6 +138,8 @@ def _check(table: Table, certificate: Path, key: Path) -> None:
     try:
         loaded(certificate, key)
     except CertificateError as error:
+        if error.encrypted:
+            raise table.wrong("key_encrypted", "key") from None
         if error.strangers:
             raise table.wrong("strangers", "key", certificate=str(certificate)) from None
         raise table.wrong("certificate", "certificate", why=str(error)) from None
@@ -158,7 +168,7 @@ def _server(raw: object, folder: Path) -> Server:
     if size is not None and size < LEAST_SIZE:
         raise table.wrong("range", "size", least="64K", most="1T")
     return Server(
-        table.text("name") or socket.getfqdn(),  # which asks DNS, and may take its time
+        _name(table) or socket.getfqdn(),  # which asks DNS, and may take its time
         folder / data,
         table.whole("workers", default_workers(), least=1, most=LANES),
         SIZE if size is None else size,
@@ -166,6 +176,15 @@ def _server(raw: object, folder: Path) -> Server:
         table.whole("capacity", CAPACITY, least=1, most=10_000_000),
         lang,
     )
+
+
+def _name(table: Table) -> str:
+    """As it goes out in greetings and EHLO: an A-label name (RFC 5321 section 2.3.5)."""
+    name = table.text("name")
+    try:
+        return to_ascii(name) if name else ""
+    except HostError:
+        raise table.wrong("server_name", "name") from None
 
 
 def _keep_events(raw: object) -> float:

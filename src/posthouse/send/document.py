@@ -57,6 +57,9 @@ def load(path: Path) -> Mapping[str, Any]:
     if len(raw) > LIMIT:
         raise ConfigError("too_large", path=str(path))
     try:
-        return tomllib.loads(raw.decode("utf-8"))
+        return tomllib.loads(raw.decode("utf-8-sig"))  # editors of Windows put a mark in front
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise ConfigError("not_utf8", path=str(path), line=line) from None
     except (ValueError, RecursionError) as error:  # tomllib's own, and a number of 5,000 digits
         raise ConfigError("toml", path=str(path), error=str(error)) from None

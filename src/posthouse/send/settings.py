@@ -37,7 +37,7 @@ class SettingError(ValueError):
         rest = "".join(f", {name} {param}" for name, param in told.items())
         super().__init__(f"{key}: {reason}{f' {shown}' if shown else ''}{rest}")
         self.reason = reason
-        self.key = key
+        self.key = _printable(key)
         self.value = shown
         self.params = params
 
@@ -51,7 +51,12 @@ class SettingError(ValueError):
 
 def _shown(value: object) -> str:
     text = value if isinstance(value, str) else repr(value)
-    return "".join(char if char.isprintable() else "?" for char in text[:SHOWN])
+    return _printable(text[:SHOWN])
+
+
+def _printable(text: str) -> str:
+    """A quoted key may hold anything, and the answer is one line of a terminal."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 class Table:

@@ -6,6 +6,13 @@ from pathlib import Path
 
 import click
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
 from fakes.certs import Authority
 from posthouse.cli.config import data_folder
@@ -87,6 +94,20 @@ def test_a_certificate_is_looked_at_before_anything_starts(tmp_path) -> None:
         assert "MISMATCH" not in told + str(error)
 
 
+def test_a_key_of_another_kind_or_with_a_password_is_told_as_such(tmp_path) -> None:
+    issued = Authority(tmp_path).issue(hosts=["a.test"])
+    key = rsa.generate_private_key(65_537, 2_048)
+    table = f'[tls]\ncertificate = "{issued.cert_file}"\nkey = "other.key"\n'
+    for encryption, reason in (
+        (NoEncryption(), "strangers"),
+        (BestAvailableEncryption(b"x"), "key_encrypted"),
+    ):
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+        (tmp_path / "other.key").write_bytes(pem)
+        error = mistake(file(tmp_path, table))
+        assert (error.reason, error.key) == (reason, "tls.key")
+
+
 @pytest.mark.parametrize(
     ("more", "reason", "key"),
     [
@@ -99,8 +120,49 @@ def test_a_certificate_is_looked_at_before_anything_starts(tmp_path) -> None:
             "listen_twice",
             "listen[3].address",
         ),
+        (
+            '[[listen]]\nmode = "tls"\naddress = "[::1]:7465"\n'
+            '[[listen]]\nmode = "starttls"\naddress = "[0::1]:7465"',
+            "listen_twice",
+            "listen[3].address",
+        ),
+        (
+            '[[listen]]\nmode = "tls"\naddress = "[::]:7465"\n'
+            '[[listen]]\nmode = "tls"\naddress = "127.0.0.1:7465"\n'
+            '[[listen]]\nmode = "starttls"\naddress = "0.0.0.0:7465"',
+            "listen_within",
+            "listen[4].address",
+        ),
     ],
 )
 def test_mistakes_between_the_tables(tmp_path, more, reason, key) -> None:
     error = mistake(file(tmp_path, more))
     assert (error.reason, error.key) == (reason, key)
+    for lang in ("en", "zh"):
+        assert key in error.told(Catalogue(lang, strict=True))
+
+
+def test_its_name_is_one_that_may_be_said_in_smtp(tmp_path) -> None:
+    path = file(tmp_path)
+    for name in ("re lay.test", "relay.test\u00a0x", "10.0.0.1", "re_lay.test"):
+        path.write_text(SMALL.replace("relay.test", name))
+        error = mistake(path)
+        assert (error.reason, error.key) == ("server_name", "server.name")
+        for lang in ("en", "zh"):
+            assert "server.name" in error.told(Catalogue(lang, strict=True))
+    path.write_text(SMALL.replace("relay.test", "Bücher.test."))
+    assert read(path).server.name == "xn--bcher-kva.test"
+
+
+def test_a_file_of_another_encoding_is_told_with_its_line(tmp_path) -> None:
+    path = file(tmp_path)
+    for encoding in ("latin-1", "gb18030"):
+        path.write_bytes(f"{SMALL}# ü\n".encode(encoding))
+        with pytest.raises(ConfigError) as refused:
+            read(path)
+        line = SMALL.count("\n") + 1
+        assert (refused.value.problem, refused.value.params["line"]) == ("not_utf8", line)
+        assert f"line {line} is not in UTF-8" in refused.value.told(Catalogue("en", strict=True))
+        assert f"第 {line} 行" in refused.value.told(Catalogue("zh", strict=True))
+    path.write_bytes(SMALL.encode("utf-8-sig"))  # as editors of Windows write it
+    assert read(path).server.name == "relay.test"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -203,6 +204,10 @@ def _ca_file(table: Table, folder: Path) -> str | None:
     path = folder / table.text("ca_file")
     if not path.is_file() or not os.access(path, os.R_OK):
         raise table.wrong("unreadable", "ca_file", path=str(path))
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except (OSError, ValueError):  # SSLError is one: said now, not when mail waits
+        raise table.wrong("no_ca", "ca_file", path=str(path)) from None
     return str(path)
 
 

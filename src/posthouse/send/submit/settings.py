@@ -67,6 +67,8 @@ def read_listen(raw: Mapping[str, Any], path: str = "listen") -> Listening:
     networks = read_networks(raw.get("networks", []), table.at("networks"))
     if mode is Mode.RELAY:
         _closed(networks, table.at("networks"))
+    elif "networks" in table and not networks:  # "nobody" to whoever wrote it, never everybody
+        raise table.wrong("networks", "networks")
     return Listening(address, port, mode, networks)
 
 

@@ -31,7 +31,8 @@ LEFT: Final = 1  # days: one that ends sooner is made anew
 
 # TLS 1.2: ephemeral keys and authenticated encryption only (RFC 9325 section 4.2).
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
-_STRANGERS: Final = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH")  # OpenSSL's words
+# OpenSSL's words; the last where the two are of different kinds (EC and RSA).
+_STRANGERS: Final = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 _STRANGE: Final = "key and certificate do not belong together"
 _LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 
@@ -40,9 +41,11 @@ class CertificateError(Exception):
     """The files cannot be used; the text says why, without anything of the key.
 
     ``strangers``: each for itself can be read, but the key is another certificate's.
+    ``encrypted``: the key wants a password.
     """
 
     strangers = False
+    encrypted = False
 
 
 class Certificates:
@@ -104,14 +107,21 @@ def loaded(certificate: Path, key: Path) -> ssl.SSLContext:
     # RFC 9325 sections 3.3 and 3.5: compression tells secrets, renegotiation costs the server.
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_SINGLE_ECDH_USE
+    asked = False
+
+    def no_password() -> str:
+        """Else OpenSSL would ask at the terminal: there is none to ask at."""
+        nonlocal asked
+        asked = True
+        return ""
+
     try:
-        # A key with a password would ask at the terminal: there is none to ask at.
-        context.load_cert_chain(certificate, key, password=lambda: "")
+        context.load_cert_chain(certificate, key, password=no_password)
     except ssl.SSLError as error:
         strangers = error.reason in _STRANGERS
         why = _STRANGE if strangers else error.reason or "not readable as PEM"
         failed = CertificateError(f"{certificate}, {key}: {why}")
-        failed.strangers = strangers
+        failed.strangers, failed.encrypted = strangers, asked
         raise failed from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else ""

@@ -131,10 +131,11 @@ ROUTES = [
     ('[[route]]\nuser = "u"\nhop = "ses"\n' * 1001, "range", "route", {"most": 1000}),
 ]  # fmt: skip
 ELSEWHERE = {
-    *("secret_unreadable", "secret_mode", "secret_empty"),  # test_hops: they need a file
+    *("secret_unreadable", "secret_mode", "secret_empty", "no_ca"),  # test_hops: they need a file
     *("listen_address", "networks", "network", "relay_networks", "relay_wide"),  # of submit
     # of the configuration as a whole
-    *("pair", "address", "certificate", "strangers", "listen_twice"),
+    *("pair", "address", "certificate", "strangers", "listen_twice", "listen_within"),
+    "server_name",
     *("order", "key_unreadable", "key_encrypted", "key_kind", "dkim_domain"),  # of deliver
     *("key_too_short", "key_too_long"),
     *("provider_plain", "ses_unknown_region"),  # for facts the directory does not have now

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from canaries import PASSWORD
+from fakes.certs import Authority
+from posthouse.explain import Catalogue
 from posthouse.flow import Secret, Security
 from posthouse.send.hop import Hop, Target, TlsPolicy
 from posthouse.send.route import SettingError, read_hops
@@ -83,7 +85,7 @@ def test_where_a_hop_is_and_how_it_is_protected(body, targets, security, policy)
 
 
 def test_everything_else_a_hop_can_say(tmp_path: Path) -> None:
-    (tmp_path / "ca.pem").write_text("-")
+    (tmp_path / "ca.pem").write_bytes(Authority(tmp_path).ca_file.read_bytes())
     found = hop(
         'hosts = ["a.example:587"]\nca_file = "ca.pem"\nuser = "u"\nsecret_env = "HOP"\n'
         'pool = 7\nreuse = 9\nidle = "2s"\nlifetime = "1m"\ninterval = "30s"\n'
@@ -176,6 +178,15 @@ def test_what_is_no_secret_is_refused(tmp_path: Path, content: bytes) -> None:
     secret_file(tmp_path, content)
     with pytest.raises(SettingError, match="secret_empty"):
         hop('hosts = "a.example"\nuser = "u"\nsecret_file = "hop.secret"', tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"no certificate"])
+def test_a_ca_file_without_a_certificate_is_told_before_mail_waits(tmp_path, content) -> None:
+    (tmp_path / "ca.pem").write_bytes(content)
+    with pytest.raises(SettingError, match="no_ca") as wrong:
+        hop('hosts = "a.example:587"\nca_file = "ca.pem"', tmp_path)
+    for lang in ("en", "zh"):
+        assert str(tmp_path / "ca.pem") in wrong.value.told(Catalogue(lang, strict=True))
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])

@@ -41,6 +41,8 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"address": "0.0.0.0:465"}, "listen.mode", "choice"),
     ({"address": "0.0.0.0:465", "mode": ["tls"]}, "listen.mode", "choice"),
     ({"address": "0.0.0.0:465", "mode": "tls", "tls": True}, "listen.tls", "unknown_key"),
+    ({"address": "0.0.0.0:465", "mode": "tls", "networks": []}, "listen.networks", "networks"),
+    ({"address": "0.0.0.0:465", "mode": "tls", "a\nb": 1}, "listen.a?b", "unknown_key"),
     (RELAY, "listen.networks", "relay_networks"),
     (RELAY | {"networks": []}, "listen.networks", "relay_networks"),
     (RELAY | {"networks": ["10.0.0.0/8", "0.0.0.0/0"]}, "listen.networks[1]", "relay_wide"),
