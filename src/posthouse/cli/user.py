@@ -90,7 +90,8 @@ def _run(asked: Session, action: str, given: Mapping[str, Any]) -> int:
             )
         ) from None
     except AccountsUnreadable as error:
-        key = "unreadable" if (folder / "users.sqlite").exists() else "no_file"
+        there = action == "add" or (folder / "users.sqlite").exists()  # who adds would make it
+        key = "unreadable" if there else "no_file"
         raise click.ClickException(
             asked.words.text(f"submit.user.error.{key}", folder=str(folder), reason=str(error))
         ) from None

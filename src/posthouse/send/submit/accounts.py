@@ -104,7 +104,7 @@ class Accounts:
     def __init__(self, folder: Path, *, create: bool = False) -> None:
         self.path = folder / FILE
         try:
-            if create and not self.path.exists():
+            if create and not _is_there(self.path):
                 with alone(self.path.with_suffix(".lock")):
                     _create(self.path)
             self._db = sqlite3.connect(
@@ -167,15 +167,21 @@ class Accounts:
 
     def users(self) -> tuple[User, ...]:
         """All accounts, by name."""
-        rows = self._db.execute("SELECT * FROM users ORDER BY name").fetchall()
+        try:
+            rows = self._db.execute("SELECT * FROM users ORDER BY name").fetchall()
+        except sqlite3.Error as error:
+            raise AccountsUnreadable(f"{self.path}: {error}") from None
         return tuple(_user(row) for row in rows)
 
     def passwords(self, name: str) -> tuple[AppPassword, ...]:
         """The app passwords of a login, the oldest first, with those that were revoked."""
-        rows = self._db.execute(
-            f"SELECT {_COLUMNS} FROM passwords WHERE user = ? ORDER BY id",  # noqa: S608
-            (normal_name(name),),
-        )
+        try:
+            rows = self._db.execute(
+                f"SELECT {_COLUMNS} FROM passwords WHERE user = ? ORDER BY id",  # noqa: S608
+                (normal_name(name),),
+            ).fetchall()
+        except sqlite3.Error as error:
+            raise AccountsUnreadable(f"{self.path}: {error}") from None
         return tuple(AppPassword(*row) for row in rows)
 
     def add(
@@ -304,9 +310,14 @@ def _check(text: str, reason: str) -> None:
         raise AccountError(reason, most=NAME_LIMIT)
 
 
+def _is_there(path: Path) -> bool:
+    """An empty file is none: ``sqlite3`` makes one when a backup asks for what never was."""
+    return path.exists() and path.stat().st_size > 0
+
+
 def _create(path: Path) -> None:
     """The file with its tables, all at once. Its -wal and -shm files get the same mode."""
-    if path.exists():  # another process was quicker
+    if _is_there(path):  # another process was quicker
         return
     fresh = path.with_suffix(".new")
     with suppress(FileNotFoundError):  # of one that died here

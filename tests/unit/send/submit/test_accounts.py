@@ -157,6 +157,28 @@ def test_what_cannot_be_done(accounts: Accounts, reason: str, act) -> None:
     assert [user.name for user in accounts.users()] == [ALICE]
 
 
+def test_an_empty_file_is_none(tmp_path: Path) -> None:
+    """``sqlite3 users.sqlite ".backup ..."`` makes one where there are no users."""
+    (tmp_path / "users.sqlite").touch(0o644)
+    accounts = Accounts(tmp_path, create=True)
+    accounts.add(ALICE, [ALICE], [], 0.0)
+    accounts.close()
+    assert stat.S_IMODE((tmp_path / "users.sqlite").stat().st_mode) == 0o600
+
+
+def test_a_damaged_page_is_told_by_whatever_meets_it(accounts: Accounts) -> None:
+    for number in range(400):
+        accounts.add(f"u{number}@d.example", ["*"], [], 0.0)
+    accounts.close()
+    whole = accounts.path.read_bytes()
+    accounts.path.write_bytes(whole[:4096] + bytes(len(whole) - 4096))
+    again = Accounts(accounts.path.parent)
+    for look in (again.users, lambda: again.passwords(ALICE)):
+        with pytest.raises(AccountsUnreadable, match=r"users\.sqlite: "):
+            look()
+    again.close()
+
+
 def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(AccountsUnreadable):
         Accounts(tmp_path / "nowhere")

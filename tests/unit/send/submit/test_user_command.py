@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import shlex
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 
 from posthouse.cli.user import COMMANDS
 from posthouse.flow import Secret
+from posthouse.send.submit import accounts
 from posthouse.send.submit import secret as app_secret
 from posthouse.send.submit.accounts import Accounts
 from unit.cli.world import World
@@ -61,6 +64,19 @@ def test_the_configuration_says_where(command: World, tmp_path: Path) -> None:
     config.write_text(f'[server]\nname = "x"\ndata = "{tmp_path}/data"\n')
     assert command.run("user", "add", "a@d.example", "--config", str(config)).code == 0
     assert (tmp_path / "data" / "users.sqlite").exists()
+
+
+def test_a_folder_that_cannot_be_used_is_not_called_one_without_users(
+    command: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_path: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(accounts, "_create", full)
+    ran = command.run("user", "add", "a@d.example", "--data", str(tmp_path))
+    assert ran.code == 2
+    assert "No space left on device" in ran.err
+    assert "add one with" not in ran.err
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
