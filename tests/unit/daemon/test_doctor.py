@@ -21,6 +21,7 @@ from posthouse.net.clock import FakeClock, SystemClock
 from posthouse.net.resolver import AnswerStatus, FixtureResolver
 from posthouse.protocol import dkim
 from posthouse.send.queue import sound
+from posthouse.send.queue.files import lanes_in
 from posthouse.send.queue.lane import Lane
 from posthouse.send.submit.accounts import Accounts
 from unit.daemon.installed import config, installed, said
@@ -241,13 +242,13 @@ async def test_lanes_sound_and_damaged(tmp_path) -> None:
     whole = path.read_bytes()
     assert sound.look_at(path, lambda: True).messages == 3
     path.write_bytes(whole[: len(whole) // 2])
-    assert sound.look_at(path, lambda: False).damaged
+    assert sound.look_at(path, lambda: False).kind == "damaged"
     path.write_bytes(b"no database at all, but long enough to be looked at" * 100)
-    assert sound.look_at(path, lambda: False).damaged
+    assert sound.look_at(path, lambda: False).kind == "damaged"
     path.unlink()
     gone = sound.look_at(path, lambda: False)
     assert gone.problem
-    assert not gone.damaged
+    assert gone.kind == "unreadable"
     assert not path.exists()  # nothing is made by looking
 
 
@@ -255,7 +256,7 @@ def test_a_lane_of_another_version(tmp_path) -> None:
     path = tmp_path / "lane-0.sqlite"
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version = 7")
-    assert sound.look_at(path, lambda: False) == sound.Sound(problem="version 7")
+    assert sound.look_at(path, lambda: False) == sound.Sound(problem="7", kind="version")
 
 
 async def test_a_look_at_a_lane_ends_in_time(tmp_path, monkeypatch) -> None:
@@ -286,9 +287,15 @@ async def test_queue_and_users(tmp_path) -> None:
     (at.server.data / "users.sqlite").write_bytes(b"x" * 5_000)
     (at.server.data / "queue" / "lane-1.sqlite").write_bytes(b"x" * 5_000)
     (at.server.data / "queue" / "lane-2.sqlite").mkdir()
+    (at.server.data / "queue" / "lane-3.sqlite").touch()
+    (at.server.data / "queue" / "lane-04.sqlite").touch()  # nobody's lane
+    with closing(sqlite3.connect(at.server.data / "queue" / "lane-5.sqlite")) as db:
+        db.execute("PRAGMA user_version = 7")
     found = said(kept.look(at, clock))
     assert found["relay.users.unreadable"] is found["relay.lane.damaged"] is FAIL
     assert found["relay.lane.unreadable"] is FAIL
+    assert found["relay.lane.empty"] is found["relay.lane.version"] is FAIL
+    assert list(lanes_in(at.server.data)) == [0, 1, 2, 3, 5]
 
 
 # -- what DNS says of us

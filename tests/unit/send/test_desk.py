@@ -388,9 +388,24 @@ async def test_a_file_that_is_no_lane(tmp_path: Path) -> None:
     db.execute("PRAGMA user_version = 7")
     db.close()
     assert reason(tmp_path) == "version"
+    path.write_bytes(b"")
+    assert reason(tmp_path) == "empty"
     path.unlink()
     path.mkdir()
     assert reason(tmp_path) == "denied"
+
+
+@pytest.mark.parametrize(("table", "column"), [("letters", "accepted"), ("recipients", "address")])
+async def test_a_row_whose_page_is_lost_is_damage(filled, table: str, column: str) -> None:
+    data, _ = filled
+    path = data / "queue" / "lane-0.sqlite"
+    with sqlite3.connect(path) as db:  # as zeros in the middle of the file read
+        db.execute("PRAGMA writable_schema = 1")
+        db.execute("UPDATE sqlite_schema SET sql = replace(sql, ' NOT NULL', '')")
+        db.execute("PRAGMA writable_schema = RESET")
+        db.execute(f"UPDATE {table} SET {column} = NULL")
+    with Desk(data) as desk, pytest.raises(LaneError, match=r"damaged.*values are missing"):
+        desk.list(Query())
 
 
 async def test_a_lane_that_is_never_free(filled, monkeypatch: pytest.MonkeyPatch) -> None:

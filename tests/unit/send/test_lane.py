@@ -164,6 +164,13 @@ async def test_a_store_that_cannot_be_opened_says_so(
             await opened(tmp_path)
 
 
+async def test_a_lane_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    """A relay has several, and the log must say which."""
+    (tmp_path / "lane.db").write_bytes(b"no database at all" * 100)
+    with pytest.raises(StoreError, match=r"/lane.db: file is not a database"):
+        await opened(tmp_path)
+
+
 async def test_a_lane_of_a_newer_posthouse_is_left_alone(tmp_path: Path) -> None:
     lane = await opened(tmp_path)
     await lane.put(letter(1))

@@ -36,8 +36,7 @@ def _lanes(config: Config, clock: Clock) -> Iterator[Finding]:
         messages += found.messages
         if found.problem:
             params = {"path": str(path), "why": found.problem}
-            kind = "damaged" if found.damaged else "unreadable"
-            yield Finding(f"relay.lane.{kind}", Status.FAIL, params=params)
+            yield Finding(f"relay.lane.{found.kind}", Status.FAIL, params=params)
         elif not found.whole:
             params = {"path": str(path), "seconds": f"{SECONDS:.0f}"}
             yield Finding("relay.lane.unfinished", Status.UNKNOWN, params=params)

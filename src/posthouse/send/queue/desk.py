@@ -247,11 +247,19 @@ def _items(
     )
     found: dict[int, list[Item]] = {}
     for row in db.execute(sql, (json.dumps(letters), *where.values)):
+        _check(row[:-2])  # a cause may be missing
         found.setdefault(row[0], []).append(rows.item_of(row))
     return found
 
 
+def _check(row: tuple[Any, ...]) -> None:
+    """No column may be NULL: what is missing was on a page that is lost, as SQLite does not say."""
+    if None in row:
+        raise sqlite3.DatabaseError("values are missing")
+
+
 def _entry(row: tuple[Any, ...], items: Sequence[Item]) -> Entry:
+    _check(row)
     number, sender, accepted, size, user, client, message_id = row
     return Entry(text_of(number), sender, accepted, size, user, client, message_id, tuple(items))
 

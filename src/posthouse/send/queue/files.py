@@ -20,7 +20,7 @@ BUSY: Final = 5.0  # seconds to wait for whoever else writes, which takes millis
 
 
 class LaneError(Exception):
-    """``reason``: no_queue, denied, busy, version, damaged. ``path`` is what it is about.
+    """``reason``: no_queue, denied, busy, empty, version, damaged; ``path`` is what it is about.
 
     ``name`` is SQLite's own for its error, "" where it had none.
     """
@@ -47,6 +47,7 @@ def lanes_in(data: Path) -> dict[int, Path]:
     """The lanes that are there, by their numbers."""
     names = [path.stem.partition("-")[2] for path in folder_of(data).glob("lane-*.sqlite")]
     found = sorted(int(text) for text in names if text.isascii() and text.isdigit())
+    found = [lane for lane in found if str(lane) in names]  # "lane-01" is somebody's copy
     return {lane: file_of(data, lane) for lane in found if lane < LANES}
 
 
@@ -63,7 +64,7 @@ def opened(path: Path) -> sqlite3.Connection:
             raise
     if version != VERSION:
         db.close()
-        raise LaneError("version", path, str(version))
+        raise LaneError("version" if version else "empty", path, str(version or ""))
     return db
 
 

@@ -183,7 +183,7 @@ class Lane:
         try:
             return connect(self._path)
         except sqlite3.Error as error:
-            raise StoreError(str(error)) from error
+            raise StoreError(f"{self._path}: {error}") from error
 
     def _check_space(self, now: float, size: int) -> None:
         """Refuse in time: a full disk could not record that a message was delivered."""

@@ -24,7 +24,7 @@ class Sound:
     messages: int = 0
     whole: bool = False  # all of it was looked at
     problem: str = ""
-    damaged: bool = False  # the file itself, not only our way to it
+    kind: str = "unreadable"  # or damaged, the file itself; version, another's; empty
 
 
 def look_at(path: Path, enough: Callable[[], bool]) -> Sound:
@@ -38,8 +38,9 @@ def look_at(path: Path, enough: Callable[[], bool]) -> Sound:
     except LaneError as error:
         if error.name == "SQLITE_INTERRUPT":
             return Sound(messages)
-        if error.reason == "version":
-            return Sound(problem=f"version {error.why}")
+        if error.reason in ("version", "empty"):
+            return Sound(problem=error.why or error.reason, kind=error.reason)
         damaged = error.name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
-        return Sound(messages, problem=error.why, damaged=damaged)
-    return Sound(messages, True) if said == "ok" else Sound(messages, True, said, True)
+        kind = "damaged" if damaged else "unreadable"
+        return Sound(messages, problem=error.why, kind=kind)
+    return Sound(messages, True) if said == "ok" else Sound(messages, True, said, "damaged")
