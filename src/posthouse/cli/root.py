@@ -7,6 +7,7 @@ said in the user's language, a bug in a short report without secrets.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ USAGE: Final = 2
 UNDETERMINED: Final = 3
 SIGN_IN_REFUSED: Final = 4
 INTERRUPTED: Final = 130
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run(argv: Sequence[str], lang: str) -> int:
@@ -50,7 +52,7 @@ def run(argv: Sequence[str], lang: str) -> int:
         shut_output()
         return OK
     except Exception as error:
-        _bug(error, words)
+        _failed(error, words)
         return PROBLEM
     return code if isinstance(code, int) else OK
 
@@ -152,6 +154,15 @@ def _near(name: str) -> str:
     from difflib import get_close_matches
 
     return next(iter(get_close_matches(name, COMMANDS, 1)), "")
+
+
+def _failed(error: Exception, words: Catalogue) -> None:
+    """A bug, unless it is ``> FILE`` on a disk that is full."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        shut_output()
+        click.echo(words.text("cli.error.full", why=error.strerror), err=True)
+    else:
+        _bug(error, words)
 
 
 def _bug(error: Exception, words: Catalogue) -> None:

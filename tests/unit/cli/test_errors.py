@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import posthouse
 from canaries import PASSWORD
 from posthouse.cli import search
 from unit.cli.world import World
 
+ENV = {"PYTHONPATH": str(Path(posthouse.__file__).parent.parent), "LC_ALL": "C.UTF-8"}
 WRONG = [
     (["fnid", "a@b.example"], "Did you mean 'find'?"),
     (["find"], "give an address, or --provider"),
@@ -93,6 +99,22 @@ def test_a_bug_ends_in_a_short_report_without_secrets(
     assert PASSWORD not in ran.all
     assert "Traceback" not in ran.err
     assert len(ran.err.splitlines()) <= 6
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_full_disk_is_no_bug(lang: str) -> None:
+    command = [sys.executable, "-m", "posthouse", "explain", "550 5.1.1 no such user"]
+    with Path("/dev/full").open("wb") as full:
+        ran = subprocess.run(
+            [*command, "--lang", lang],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **ENV},
+        )
+    assert ran.returncode == 1
+    said = ran.stderr.decode()
+    assert len(said.splitlines()) == 1
+    assert os.strerror(errno.ENOSPC) in said
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, BrokenPipeError])
