@@ -97,6 +97,21 @@ def hand_in(first: int, last: int) -> None:
             client.sendmail("alice@example.test", ["bob@far.test"], letter(str(number), b"x"))
 
 
+def test_without_standard_streams_it_serves_and_ends() -> None:
+    folder = process.new_folder("relay")
+    (folder / "posthouse.toml").write_text(relay.text('[[route]]\naction = "hold"\n'))
+    command = f"exec {sys.executable} -m posthouse serve --config {folder}/posthouse.toml >&- 2>&-"
+    with subprocess.Popen(
+        ["sh", "-c", command], env={**os.environ, **relay.environment()}
+    ) as child:
+        try:
+            process.wait_until("the port", lambda: process.accepts(relay.HOST, relay.RELAY))
+            child.terminate()
+            assert child.wait(SECONDS) == 0
+        finally:
+            child.kill()
+
+
 def test_nobody_reads_the_log_and_mail_goes_on() -> None:
     far = FakeSmtpServer(Behaviour(), host=FAR, port=25)
     with in_background(far), serving(process.new_folder("relay")) as ours:

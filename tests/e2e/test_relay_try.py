@@ -135,6 +135,13 @@ def test_each_time_has_a_password_of_its_own_and_keeps_the_mail() -> None:
     assert json.dumps(queue(folder, "list")).count('"held"') >= 2
 
 
+def test_a_window_that_is_closed_ends_it() -> None:
+    """Else it would hold its folder and its ports, and the next one would not learn why."""
+    with ready(process.new_folder("try")) as one:
+        os.killpg(one.child.pid, signal.SIGHUP)
+        assert one.child.wait(SECONDS) == 0
+
+
 def test_a_screen_that_stands_still_stops_no_mail() -> None:
     folder = process.new_folder("try")
     many = [f"somebody-with-a-long-name-{number}@example.net" for number in range(90)]

@@ -6,6 +6,7 @@ one JSON object a line on standard error, and a try shows each message on standa
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -100,12 +101,15 @@ def _supervise(
     main: Callable[..., int],
     again: Callable[[], Config],
     begin: Callable[[], None] = lambda: None,
+    *,
+    terminal: bool = False,
 ) -> int:
     from posthouse.daemon.lines import Direct, standard_error
     from posthouse.daemon.log import say_to
     from posthouse.daemon.supervisor import Supervisor
 
-    return Supervisor(config, main, again, say_to(Direct(standard_error())), begin).run()
+    say = say_to(Direct(standard_error()))
+    return Supervisor(config, main, again, say, begin, terminal).run()
 
 
 # -- a try
@@ -136,7 +140,9 @@ def _try(asked: Session, data: str | None) -> int:
         finally:
             lines.close()
 
-    return _supervise(config, main, lambda: config, begin)
+    # Nobody would end it, nor learn why the next one finds its folder in use; nohup ignores HUP.
+    terminal = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    return _supervise(config, main, lambda: config, begin, terminal=terminal)
 
 
 def _greet(asked: Session, config: Config, password: Secret, certificate: Path) -> None:

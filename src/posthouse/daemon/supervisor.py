@@ -85,6 +85,7 @@ class Supervisor:
     read_again: Callable[[], Config]
     say: Callable[..., None]  # (kind, **facts): the log
     begin: Callable[[], None] = lambda: None  # folder and ports are ours, no worker runs yet
+    terminal: bool = False  # HUP is no wish for a reload but a window that was closed
     _workers: list[_Worker] = field(default_factory=list)
     _sockets: list[socket.socket] = field(default_factory=list)
     _lock: IO[str] | None = None
@@ -114,7 +115,8 @@ class Supervisor:
 
     @property
     def _told_to_end(self) -> bool:
-        return bool(self._signals & {signal.SIGTERM, signal.SIGINT})
+        ends = {signal.SIGTERM, signal.SIGINT}
+        return bool(self._signals & (ends | {signal.SIGHUP} if self.terminal else ends))
 
     # -- workers
 
@@ -134,8 +136,9 @@ class Supervisor:
     def _fork(self, worker: _Worker) -> None:
         receive, send = os.pipe()
         supervisor = os.getpid()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:  # as with ``2>&-``
+                stream.flush()
         # A signal meant for the child must not meet our handlers there and be lost.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
         try:
