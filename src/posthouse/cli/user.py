@@ -90,8 +90,8 @@ def _run(asked: Session, action: str, given: Mapping[str, Any]) -> int:
             )
         ) from None
     except AccountsUnreadable as error:
-        there = action == "add" or (folder / "users.sqlite").exists()  # who adds would make it
-        key = "unreadable" if there else "no_file"
+        missing = error.missing and action != "add"  # which would have made it
+        key = "no_file" if missing else "unreadable"
         raise click.ClickException(
             asked.words.text(f"submit.user.error.{key}", folder=str(folder), reason=str(error))
         ) from None

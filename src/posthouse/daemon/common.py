@@ -33,9 +33,10 @@ class Common:
         """Count what the lanes hold; nobody is connected. For when no worker runs."""
         self.crowd.clear()
         self.places.clear()
-        for lane, path in lanes_in(data).items():
-            with suppress(LaneError):  # whoever opens it says why
-                self.places.put(lane, counted(path))
+        with suppress(LaneError):  # whoever opens them says why
+            for lane, path in lanes_in(data).items():
+                with suppress(LaneError):
+                    self.places.put(lane, counted(path))
 
     def gone(self, worker: int) -> None:
         """A worker has ended, and its connections with it."""

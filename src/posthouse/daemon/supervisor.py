@@ -349,6 +349,7 @@ def lock(config: Config, say: Callable[..., None]) -> IO[str]:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder_of(folder).mkdir(mode=0o700, exist_ok=True)
+        os.listdir(folder_of(folder))  # each worker would die of a queue that is somebody else's
         file = (folder / "lock").open("w")
     except OSError as error:
         raise StartError("data", data=str(folder), error=error.strerror or str(error)) from None

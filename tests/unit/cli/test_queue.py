@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 import time
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from posthouse.cli import asking, root
 from posthouse.cli.queue import COMMANDS, show
 from posthouse.explain import catalogue
 from posthouse.letter import Event, Letter, Outcome, Recipient, Result, Settled, State
+from posthouse.send.queue import files
 from posthouse.send.queue.desk import Desk
 from posthouse.send.queue.ids import Ids, text_of
 from posthouse.send.queue.lane import Lane
@@ -151,6 +154,21 @@ def test_a_damaged_lane_hides_no_other(world: World, data: Path, lang: str, at: 
         ran = run(world, data, action, "1f3k9", lang=lang)
         assert (ran.code, ran.out) == (3, "")
         assert "posthouse doctor" in ran.err
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("action", ["list", "hold"])
+def test_who_forgets_sudo_is_told_so(
+    world: World, data: Path, monkeypatch: pytest.MonkeyPatch, lang: str, action: str
+) -> None:
+    def denied(_folder: Path) -> list[str]:  # the tests may run as root, to whom nothing is
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(files.os, "listdir", denied)
+    ran = run(world, data, action, *(["--all"] if action == "hold" else []), lang=lang)
+    assert (ran.code, ran.out) == (3, "")
+    assert str(data / "queue") in ran.err
+    assert "Permission denied" in ran.err
 
 
 def test_a_queue_of_which_nothing_can_be_read_is_not_called_empty(world: World, data: Path) -> None:

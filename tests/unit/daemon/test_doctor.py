@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -16,6 +17,7 @@ import pytest
 from fakes.certs import Authority, Kind
 from posthouse.daemon import supervisor
 from posthouse.daemon.doctor import certificate, files, kept, look, names, place
+from posthouse.daemon.ports import StartError
 from posthouse.flow import Status
 from posthouse.net.clock import FakeClock, SystemClock
 from posthouse.net.resolver import AnswerStatus, FixtureResolver
@@ -368,3 +370,17 @@ async def test_without_a_network_nothing_is_asked(tmp_path) -> None:
     assert found["doctor.network.skipped"] is SKIPPED
     assert found["relay.config"] is OK
     assert not any(id_.startswith(("relay.hop", "relay.name", "fcrdns")) for id_ in found)
+
+
+def test_a_queue_of_somebody_else_is_told_and_keeps_the_relay_from_starting(
+    tmp_path, monkeypatch
+) -> None:
+    at = config(tmp_path)
+
+    def denied(_folder: Path) -> list[str]:  # as root, nothing is
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "listdir", denied)
+    assert said(kept.look(at, FakeClock()))["relay.lane.unreadable"] is FAIL
+    with pytest.raises(StartError, match="Permission denied"):
+        supervisor.lock(at, lambda *_: None)

@@ -12,7 +12,7 @@ from typing import Final
 from posthouse.config import Config
 from posthouse.flow import Finding, Status
 from posthouse.net.clock import Clock
-from posthouse.send.queue.files import lanes_in
+from posthouse.send.queue.files import LaneError, lanes_in
 from posthouse.send.queue.sound import look_at
 from posthouse.send.submit.accounts import Accounts, AccountsUnreadable
 from posthouse.send.submit.settings import Mode
@@ -28,7 +28,12 @@ def look(config: Config, clock: Clock) -> Iterator[Finding]:
 
 
 def _lanes(config: Config, clock: Clock) -> Iterator[Finding]:
-    paths = lanes_in(config.server.data).values()
+    try:
+        paths = lanes_in(config.server.data).values()
+    except LaneError as error:
+        params = {"path": str(error.path), "why": error.why}
+        yield Finding("relay.lane.unreadable", Status.FAIL, params=params)
+        return
     end = clock.monotonic() + SECONDS
     messages = 0
     for path in paths:
@@ -50,7 +55,7 @@ def _users(config: Config) -> Finding:
     try:
         accounts = Accounts(config.server.data)
     except AccountsUnreadable as error:
-        if not (config.server.data / "users.sqlite").exists():
+        if error.missing:
             return Finding("relay.users.none", Status.WARN, params={"path": path})
         return Finding("relay.users.unreadable", Status.FAIL, params={"why": str(error)})
     try:

@@ -6,6 +6,8 @@ whoever opens lanes or looks at them. Fails with ``LaneError``.
 
 from __future__ import annotations
 
+import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -17,6 +19,7 @@ from posthouse.send.queue.ids import LANES
 FOLDER: Final = "queue"  # below the data folder
 VERSION: Final = 1  # of the schema
 BUSY: Final = 5.0  # seconds to wait for whoever else writes, which takes milliseconds
+_LANE: Final = re.compile(r"lane-(0|[1-9][0-9]?)\.sqlite")  # "lane-01" is somebody's copy
 
 
 class LaneError(Exception):
@@ -44,11 +47,16 @@ def file_of(data: Path, lane: int) -> Path:
 
 
 def lanes_in(data: Path) -> dict[int, Path]:
-    """The lanes that are there, by their numbers."""
-    names = [path.stem.partition("-")[2] for path in folder_of(data).glob("lane-*.sqlite")]
-    found = sorted(int(text) for text in names if text.isascii() and text.isdigit())
-    found = [lane for lane in found if str(lane) in names]  # "lane-01" is somebody's copy
-    return {lane: file_of(data, lane) for lane in found if lane < LANES}
+    """The lanes that are there, by their numbers. Raises LaneError where it may not be seen."""
+    folder = folder_of(data)
+    try:
+        there = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        there = []
+    except OSError as error:
+        raise LaneError("denied", folder, error.strerror) from None
+    names = [found[1] for name in there if (found := _LANE.fullmatch(name))]
+    return {n: file_of(data, n) for n in sorted(map(int, names)) if n < LANES}
 
 
 def opened(path: Path) -> sqlite3.Connection:

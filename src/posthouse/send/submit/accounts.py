@@ -63,6 +63,8 @@ class AccountError(Exception):
 class AccountsUnreadable(Exception):
     """The file is missing, damaged or not ours to read; the text says which."""
 
+    missing = False  # there is none, as far as can be seen
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -113,7 +115,9 @@ class Accounts:
             )  # fmt: skip
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
         except (sqlite3.Error, OSError) as error:
-            raise AccountsUnreadable(f"{self.path}: {error}") from None
+            failed = AccountsUnreadable(f"{self.path}: {error}")
+            failed.missing = _is_missing(self.path)
+            raise failed from None
         if version != SCHEMA:
             raise AccountsUnreadable(f"{self.path}: version {version} is not known")
         self._db.execute("PRAGMA synchronous = FULL")
@@ -313,6 +317,17 @@ def _check(text: str, reason: str) -> None:
 def _is_there(path: Path) -> bool:
     """An empty file is none: ``sqlite3`` makes one when a backup asks for what never was."""
     return path.exists() and path.stat().st_size > 0
+
+
+def _is_missing(path: Path) -> bool:
+    """Not where we may not look: ``Path.exists`` fails there, and ``os.path.exists`` says no."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _create(path: Path) -> None:

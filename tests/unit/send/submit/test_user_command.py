@@ -79,6 +79,20 @@ def test_a_folder_that_cannot_be_used_is_not_called_one_without_users(
     assert "add one with" not in ran.err
 
 
+def test_who_forgets_sudo_is_not_told_that_there_are_no_users(
+    command: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(_path: Path, **_: object) -> os.stat_result:  # as root, nothing is
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "stat", denied)
+        ran = command.run("user", "list", "--data", str(tmp_path))
+    assert ran.code == 2
+    assert "can't be read" in ran.err
+    assert str(tmp_path / "users.sqlite") in ran.err
+
+
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_what_is_advised_is_for_the_same_relay(command: World, tmp_path: Path, lang: str) -> None:
     """To be copied: with the options given, and quoted for a shell."""
