@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -162,6 +163,16 @@ async def test_a_store_that_cannot_be_opened_says_so(
     with pytest.raises(StoreError, match="full"):
         async with asyncio.timeout(5):
             await opened(tmp_path)
+
+
+async def test_a_folder_that_has_gone_takes_nothing_and_says_so(tmp_path: Path) -> None:
+    """An OSError in a callback of asyncio ends the connection without a word to anybody."""
+    (tmp_path / "queue").mkdir()
+    lane = await opened(tmp_path / "queue")
+    shutil.rmtree(tmp_path / "queue")
+    with pytest.raises(StoreError, match=r"lane.db: No such file"):
+        lane.put(letter(1))
+    await lane.close()
 
 
 async def test_a_lane_that_cannot_be_opened_is_named(tmp_path: Path) -> None:

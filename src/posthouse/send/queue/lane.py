@@ -189,7 +189,10 @@ class Lane:
         """Refuse in time: a full disk could not record that a message was delivered."""
         seen, free = self._space
         if not seen <= now < seen + SPACE_LOOK:
-            stat = os.statvfs(self._path.parent)
+            try:
+                stat = os.statvfs(self._path.parent)
+            except OSError as error:  # unmounted, moved away: what is open still is no place
+                raise StoreError(f"{self._path}: {error.strerror}") from None
             free = stat.f_bavail * stat.f_frsize
             self._space = (now, free)
         if free - size < self._spare:
