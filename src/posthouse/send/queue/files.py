@@ -54,7 +54,7 @@ def lanes_in(data: Path) -> dict[int, Path]:
     except (FileNotFoundError, NotADirectoryError):
         there = []
     except OSError as error:
-        raise LaneError("denied", folder, error.strerror) from None
+        raise LaneError("denied", folder, error.strerror or str(error)) from None
     names = [found[1] for name in there if (found := _LANE.fullmatch(name))]
     return {n: file_of(data, n) for n in sorted(map(int, names)) if n < LANES}
 
