@@ -202,7 +202,7 @@ def _ca_file(table: Table, folder: Path) -> str | None:
     if "ca_file" not in table:
         return None
     path = folder / table.text("ca_file")
-    if not path.is_file() or not os.access(path, os.R_OK):
+    if not os.path.isfile(path) or not os.access(path, os.R_OK):  # Path.is_file can fail
         raise table.wrong("unreadable", "ca_file", path=str(path))
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tomllib
 from pathlib import Path
@@ -187,6 +188,16 @@ def test_a_ca_file_without_a_certificate_is_told_before_mail_waits(tmp_path, con
         hop('hosts = "a.example:587"\nca_file = "ca.pem"', tmp_path)
     for lang in ("en", "zh"):
         assert str(tmp_path / "ca.pem") in wrong.value.told(Catalogue(lang, strict=True))
+
+
+def test_a_ca_file_in_a_folder_of_somebody_else_is_told(tmp_path, monkeypatch) -> None:
+    def denied(_path: object, **_: object) -> os.stat_result:  # as root, nothing is
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", denied)
+        with pytest.raises(SettingError, match="unreadable"):
+            hop('hosts = "a.example:587"\nca_file = "ca.pem"', tmp_path)
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
