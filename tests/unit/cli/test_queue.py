@@ -6,7 +6,9 @@ import asyncio
 import errno
 import json
 import os
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -154,6 +156,27 @@ def test_a_damaged_lane_hides_no_other(world: World, data: Path, lang: str, at: 
         ran = run(world, data, action, "1f3k9", lang=lang)
         assert (ran.code, ran.out) == (3, "")
         assert "posthouse doctor" in ran.err
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_letters_whose_recipients_are_lost_are_told_and_can_be_deleted(
+    world: World, data: Path, lang: str
+) -> None:
+    """As the repair of a damaged lane may leave them."""
+    with closing(sqlite3.connect(data / "queue" / "lane-0.sqlite")) as db, db:
+        db.execute("DELETE FROM recipients WHERE letter = (SELECT min(id) FROM letters)")
+    (lost,) = [one["id"] for one in run(world, data, "list", "--json").json["messages"]
+               if not one["recipients"]]  # fmt: skip
+    row = run(world, data, "list", "--oldest", lang=lang).out.splitlines()[1].split()
+    assert (row[0], row[3]) == (lost, "残缺" if lang == "zh" else "lost")
+    for action in ("hold", "retry"):
+        assert run(world, data, action, lost, "--json").json["messages"] == []
+    assert run(world, data, "delete", "--to", "*", "--json", "--yes").json["messages"] != [lost]
+    assert run(world, data, "delete", lost, lang=lang).code == 2  # nobody to ask
+    done = run(world, data, "delete", lost, "--yes", "--json").json
+    assert (done["messages"], done["recipients"]) == ([lost], 0)
+    assert run(world, data, "list", "--json").json["messages"] == []
+    assert run(world, data, "show", lost, "--json").json["events"][-1]["kind"] == "deleted"
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])

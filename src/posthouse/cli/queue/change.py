@@ -57,13 +57,13 @@ def _change(asked: Session, desk: Desk, name: str, given: Mapping[str, Any]) -> 
     now = time.time()
     picked = desk.pick(choose.query(asked.words, given, now), Act(name))
     unknown = [one for one in given["ids"] if not desk.has(one)]
-    if picked.act is Act.DELETE and picked.recipients and not _may_delete(asked, picked, given):
+    if picked.act is Act.DELETE and picked.letters and not _may_delete(asked, picked, given):
         raise click.Abort
     done = desk.do(picked, now, _who())
     if asked.json:
         _json(done, unknown)
     else:
-        key = "done" if done.recipients else "nothing"
+        key = "done" if done.letters else "nothing"
         letters, recipients = len(done.letters), done.recipients
         click.echo(asked.words.text(f"queue.{name}.{key}", letters=letters, recipients=recipients))
         for one in unknown:

@@ -45,7 +45,7 @@ def page(asked: Session, found: Page, now: float, *, filtered: bool = False) -> 
 
 def _cells(words: Catalogue, entry: Entry, now: float) -> list[str]:
     states = {item.state for item in entry.items}
-    state = next(iter(states)) if len(states) == 1 else "mixed"
+    state = next(iter(states), "lost") if len(states) < 2 else "mixed"
     to = entry.items[0].recipient.address if entry.items else ""
     more = f" +{len(entry.items) - 1}" if len(entry.items) > 1 else ""
     return [

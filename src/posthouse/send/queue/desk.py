@@ -35,6 +35,9 @@ WHOLE: Final = 1 << 30  # octets: more than SQLite keeps in one value (10^9)
 EVENTS: Final = 10_000  # of one letter that are shown, the latest: with 1,000 recipients for days
 
 Key = tuple[int, int]  # a recipient: the letter's number and its place in it
+# The place of none: what was saved of a damaged lane may have letters whose recipients are lost.
+# Nobody can deliver them; they can be looked at, and deleted.
+NOBODY: Final = -1
 
 
 class Act(StrEnum):
@@ -92,7 +95,7 @@ class Picked:
     @property
     def recipients(self) -> int:
         """How many."""
-        return sum(len(keys) for _, keys in self.keys)
+        return sum(n != NOBODY for _, keys in self.keys for _, n in keys)
 
     @property
     def letters(self) -> frozenset[str]:
@@ -197,10 +200,13 @@ class Desk:
             f"SELECT letter, n FROM recipients WHERE {recipients.text} AND state IN ({states})"  # noqa: S608
             f" AND letter IN (SELECT id FROM letters WHERE {letters.text}) ORDER BY letter, n"
         )
+        lost = f"SELECT id, {NOBODY} FROM letters WHERE {letters.text} AND {_LOST}"  # noqa: S608
         keys = []
         for place, (path, db) in enumerate(self._lanes):
             with told(path):
                 found = db.execute(sql, (*recipients.values, *letters.values)).fetchall()
+                if act is Act.DELETE:
+                    found += db.execute(lost, letters.values).fetchall()
             keys.append((place, tuple(found)))
         return Picked(act, tuple(keys))
 
@@ -222,6 +228,7 @@ class Desk:
 
 _ENTRY: Final = "id, sender, accepted, size, user, client, message_id"
 _CONTENT: Final = "SELECT substr(content, 1, ?) FROM letters WHERE id = ?"
+_LOST: Final = "NOT EXISTS (SELECT 1 FROM recipients WHERE letter = letters.id)"
 _KEYS: Final = (
     "(letter, n) IN (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]')"
     " FROM json_each(?))"
@@ -298,6 +305,7 @@ def _change(
             f"SELECT letter, n, address FROM recipients WHERE {_KEYS} AND state IN ({_states(act)})"  # noqa: S608
         )
         found = db.execute(sql, (json.dumps(keys),)).fetchall()
+        found += [(letter, n, "") for letter, n in keys if n == NOBODY]
         done = tuple((letter, n) for letter, n, _ in found)
         if done:
             _write(db, doing, done, now)
