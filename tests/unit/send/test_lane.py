@@ -175,6 +175,21 @@ async def test_a_folder_that_has_gone_takes_nothing_and_says_so(tmp_path: Path) 
     await lane.close()
 
 
+async def test_a_file_that_was_replaced_or_removed_takes_nothing(tmp_path: Path) -> None:
+    """What is written to the old one is gone when the process ends."""
+    path = tmp_path / "lane.db"
+    lane = await opened(tmp_path)
+    await lane.put(letter(1), now=10.0)
+    kept = path.read_bytes()
+    path.unlink()
+    with pytest.raises(StoreError, match=r"lane.db: No such file"):
+        lane.put(letter(2), now=20.0)
+    path.write_bytes(kept)
+    with pytest.raises(StoreError, match=r"lane.db: another file is there"):
+        lane.put(letter(2), now=20.0)
+    await lane.close()
+
+
 async def test_a_lane_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     """A relay has several, and the log must say which."""
     (tmp_path / "lane.db").write_bytes(b"no database at all" * 100)

@@ -75,6 +75,7 @@ class Lane:
         self._writer = Writer(lambda: batch.Tables(self._connect()), self._written)
         await self._writer.start()
         self._reader = self._connect()
+        self._inode = self._path.stat().st_ino
         self._count_letters()
         self._seen = self._changes()
 
@@ -190,9 +191,11 @@ class Lane:
         seen, free = self._space
         if not seen <= now < seen + SPACE_LOOK:
             try:
-                stat = os.statvfs(self._path.parent)
+                stat, inode = os.statvfs(self._path.parent), os.stat(self._path).st_ino
             except OSError as error:  # unmounted, moved away: what is open still is no place
                 raise StoreError(f"{self._path}: {error.strerror}") from None
+            if inode != self._inode:  # a backup put in its place: ours ends with this process
+                raise StoreError(f"{self._path}: another file is there by now")
             free = stat.f_bavail * stat.f_frsize
             self._space = (now, free)
         if free - size < self._spare:
