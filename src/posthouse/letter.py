@@ -169,7 +169,8 @@ class Queue(Protocol):
         ...
 
     async def load(self, letter: str) -> Letter | None:
-        """A message with its content and the recipients still waiting; None where it is gone."""
+        """A message with its content and the recipients to be tried, which those that are held are
+        not; None where it is gone."""
         ...
 
     async def waiting(self) -> tuple[Item, ...]:

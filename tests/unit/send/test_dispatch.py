@@ -508,3 +508,33 @@ async def test_a_store_that_fails_sends_nobody_elsewhere(tmp_path: Path) -> None
             task = Task(one, await lane.put(one))
             dispatcher._back(_hops(["spare"])["hop"], task, refused, None)
             assert (("spare", "") in dispatcher.pools) is not stopped
+
+
+def _command(tmp_path: Path, *changes: str) -> None:
+    """What ``posthouse queue`` does: the change, and the sign to the worker."""
+    other = sqlite3.connect(tmp_path / "lane.sqlite", isolation_level=None, timeout=5)
+    other.execute("BEGIN IMMEDIATE")
+    for change in (*changes, "UPDATE changes SET n = n + 1"):
+        other.execute(change)
+    other.execute("COMMIT")
+    other.close()
+
+
+async def test_what_is_held_while_it_is_tried_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The try under way can't be taken back; when it was put off, it went all the same."""
+    monkeypatch.setattr(module, "LOOK", 0.01)
+    world = World(replies={"bob@e.example": [451, 250]}, delay=0.2)
+    async with working(tmp_path, world) as (dispatcher, lane, keep):
+        await keep(letter(1))
+        await until(lambda: world.begun == 1)
+        _command(tmp_path, "UPDATE recipients SET state = 'held'")
+        await asyncio.sleep(0.05)  # it is looked at: in our hands
+        await until(lambda: "deferred" in kinds(tmp_path))
+        world.now += 3600
+        await asyncio.sleep(0.3)
+        assert (world.begun, world.sent) == (1, [])
+        _command(tmp_path, "UPDATE recipients SET state = 'ready'")
+        await until(lambda: lane.count == 0)
+    assert world.sent == ["bob@e.example"]

@@ -343,7 +343,7 @@ class Dispatcher:
             self._loading = None
 
     def _still_due(self, letter: Letter, items: Iterable[Item]) -> list[Item]:
-        """Without those that meanwhile are on their way, or over."""
+        """Without those that meanwhile are on their way, held, or over."""
         there = {recipient.address for recipient in letter.recipients}
         return [
             item

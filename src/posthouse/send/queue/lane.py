@@ -148,8 +148,7 @@ class Lane:
         found = self._reader.execute(_ONE_LETTER, (number,)).fetchone()
         if found is None:
             return None
-        sql = "SELECT address, params FROM recipients WHERE letter = ? ORDER BY n"
-        recipients = self._reader.execute(sql, (number,)).fetchall()
+        recipients = self._reader.execute(_TO_BE_TRIED, (number,)).fetchall()
         return _letter(found, [Recipient(a, json.loads(p)) for a, p in recipients])
 
     async def waiting(self) -> tuple[Item, ...]:
@@ -229,6 +228,10 @@ def connect(path: Path) -> sqlite3.Connection:
 _ONE_LETTER: Final = (
     "SELECT id, sender, content, accepted, params, user, client, message_id FROM letters"
     " WHERE id = ?"
+)
+# Who is held waits for a person: that may have come while a try was under way that put it off.
+_TO_BE_TRIED: Final = (
+    "SELECT address, params FROM recipients WHERE letter = ? AND state <> 'held' ORDER BY n"
 )
 _ALL_ITEMS: Final = f"SELECT {rows.ITEM} FROM recipients"  # noqa: S608  nothing but names
 _OTHERS: Final = "SELECT count(*) FROM letters WHERE id NOT IN (SELECT value FROM json_each(?))"
