@@ -146,7 +146,8 @@ class Queue(Protocol):
     """Where accepted messages wait. What is written is durable when its future is done.
 
     It is written also where the future is cancelled. What was given must not change until then.
-    What is awaited is an asyncio future; ``asyncio.ensure_future`` gives it as it is.
+    What is awaited is an asyncio future; ``asyncio.ensure_future`` gives it as it is. Whatever
+    reads raises StoreError where that is not possible now; a later look may go well.
     """
 
     def put(

@@ -538,3 +538,86 @@ async def test_what_is_held_while_it_is_tried_is_not_tried_again(
         _command(tmp_path, "UPDATE recipients SET state = 'ready'")
         await until(lambda: lane.count == 0)
     assert world.sent == ["bob@e.example"]
+
+
+@pytest.mark.parametrize("what", ["changed", "waiting", "load"])
+async def test_a_file_that_cannot_be_read_for_a_moment_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """The look for what is due ended with it, for ever; what was to be loaded was forgotten."""
+    monkeypatch.setattr(module, "LOOK", 0.01)
+    world = World(replies={"bob@e.example": [451, 250]})
+    async with working(tmp_path, world) as (dispatcher, lane, keep):
+        await keep(letter(1))
+        await until(lambda: dispatcher.waiting == 1)
+        statements = {"changed": "FROM changes", "waiting": "warned FROM", "load": "content,"}
+        reader = _Failing(lane._reader, statements[what])
+        lane._reader = reader  # type: ignore[assignment]
+        if what == "waiting":
+            _command(tmp_path)
+        world.now += 3600
+        await until(lambda: reader.failed > 1)
+        reader.statement = "never"
+        await until(lambda: lane.count == 0)
+    assert world.sent == ["bob@e.example"]
+
+
+async def test_a_letter_that_cannot_be_read_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One damaged page, and all that lie behind it in the order of their time."""
+    monkeypatch.setattr(module, "LOOK", 0.01)
+    names = [f"u{n}@e.example" for n in range(5)]
+    world = World(replies={name: [451, 250] for name in names})
+    async with working(tmp_path, world) as (dispatcher, lane, keep):
+        await keep(*[letter(n, name) for n, name in enumerate(names)])
+        await until(lambda: dispatcher.waiting == 5)
+        real, damaged = lane.load, letter(0).id
+
+        async def load(name: str) -> Letter | None:
+            if name == damaged:
+                raise StoreError("database disk image is malformed")
+            return await real(name)
+
+        monkeypatch.setattr(lane, "load", load)
+        world.now += 3600
+        await until(lambda: lane.count == 1)
+    assert sorted(world.sent) == names[1:]
+
+
+class _Failing:
+    """A connection that can't read what one kind of statement asks for."""
+
+    def __init__(self, db: sqlite3.Connection, statement: str) -> None:
+        self.db = db
+        self.statement = statement
+        self.failed = 0
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        if self.statement in sql:
+            self.failed += 1
+            raise sqlite3.OperationalError("disk I/O error")
+        return self.db.execute(sql, *values)
+
+    def close(self) -> None:
+        self.db.close()
+
+
+async def test_letters_that_cannot_be_counted_are_acknowledged_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waited for that commit waited for ever."""
+    monkeypatch.setattr(module, "LOOK", 0.01)
+    world = World(delay=0.1)
+    async with working(tmp_path, world) as (dispatcher, lane, keep):
+        await keep(letter(1))
+        await until(lambda: world.begun == 1)
+        reader = _Failing(lane._reader, "count(*)")
+        lane._reader = reader  # type: ignore[assignment]
+        lane._recount = True
+        await until(lambda: reader.failed > 0)
+        async with asyncio.timeout(1):
+            await keep(letter(2))
+        reader.statement = "never"
+        await until(lambda: lane.count == 0)
+    assert len(world.sent) == 2

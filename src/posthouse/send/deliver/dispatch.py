@@ -5,7 +5,8 @@ the pools of their ways; outcomes, events and bounces in the queue, in one trans
 came back in the same moment. The owner of who is in whose hands. Wired by the daemon.
 
 What can fail: a store that cannot be written. Then nothing new is begun, for what is delivered and
-not recorded would be delivered again; what waits to be recorded is tried again each second.
+not recorded would be delivered again; what waits to be recorded is tried again each second. So is
+what can't be read.
 """
 
 from __future__ import annotations
@@ -270,25 +271,33 @@ class Dispatcher:
     # -- time
 
     async def _look(self) -> None:
-        """Once a second: what is due, what the command changed, what could not be recorded."""
+        """Once a second, for as long as we live."""
         looks = 0
         while True:
             await asyncio.sleep(LOOK)
             looks += 1
-            if self._recorder.stopped:
-                await self._recorder.again()
-                if not self._recorder.stopped:
-                    self._go_on()
-                continue
-            if self._queue.changed():
-                back: list[Item] = []
-                for pool in self.pools.values():
-                    pool.forgive()  # who asks for a try now means it
-                    back += self._taken_back(pool.withdraw())
-                await self._reload(back)
-            self.look()
+            try:
+                await self._look_around()
+            except StoreError as error:  # the queue can't be read now; the next look may go well
+                told = {"message": "the queue could not be read", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(told)
             if looks % QUIET == 0:
                 await self._forget()
+
+    async def _look_around(self) -> None:
+        """What could not be recorded, what the command changed, what is due. Raises StoreError."""
+        if self._recorder.stopped:
+            await self._recorder.again()
+            if not self._recorder.stopped:
+                self._go_on()
+            return
+        if self._queue.changed():
+            back: list[Item] = []
+            for pool in self.pools.values():
+                pool.forgive()  # who asks for a try now means it
+                back += self._taken_back(pool.withdraw())
+            await self._reload(back)
+        self.look()
 
     def _go_on(self) -> None:
         self._say("delivery_resumed", {})
@@ -337,8 +346,8 @@ class Dispatcher:
                 letter = await self._queue.load(name)
                 if letter is not None:
                     self._take(letter, self._still_due(letter, items))
-        except StoreError:
-            self._ready.appendleft((name, items))
+        except StoreError:  # behind the others: it may be the only one that can't be read
+            self._ready.append((name, items))
         finally:
             self._loading = None
 

@@ -3,7 +3,8 @@
 Enters: letters and what became of them. Leaves: items to deliver. Durable: a call that writes
 returns after the commit (WAL, synchronous=FULL), so a 250 never runs ahead of the disk. The event
 of each change is in the same transaction. Nobody else writes but the command, whose changes
-``changed`` tells. Can fail: QueueFull before anything is written, StoreError with nothing written.
+``changed`` tells. Can fail: QueueFull before anything is written, StoreError with nothing written,
+or where the file can't be read.
 
 Letters are counted in ``places``, for all lanes together: those in the file and those on their way
 there. When the command has changed the file they are counted anew, at a moment when no outcome is
@@ -16,7 +17,8 @@ import asyncio
 import json
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -91,7 +93,8 @@ class Lane:
 
     def ids(self, lane: int) -> Ids:
         """Names for new letters, higher than all that were given."""
-        return Ids(lane, self._reader.execute(_HIGHEST).fetchone()[0])
+        with _told(self._path):
+            return Ids(lane, self._reader.execute(_HIGHEST).fetchone()[0])
 
     def put(
         self,
@@ -140,22 +143,26 @@ class Lane:
             # caller has a letter, ``waiting`` must not give it to somebody else.
             self._loop.call_soon(self._putting.difference_update, names)
         if self._recount:
-            self._count_letters()
+            with suppress(StoreError):  # after the next batch, then: this one is on the disk
+                self._count_letters()
 
     async def load(self, letter: str) -> Letter | None:
         """See ``Queue``."""
         number = number_of(letter)
-        found = self._reader.execute(_ONE_LETTER, (number,)).fetchone()
-        if found is None:
-            return None
-        recipients = self._reader.execute(_TO_BE_TRIED, (number,)).fetchall()
+        with _told(self._path):
+            found = self._reader.execute(_ONE_LETTER, (number,)).fetchone()
+            if found is None:
+                return None
+            recipients = self._reader.execute(_TO_BE_TRIED, (number,)).fetchall()
         return _letter(found, [Recipient(a, json.loads(p)) for a, p in recipients])
 
     async def waiting(self) -> tuple[Item, ...]:
         """See ``Queue``. What ``put`` is about to give to its caller is not among them."""
-        self._seen = self._changes()
-        items = [rows.item_of(row) for row in self._reader.execute(_ALL_ITEMS)]
+        seen = self._changes()
+        with _told(self._path):
+            items = [rows.item_of(row) for row in self._reader.execute(_ALL_ITEMS)]
         self._count_letters()
+        self._seen = seen  # what could not be read is still to be seen
         return tuple(item for item in items if item.letter not in self._putting)
 
     def changed(self) -> bool:
@@ -169,21 +176,23 @@ class Lane:
 
     def _count_letters(self) -> None:
         """Those in the file and those on their way there, in one statement: as of one moment."""
-        self._recount = self._settling > 0
-        if not self._recount:
-            putting = json.dumps([number_of(letter) for letter in self._putting])
+        self._recount = True
+        if self._settling > 0:
+            return
+        putting = json.dumps([number_of(letter) for letter in self._putting])
+        with _told(self._path):
             kept = self._reader.execute(_OTHERS, (putting,)).fetchone()[0]
-            self._places.put(self._number, kept + len(self._putting))
+        self._places.put(self._number, kept + len(self._putting))
+        self._recount = False
 
     def _changes(self) -> int:
-        changes: int = self._reader.execute("SELECT n FROM changes").fetchone()[0]
+        with _told(self._path):
+            changes: int = self._reader.execute("SELECT n FROM changes").fetchone()[0]
         return changes
 
     def _connect(self) -> sqlite3.Connection:
-        try:
+        with _told(self._path):
             return connect(self._path)
-        except sqlite3.Error as error:
-            raise StoreError(f"{self._path}: {error}") from error
 
     def _check_space(self, now: float, size: int) -> None:
         """Refuse in time: a full disk could not record that a message was delivered."""
@@ -199,6 +208,15 @@ class Lane:
             self._space = (now, free)
         if free - size < self._spare:
             raise QueueFull(f"only {free} bytes are free")
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What SQLite says of a file, as a StoreError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: {error}") from error
 
 
 def connect(path: Path) -> sqlite3.Connection:
