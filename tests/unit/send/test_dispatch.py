@@ -621,3 +621,43 @@ async def test_letters_that_cannot_be_counted_are_acknowledged_all_the_same(
         reader.statement = "never"
         await until(lambda: lane.count == 0)
     assert len(world.sent) == 2
+
+
+async def test_a_store_that_fails_stops_delivery_where_all_goes_another_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record of nothing but other ways counted as none: delivery went on, unrecorded."""
+    monkeypatch.setattr(module, "LOOK", 0.02)
+    world = World(down=("hop",), delay=0.3)
+
+    def commit(tables: batch.Tables, jobs: Sequence[batch.Job]) -> int:
+        if any(isinstance(job, batch.Settle) for job in jobs):
+            raise sqlite3.OperationalError("disk I/O error")
+        return real(tables, jobs)
+
+    real = batch.Tables.commit
+    async with working(tmp_path, world, "spare") as (dispatcher, _, keep):
+        monkeypatch.setattr(batch.Tables, "commit", commit)
+        await keep(letter(1))
+        await until(lambda: dispatcher.stopped)
+        await asyncio.sleep(0.1)
+        assert dispatcher.stopped
+        assert [kind for kind, _ in world.said] == ["delivery_stopped"]
+        monkeypatch.setattr(batch.Tables, "commit", real)
+
+
+async def test_a_way_round_is_recorded_though_nothing_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It came while another record was on its way, and nothing after it."""
+    monkeypatch.setattr(pools, "ENDING", 0.05)
+    world = World(down=("hop",), delay=20.0)
+    async with working(tmp_path, world, "spare") as (_, lane, keep):
+        slow, real = asyncio.get_running_loop().create_future(), lane.settle
+        monkeypatch.setattr(lane, "settle", lambda *_: slow)
+        await keep(letter(1))
+        await until(lambda: world.went == ["spare"])
+        await keep(letter(2))
+        monkeypatch.setattr(lane, "settle", real)
+        slow.set_result(())
+        await until(lambda: kinds(tmp_path) == ["rerouted"])

@@ -32,6 +32,11 @@ class Record:
     letters: list[str] = field(default_factory=list)  # out of our hands when it is written
     due: dict[tuple[str, int], float] = field(default_factory=dict)  # (letter, item) -> steady
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write; of what goes another way there is only an event."""
+        return not (self.settled or self.events or self.letters)
+
 
 class Recorder:
     """The owner of what is not written yet. ``halted`` gets the error when the store fails."""
@@ -62,14 +67,14 @@ class Recorder:
         if self._under_way is not None:
             # Not awaited itself: who cancels us must not cancel the record with it.
             await asyncio.wait([self._under_way])
-        if self._under_way is None and not self.record.settled:
+        if self._under_way is None and self.record.is_empty:
             self.stopped = False
 
     async def close(self) -> None:
         """Write what is there, and what comes back meanwhile, within ``LAST`` seconds."""
         loop = asyncio.get_running_loop()
         until = loop.time() + LAST
-        while (self._under_way is not None or self.record.settled) and loop.time() < until:
+        while not (self._under_way is None and self.record.is_empty) and loop.time() < until:
             if self._under_way is not None:
                 await asyncio.wait([self._under_way], timeout=AGAIN)
             elif self._soon:
@@ -92,7 +97,7 @@ class Recorder:
             self._halt(record, error)
             return
         self._written(record, under_way.result())
-        if self.record.settled:
+        if not self.record.is_empty:
             self.soon()
 
     def _halt(self, record: Record, error: BaseException) -> None:
