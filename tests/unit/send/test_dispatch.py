@@ -661,3 +661,31 @@ async def test_a_way_round_is_recorded_though_nothing_is_over(
         monkeypatch.setattr(lane, "settle", real)
         slow.set_result(())
         await until(lambda: kinds(tmp_path) == ["rerouted"])
+
+
+async def test_what_was_held_while_nothing_could_be_recorded_does_not_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK", 0.02)
+    world = World(delay=0.1)
+    broken = [True]
+
+    def commit(tables: batch.Tables, jobs: Sequence[batch.Job]) -> int:
+        if broken[0] and any(isinstance(job, batch.Settle) for job in jobs):
+            raise sqlite3.OperationalError("disk I/O error")
+        return real(tables, jobs)
+
+    real = batch.Tables.commit
+    async with working(tmp_path, world) as (dispatcher, lane, keep):
+        monkeypatch.setattr(batch.Tables, "commit", commit)
+        await keep(*(letter(n, f"u{n}@e.example") for n in range(20)))
+        await until(lambda: dispatcher.stopped)
+        await asyncio.sleep(0.2)  # what was under way is over
+        begun = world.begun
+        assert begun < 20
+        _command(tmp_path, "UPDATE recipients SET state = 'held'")
+        broken[0] = False
+        await until(lambda: not dispatcher.stopped)
+        await asyncio.sleep(0.2)
+        assert world.begun == begun
+        assert lane.count == 20 - begun

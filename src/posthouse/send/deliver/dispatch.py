@@ -101,6 +101,7 @@ class Dispatcher:
         self._loading: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         self._closing = False
+        self._halted = False  # the pools are
 
     async def start(self) -> None:
         """Take up what the queue holds."""
@@ -264,6 +265,7 @@ class Dispatcher:
 
     def _halt(self, error: BaseException) -> None:
         """The store fails: begin nothing."""
+        self._halted = True
         self._say("delivery_stopped", {"error": str(error) or type(error).__name__})
         for pool in self.pools.values():
             pool.pause()
@@ -288,8 +290,7 @@ class Dispatcher:
         """What could not be recorded, what the command changed, what is due. Raises StoreError."""
         if self._recorder.stopped:
             await self._recorder.again()
-            if not self._recorder.stopped:
-                self._go_on()
+        if self._recorder.stopped:
             return
         if self._queue.changed():
             back: list[Item] = []
@@ -297,9 +298,12 @@ class Dispatcher:
                 pool.forgive()  # who asks for a try now means it
                 back += self._taken_back(pool.withdraw())
             await self._reload(back)
+        if self._halted:  # only now: what was held meanwhile is not in the pools any more
+            self._go_on()
         self.look()
 
     def _go_on(self) -> None:
+        self._halted = False
         self._say("delivery_resumed", {})
         for pool in self.pools.values():
             pool.go_on()
