@@ -689,3 +689,30 @@ async def test_what_was_held_while_nothing_could_be_recorded_does_not_go(
         await asyncio.sleep(0.2)
         assert world.begun == begun
         assert lane.count == 20 - begun
+
+
+async def test_a_rule_holds_once_whatever_the_command_changes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK", 0.01)
+    world = World(routes={"gone@e.example": Action.DISCARD, "held@e.example": Action.HOLD})
+    async with working(tmp_path, world) as (dispatcher, lane, keep):
+        real = lane.settle
+        waits = [True]
+
+        def settle(*record: Any) -> asyncio.Future[Any]:
+            async def late() -> Any:
+                while waits[0]:
+                    await asyncio.sleep(0.01)
+                return await real(*record)
+
+            return asyncio.ensure_future(late())
+
+        monkeypatch.setattr(lane, "settle", settle)
+        await keep(letter(1, "gone@e.example", "held@e.example"))
+        _command(tmp_path)
+        await asyncio.sleep(0.1)
+        waits[0] = False
+        await until(lambda: len(kinds(tmp_path)) >= 2)
+        await asyncio.sleep(0.1)
+    assert kinds(tmp_path) == ["discarded", "held"]

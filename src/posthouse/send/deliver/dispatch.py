@@ -145,6 +145,7 @@ class Dispatcher:
             if choice.action is Action.DELIVER:
                 going.append((self._hops[choice.hop], item))
             else:
+                self._hands.add((letter.id, item.key))  # until that is on the disk
                 self._verdicts.put_aside(item, choice)
                 self._recorder.soon()
         self._send_on(letter, going)
