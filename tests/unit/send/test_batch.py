@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -179,6 +180,36 @@ def test_nothing_large_is_kept_in_memory(tables: Tables) -> None:
 
 def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_what_is_written_is_acknowledged_whoever_writes_next(tmp_path: Path) -> None:
+    """A large letter was kept, and refused: nothing could be said to the file for a moment."""
+    path = tmp_path / "lane.db"
+    with closing(lanes.connect(path)) as mine, closing(sqlite3.connect(path)) as others:
+        mine.execute("PRAGMA busy_timeout = 1")
+        tables = Tables(_Overtaken(mine, others))  # type: ignore[arg-type]
+        large = put(letter(1)._replace(content=bytes(batch.LARGE + 1)))
+        assert tables.commit([large]) == 0
+        others.rollback()
+        assert tables.commit([settle(over(large.items[0]))]) == 1
+    assert asked(tmp_path, "SELECT count(*) FROM letters") == [(0,)]
+
+
+class _Overtaken:
+    """A connection behind whose first transaction somebody else begins one."""
+
+    def __init__(self, mine: sqlite3.Connection, others: sqlite3.Connection) -> None:
+        self._mine = mine
+        self._others: sqlite3.Connection | None = others
+
+    def executemany(self, *asked: Any) -> None:
+        self._mine.executemany(*asked)
+        if self._others is not None:
+            self._others.execute("BEGIN IMMEDIATE")
+            self._others = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._mine, name)
 
 
 async def test_a_batch_is_bounded_in_octets(

@@ -76,18 +76,21 @@ class Tables:
         for job in jobs:
             rows.add(job)
         self._off = 0
+        sizes: set[int] = set()
         if len(rows.values) > self._most * COLUMNS:
-            self._insert_many(rows)
+            sizes = self._insert_many(rows.values)
         elif rows.values:
-            self._insert(rows.values, large=rows.octets > LARGE)
+            sizes = {self._insert(rows.values)}
+        if rows.octets > LARGE:
+            self._let_go(sizes)
         return rows.leaving + self._off
 
     def close(self) -> None:
         """Let go."""
         self._db.close()
 
-    def _insert(self, values: list[Any], *, large: bool) -> None:
-        """One transaction by itself, where none is open."""
+    def _insert(self, values: list[Any]) -> int:
+        """One transaction by itself, where none is open; how many rows its statement has."""
         rows = len(values) // COLUMNS
         # To prepare one costs more than some rows of nothing, and many would be kept.
         step = 1 << max(0, rows.bit_length() - 4)
@@ -95,20 +98,31 @@ class Tables:
         values += [0] * (rows * COLUMNS - len(values))
         # Not by execute, which gives up Python's lock once more, for the id of the last row.
         self._db.executemany(_statement(rows), (values,))
-        if large:  # a statement keeps what was bound to it until something else is
-            self._db.execute(_statement(rows), [0] * len(values))
+        return rows
 
-    def _insert_many(self, rows: _Rows) -> None:
-        values, size = rows.values, self._most * COLUMNS
+    def _insert_many(self, values: list[Any]) -> set[int]:
+        size = self._most * COLUMNS
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            for begin in range(0, len(values), size):
-                self._insert(values[begin : begin + size], large=rows.octets > LARGE)
+            sizes = {
+                self._insert(values[begin : begin + size])
+                for begin in range(0, len(values), size)
+            }
             self._db.execute("COMMIT")
         except BaseException:
             with suppress(sqlite3.Error):  # a full disk ends the transaction by itself
                 self._db.rollback()
             raise
+        return sizes
+
+    def _let_go(self, sizes: set[int]) -> None:
+        """A statement keeps what was bound to it until something else is.
+
+        All is on the disk by now: that somebody else has the file must not say otherwise.
+        """
+        for rows in sizes:
+            with suppress(sqlite3.Error):
+                self._db.execute(_statement(rows), [0] * (rows * COLUMNS))
 
     def _differs(self, letters: int) -> None:
         self._off += letters
