@@ -133,16 +133,11 @@ class Relay:
                 name, way.hop.pool, config.server.workers, now=self._clock.monotonic, crowd=crowd
             )
 
-        for number in numbers:
-            lane = Lane(
-                file_of(config.server.data, number),
-                number,
-                capacity=config.server.capacity,
-                places=self._common.places,
-            )
-            await lane.open()
-            if not self._lanes:
-                self._ids = lane.ids(number)
+        lanes = [await self._opened(number) for number in numbers]
+        self._ids = lanes[0].ids(numbers[0])
+        for lane in lanes[1:]:  # reports of ours are in these, too
+            self._ids.pass_by(lane.highest)
+        for lane in lanes:
             dispatcher = Dispatcher(
                 lane,
                 config.hops,
@@ -163,6 +158,17 @@ class Relay:
             )
             await dispatcher.start()
             self._lanes.append(_Lane(lane, dispatcher))
+
+    async def _opened(self, number: int) -> Lane:
+        config = self._config
+        lane = Lane(
+            file_of(config.server.data, number),
+            number,
+            capacity=config.server.capacity,
+            places=self._common.places,
+        )
+        await lane.open()
+        return lane
 
     async def listen(self, sockets: Sequence[socket.socket]) -> None:
         """Take clients on the sockets that were opened for the configuration's listeners."""

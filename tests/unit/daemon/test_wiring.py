@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,10 +15,12 @@ from fakes.dns import FakeDns
 from posthouse import config
 from posthouse.daemon import metrics, wiring
 from posthouse.daemon.wiring import Relay, _ourselves
+from posthouse.letter import Letter, Recipient
 from posthouse.net import tcp
 from posthouse.net.resolver import DnsResolver
 from posthouse.send.queue import lane
 from posthouse.send.queue.files import file_of
+from posthouse.send.queue.ids import Ids, number_of, text_of
 
 CONFIG = {
     "server": {"name": "relay.test", "data": "data", "workers": 1},
@@ -40,6 +43,24 @@ async def test_the_hit_rate_of_dns_is_among_the_metrics(tmp_path: Path) -> None:
         await relay.close(0.1)
     assert (counts["dns_questions", "hit"], counts["dns_questions", "miss"]) == (3, 1)
     assert {name for name, _ in counts} <= set(metrics.COUNTERS)
+
+
+async def test_a_report_in_a_lane_left_over_keeps_its_name_to_itself(tmp_path: Path) -> None:
+    """A clock that ran ahead, and was set back before a restart; two letters had one id."""
+    made = config.of(CONFIG, tmp_path)
+    folder = file_of(made.server.data, 0).parent
+    folder.mkdir(parents=True)
+    ids, ahead = Ids(0), time.time() + 86_400
+    letter, report = text_of(ids.next(ahead)), text_of(ids.next(ahead))
+    for number, name in ((0, letter), (1, report)):
+        one = lane.Lane(file_of(made.server.data, number), number)
+        await one.open()
+        await one.put(Letter(name, "a@d.example", (Recipient("b@e.example"),), b"", ahead))
+        await one.close()
+    relay = Relay(made, 0, watch=lambda _e: None, say=lambda _k, _f: None)
+    await relay.open([0, 1])
+    assert number_of(relay._next_id()) > number_of(report)
+    await relay.close(0.1)
 
 
 class Client:

@@ -35,6 +35,16 @@ def test_a_restart_goes_on_above_the_last() -> None:
     assert Ids(0, last).next(NOW) > last
 
 
+@given(st.integers(-5_000, 5_000), st.integers(0, 63), st.integers(0, 0xFFFF))
+def test_what_is_in_another_lane_is_passed_by(seconds: int, lane: int, count: int) -> None:
+    other = Ids(lane).next(NOW + seconds) + count
+    ids = Ids(7)
+    ids.pass_by(other)
+    number = ids.next(NOW)
+    assert number > other
+    assert number >> 16 & 63 == 7
+
+
 @given(st.integers(1, 2**63 - 1))
 def test_text_is_read_back(number: int) -> None:
     assert number_of(text_of(number)) == number

@@ -40,6 +40,10 @@ class Ids:
         self._last = number
         return number
 
+    def pass_by(self, number: int) -> None:
+        """Give none of the time of that number or before: it may be ours, in another lane."""
+        self._last = max(self._last, (number >> 22 << 22) | (self._lane << 16) | 0xFFFF)
+
 
 def first_at(now: float) -> int:
     """The lowest number of that time, in all lanes; 0 before there were any."""

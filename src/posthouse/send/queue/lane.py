@@ -92,9 +92,15 @@ class Lane:
         return self._writer.commits, self._writer.jobs
 
     def ids(self, lane: int) -> Ids:
-        """Names for new letters, higher than all that were given."""
+        """Names for new letters, higher than all that are here."""
+        return Ids(lane, self.highest)
+
+    @property
+    def highest(self) -> int:
+        """The highest number of a letter that is here, or was and has left events. StoreError."""
         with _told(self._path):
-            return Ids(lane, self._reader.execute(_HIGHEST).fetchone()[0])
+            highest: int = self._reader.execute(_HIGHEST).fetchone()[0]
+        return highest
 
     def put(
         self,
