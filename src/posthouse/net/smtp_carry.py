@@ -285,7 +285,9 @@ class Carrier(asyncio.Protocol):
                 self._waiting.set_result(event.reply)
             elif not event.unsolicited:
                 self._early = event.reply  # the greeting may be there before we ask for it
-            else:  # 421 before a time-out (RFC 5321 section 3.8)
+            else:  # 421 before a time-out (RFC 5321 section 3.8), or a reply too many
+                if event.reply.code != 421 and self._work is not None:
+                    self._work.doubt()
                 self._broken(NetworkFailure(Failure.CLOSED, Stage.ANY, text=str(event.reply)))
             return
         self._advance(self._work, event.command, event.reply)
@@ -401,6 +403,8 @@ class Carrier(asyncio.Protocol):
             if isinstance(event, ReplyReceived):
                 self._replied(event)
             elif isinstance(event, RemoteError):
+                if event.reason == "wrong_class" and self._work is not None:
+                    self._work.doubt()
                 detail = {"reason": event.reason, "text": self._masker.first_words(event.raw)}
                 self.abort(NetworkFailure(Failure.BAD_REPLY, Stage.ANY, **detail))
                 return

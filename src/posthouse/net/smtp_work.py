@@ -83,6 +83,13 @@ class Work:
         else:
             self.replies[recipient] = (Stage.RCPT, reply)
 
+    def doubt(self) -> None:
+        """A reply answers no command of ours: those before it may be to others (RFC 2920).
+
+        Who was refused by them may be somebody else. A yes to the message itself stays.
+        """
+        self.replies = {one: said for one, said in self.replies.items() if said[1].is_success}
+
     def ended(self, command: c.Command, reply: Reply, *, lmtp: bool) -> None:
         one = command.recipient if isinstance(command, c.MessageEnd) else ""
         for recipient in [one] if lmtp and one else self.accepted:

@@ -348,6 +348,25 @@ async def test_a_yes_to_data_delivers_nothing() -> None:
     assert done.failure.failure is carrier.failure.failure is Failure.BAD_REPLY
 
 
+@pytest.mark.parametrize("refused", [b"ann", b"bob", b"eve"])
+@pytest.mark.parametrize("verb", [b"MAIL", b"RCPT TO:<ann"])
+async def test_a_reply_too_many_refuses_nobody_in_the_place_of_another(
+    verb: bytes, refused: bytes
+) -> None:
+    """RFC 2920: all replies behind it are to the command before theirs."""
+
+    def replies(_: int, line: bytes) -> bytes:
+        said = b"550 5.1.1 No such user\r\n" if b"<" + refused in line else usual(line)
+        return said + b"250 2.0.0 Ok\r\n" if line.startswith(verb) else said
+
+    async with scripted(replies) as (port, _):
+        carrier = await open_to(port)
+        people = [c.Rcpt(f"{name}@e.example") for name in ("ann", "bob", "eve")]
+        done = await carry(carrier, *people)
+    assert (done.replies, done.unsure) == ({}, False)
+    assert done.failure is carrier.failure is not None
+
+
 async def test_a_go_on_to_the_end_of_the_message_says_nothing_of_its_fate() -> None:
     async with scripted(lambda _, line: b"354 Go on\r\n" if line == b".\r\n" else usual(line)) as (
         port,
