@@ -90,6 +90,19 @@ def test_a_letter_is_written_before_its_outcome_in_one_batch(tables: Tables) -> 
     assert tables.commit([kept, settle(over(kept.items[1]))]) == 0  # there is room for it again
 
 
+def test_what_is_held_meanwhile_stays_held_and_was_tried(tmp_path: Path, tables: Tables) -> None:
+    """Without the try a rule that holds held it once more, when it had been released; without the
+    warning there was a second one."""
+    kept = put(letter(1))
+    tables.commit([kept])
+    with closing(sqlite3.connect(tmp_path / "lane.db")) as db, db:
+        db.execute("UPDATE recipients SET state = 'held', due = 1")
+    later = Outcome("bob@e.example", Result.DEFERRED, 452, "4.2.2", "full", cause="rcpt.full")
+    tables.commit([settle(Settled(kept.items[0], later, due=NOW + 300, warned=True))])
+    columns = "SELECT state, due, attempts, warned, last, cause FROM recipients"
+    assert asked(tmp_path, columns) == [("held", 1.0, 1, 1, "452 4.2.2 full", "rcpt.full")]
+
+
 RECIPIENTS = ("a@e.example", "b@e.example", "c@e.example")
 
 

@@ -18,11 +18,13 @@ CREATE TEMP TRIGGER batch_recipient INSTEAD OF INSERT ON batch WHEN NEW.address 
     INSERT INTO recipients (letter, n, address, params, state, due)
         VALUES (NEW.letter, NEW.n, NEW.address, NEW.asked, NEW.state, NEW.due);
 END;
--- What the command has removed meanwhile, or holds, stays as it is.
+-- What the command has removed meanwhile stays so, and what it holds stays held; but what became of
+-- a try that was under way is known: that there was one, and that the sender was warned.
 CREATE TEMP TRIGGER batch_deferred INSTEAD OF INSERT ON batch WHEN NEW.last IS NOT 0 BEGIN
-    UPDATE recipients SET state = NEW.state, attempts = attempts + 1, due = NEW.due,
+    UPDATE recipients SET state = CASE state WHEN 'held' THEN state ELSE NEW.state END,
+            due = CASE state WHEN 'held' THEN due ELSE NEW.due END, attempts = attempts + 1,
             last = NEW.last, cause = NEW.cause, warned = max(warned, NEW.warned)
-        WHERE letter = NEW.letter AND n = NEW.n AND state <> 'held';
+        WHERE letter = NEW.letter AND n = NEW.n;
 END;
 -- Whoever knows how many letters leave is told only what is otherwise: to be told, one has to wait
 -- for one's turn with Python.
