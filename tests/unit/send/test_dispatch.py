@@ -526,7 +526,7 @@ async def test_what_is_held_while_it_is_tried_is_not_tried_again(
     """The try under way can't be taken back; when it was put off, it went all the same."""
     monkeypatch.setattr(module, "LOOK", 0.01)
     world = World(replies={"bob@e.example": [451, 250]}, delay=0.2)
-    async with working(tmp_path, world) as (dispatcher, lane, keep):
+    async with working(tmp_path, world) as (_, lane, keep):
         await keep(letter(1))
         await until(lambda: world.begun == 1)
         _command(tmp_path, "UPDATE recipients SET state = 'held'")
@@ -609,7 +609,7 @@ async def test_letters_that_cannot_be_counted_are_acknowledged_all_the_same(
     """Whoever waited for that commit waited for ever."""
     monkeypatch.setattr(module, "LOOK", 0.01)
     world = World(delay=0.1)
-    async with working(tmp_path, world) as (dispatcher, lane, keep):
+    async with working(tmp_path, world) as (_, lane, keep):
         await keep(letter(1))
         await until(lambda: world.begun == 1)
         reader = _Failing(lane._reader, "count(*)")
@@ -696,7 +696,7 @@ async def test_a_rule_holds_once_whatever_the_command_changes_meanwhile(
 ) -> None:
     monkeypatch.setattr(module, "LOOK", 0.01)
     world = World(routes={"gone@e.example": Action.DISCARD, "held@e.example": Action.HOLD})
-    async with working(tmp_path, world) as (dispatcher, lane, keep):
+    async with working(tmp_path, world) as (_, lane, keep):
         real = lane.settle
         waits = [True]
 

@@ -105,8 +105,7 @@ class Tables:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             sizes = {
-                self._insert(values[begin : begin + size])
-                for begin in range(0, len(values), size)
+                self._insert(values[begin : begin + size]) for begin in range(0, len(values), size)
             }
             self._db.execute("COMMIT")
         except BaseException:
