@@ -43,7 +43,9 @@ class Turns:
             file = _locked(self._folder, hop.name)
             if file is not None:
                 stack.enter_context(file)
-                self._known[hop.name] = _read(file)
+                # What we know may be the later: the disk was full.
+                known, told = self._known.setdefault(hop.name, {}), _read(file)
+                known |= {name: max(known.get(name, at), at) for name, at in told.items()}
             # Later than now is from before the machine was started anew.
             lasts = {name: min(at, now) for name, at in self._known.get(hop.name, {}).items()}
             lasts = {name: at for name, at in lasts.items() if at + hop.interval > now}
@@ -62,7 +64,9 @@ def _locked(folder: Path | None, name: str) -> BinaryIO | None:
         return None
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = os.fdopen(os.open(folder / f"{name}.json", os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+        number = os.open(folder / f"{name}.json", os.O_RDWR | os.O_CREAT, 0o600)
+        # Without a buffer: what a full disk does not take must not be written once more at the end.
+        file = os.fdopen(number, "r+b", buffering=0)
     except OSError:
         return None
     try:
@@ -87,8 +91,10 @@ def _read(file: BinaryIO) -> dict[str, float]:
 
 
 def _write(file: BinaryIO, lasts: dict[str, float]) -> None:
+    """Over what is there, and then the rest is cut off: whoever dies amid it leaves a whole one."""
+    text = json.dumps(lasts).encode()
     with contextlib.suppress(OSError):  # the disk is full: what we know ourselves still holds
+        length = file.seek(0, os.SEEK_END)
         file.seek(0)
-        file.truncate()
-        file.write(json.dumps(lasts).encode())
-        file.flush()
+        file.write(text.ljust(length))
+        file.truncate(len(text))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
 
+from posthouse.send.deliver import pace
 from posthouse.send.deliver.pace import Turns
 from posthouse.send.hop import Hop
 
@@ -69,5 +71,40 @@ def test_a_damaged_file_stops_nothing(tmp_path: Path, content: str) -> None:
 @pytest.mark.parametrize("folder", [None, Path("/dev/null/pace")])
 def test_without_a_file_this_process_keeps_to_it(folder: Path | None) -> None:
     turns = Turns(folder)
+    assert turns.take(HOP, "", 100.0) == 0.0
+    assert turns.take(HOP, "", 101.0) == 29.0
+
+
+def test_who_dies_amid_it_leaves_the_turns_that_were_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file was empty for a moment: then nobody's turn had ever been."""
+
+    def die(_lasts: object) -> str:
+        raise KeyboardInterrupt
+
+    Turns(tmp_path).take(HOP, "a.example", 100.0)
+    monkeypatch.setattr(json, "dumps", die)
+    with pytest.raises(KeyboardInterrupt):
+        Turns(tmp_path).take(HOP, "b.example", 101.0)
+    monkeypatch.undo()
+    assert Turns(tmp_path).take(HOP, "a.example", 102.0) == 28.0
+
+
+def test_what_is_written_is_whole_before_the_rest_is_cut_off() -> None:
+    class Killed(io.BytesIO):
+        def truncate(self, size: int | None = None, /) -> int:
+            raise OSError
+
+    file = Killed(json.dumps({f"d{number}.example": 1.0 for number in range(9)}).encode())
+    pace._write(file, {"a.example": 2.0})
+    assert json.loads(file.getvalue()) == {"a.example": 2.0}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a Linux device")
+def test_on_a_full_disk_this_process_keeps_to_what_it_knows(tmp_path: Path) -> None:
+    """It was forgotten, and what could not be written was raised when the file was closed."""
+    (tmp_path / "ses.json").symlink_to("/dev/full")
+    turns = Turns(tmp_path)
     assert turns.take(HOP, "", 100.0) == 0.0
     assert turns.take(HOP, "", 101.0) == 29.0
