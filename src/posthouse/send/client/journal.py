@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
 
 SYNC: Final = 0.25  # seconds a record may wait for the disk: what a power cut may repeat
+FIRST: Final = {"journal": "posthouse send", "schema": 1}  # the first line
 LINE_LIMIT: Final = 4_000_000  # octets of one line; one message has 10,000 recipients at most
 
 
@@ -141,7 +142,7 @@ class Journal:
             raise JournalError("sync") from None
 
     def _write(self, line: dict[str, Any]) -> None:
-        text = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        text = _line(line)
         if self._torn:
             text = b"\n" + text
         try:
@@ -160,13 +161,16 @@ class Journal:
             while raw := reader.readline(LINE_LIMIT):
                 last = raw
                 line = _parsed(raw)
+                if first and _line(FIRST).startswith(raw) and not raw.endswith(b"\n"):
+                    self._file.truncate(0)  # the disk took a part of it, and nothing was sent yet
+                    break
                 if first and (line is None or line.get("journal") != "posthouse send"):
                     raise JournalError("not_a_journal")
                 first = False
                 if line is not None:
                     self._take(line)
         if first:
-            self._write({"journal": "posthouse send", "schema": 1})
+            self._write(FIRST)
         elif not last.endswith(b"\n"):
             self._file.write(b"\n")  # a killed process left half a line
 
@@ -184,6 +188,10 @@ class Journal:
                     self._some.pop(key, None)
                 else:
                     self._some[key] = self._some.get(key, frozenset()) | set(line["to"])
+
+
+def _line(values: dict[str, Any]) -> bytes:
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
 def _parsed(raw: bytes) -> dict[str, Any] | None:

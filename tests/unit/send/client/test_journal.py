@@ -67,6 +67,29 @@ def test_half_a_line_of_a_killed_run_costs_only_that_line(tmp_path: Path) -> Non
     third.close()
 
 
+def test_a_file_torn_at_any_octet_says_no_more_than_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "whole"
+    first = opened(path)
+    first.under_way(A)
+    first.sent(A, ["ü@e.example"], last=False, said="250")
+    first.under_way(A)
+    first.sent(A, ["y@e.example"], last=True, said="250")
+    first.close()
+    raw = path.read_bytes()
+    known: list[frozenset[str] | None] = []
+    for cut in range(len(raw) + 1):
+        torn = tmp_path / "torn"
+        torn.write_bytes(raw[:cut])
+        second = opened(torn)
+        known.append(second.sent_to(A))
+        second.sent(B, ["x@e.example"], last=True, said="250")
+        second.close()
+        third = opened(torn)
+        assert (third.sent_to(A), third.sent_to(B)) == (known[-1], None)
+        third.close()
+    assert list(dict.fromkeys(known)) == [frozenset(), {"ü@e.example"}, None]
+
+
 @pytest.mark.parametrize("content", [b"words\n", b'{"from": "a@d.example"}\n', b"\xff\n", b"[]\n"])
 def test_another_file_is_not_written_to(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "j"
