@@ -303,6 +303,10 @@ class Carrier(asyncio.Protocol):
             self._data(work, reply)
             return
         elif isinstance(command, (c.MessageEnd, c.Bdat)):
+            if reply.is_success and (self._held or self._full):
+                # The end has not left us, so this is a yes to something else.
+                self.abort(NetworkFailure(Failure.BAD_REPLY, Stage.DATA, text=str(reply)))
+                return
             work.ended(command, reply, lmtp=self._connection.lmtp)
             if work.owed:
                 self.deadline = self._loop.time() + END

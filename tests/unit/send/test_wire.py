@@ -379,6 +379,33 @@ async def test_a_go_on_to_the_end_of_the_message_says_nothing_of_its_fate() -> N
     assert done.failure.detail == {"reason": "wrong_class", "text": "354 Go on"}
 
 
+@pytest.mark.parametrize("body", ["", "BINARYMIME"])
+async def test_a_yes_to_a_message_that_is_still_here_delivers_nothing(body: str) -> None:
+    """What has not left us can't have been taken: that was no reply to it."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hi\r\n")
+        while not (line := await reader.readline()).startswith((b"DATA", b"BDAT")):
+            hello = b"250-mx\r\n250-BINARYMIME\r\n250-CHUNKING\r\n250 8BITMIME\r\n"
+            writer.write(hello if line.startswith(b"EHLO") else b"250 2.0.0 Ok\r\n")
+        writer.write(b"354 Go on\r\n" if line.startswith(b"DATA") else b"")
+        await asyncio.sleep(0.05)
+        writer.write(b"250 2.0.0 Ok\r\n")
+        while await reader.read(65_536):
+            pass
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1_000)
+    carrier = await open_to(server.sockets[0].getsockname()[1])
+    mail = c.Mail(MAIL.sender, {"BODY": body} if body else {})
+    async with asyncio.timeout(5):
+        done = await carrier.carry(mail, [BOB], MESSAGE * 40_000)
+    server.close()
+    assert (done.replies, done.unsure) == ({}, False)
+    assert done.failure is not None
+    assert done.failure.failure is Failure.BAD_REPLY
+
+
 async def test_a_server_that_refuses_rset_gets_no_second_transaction() -> None:
     def replies(_: int, said: bytes) -> bytes:
         if said[:4] in (b"RCPT", b"DATA"):
