@@ -303,17 +303,7 @@ class Carrier(asyncio.Protocol):
             self._data(work, reply)
             return
         elif isinstance(command, (c.MessageEnd, c.Bdat)):
-            if reply.is_success and (self._held or self._full):
-                # The end has not left us, so this is a yes to something else.
-                self.abort(NetworkFailure(Failure.BAD_REPLY, Stage.DATA, text=str(reply)))
-                return
-            work.ended(command, reply, lmtp=self._connection.lmtp)
-            if work.owed:
-                self.deadline = self._loop.time() + END
-            else:
-                if reply.code == 421:  # taken or not, it was the last (RFC 5321 section 3.8)
-                    self.failure = NetworkFailure(Failure.CLOSED, Stage.ANY, text=str(reply))
-                self._finish(None)
+            self._ended(work, command, reply)
             return
         elif isinstance(command, c.Rset):
             self._finish(None)
@@ -323,6 +313,20 @@ class Carrier(asyncio.Protocol):
             self._broken(NetworkFailure(Failure.CLOSED, Stage.ANY, text=str(reply)))
         elif work.owed == 0:
             self._after_group(work)
+
+    def _ended(self, work: Work, command: c.MessageEnd | c.Bdat, reply: Reply) -> None:
+        """A reply to the message, for all recipients or, in LMTP, for one."""
+        early = bool(self._held or self._full)  # the end has not left us
+        if not (early and reply.is_success):  # that would be a yes to something else
+            work.ended(command, reply, lmtp=self._connection.lmtp)
+        if early:  # whoever does not wait for the end may take the rest for commands
+            self.abort(NetworkFailure(Failure.BAD_REPLY, Stage.DATA, text=str(reply)))
+        elif work.owed:
+            self.deadline = self._loop.time() + END
+        else:
+            if reply.code == 421:  # taken or not, it was the last (RFC 5321 section 3.8)
+                self.failure = NetworkFailure(Failure.CLOSED, Stage.ANY, text=str(reply))
+            self._finish(None)
 
     def _after_group(self, work: Work) -> None:
         """One at a time: the next command, unless nobody is left to send to."""

@@ -406,6 +406,32 @@ async def test_a_yes_to_a_message_that_is_still_here_delivers_nothing(body: str)
     assert done.failure.failure is Failure.BAD_REPLY
 
 
+async def test_who_refuses_a_message_that_is_still_here_gets_no_other() -> None:
+    """Some take the rest of it for commands, and what they say to that refused the next one."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hi\r\n")
+        while not (line := await reader.readline()).startswith(b"DATA"):
+            writer.write(b"250-mx\r\n250 PIPELINING\r\n" if line[:4] == b"EHLO" else b"250 Ok\r\n")
+        writer.write(b"354 Go on\r\n")
+        await asyncio.sleep(0.05)
+        writer.write(b"552 5.3.4 Too big\r\n")
+        await asyncio.sleep(0.05)
+        while await reader.readline():
+            writer.write(b"500 5.5.1 What?\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=2_000)
+    carrier = await open_to(server.sockets[0].getsockname()[1])
+    async with asyncio.timeout(5):
+        large = carrier.carry(MAIL, [BOB], MESSAGE * 10_000)
+        next_ = carrier.carry(MAIL, [BOB], MESSAGE)
+        assert codes(await large) == {"bob@e.example": ("data", 552)}
+        assert (await next_).replies == {}
+    server.close()
+    assert carrier.failure is not None
+
+
 async def test_a_server_that_refuses_rset_gets_no_second_transaction() -> None:
     def replies(_: int, said: bytes) -> bytes:
         if said[:4] in (b"RCPT", b"DATA"):
