@@ -32,6 +32,7 @@ from posthouse.protocol.smtp.reply import Reply
 from posthouse.protocol.smtp.state import State
 
 CONNECT: Final = 30.0  # seconds
+HANDSHAKE: Final = 30.0  # seconds for TLS, two round trips
 COMMAND: Final = 300.0  # seconds for each reply (RFC 5321 section 4.5.3.2)
 BLOCK: Final = 180.0  # seconds for a part of a message to be taken (section 4.5.3.2.5)
 END: Final = 600.0  # seconds for the reply to the end of data, once that is out (section 4.5.3.2.6)
@@ -97,10 +98,11 @@ class Carrier(asyncio.Protocol):
                     port,
                     ssl=context if implicit else None,
                     server_hostname=(host or address) if implicit else None,
+                    ssl_handshake_timeout=HANDSHAKE if implicit else None,
                     **cast(Any, where),
                 )
         except (OSError, TimeoutError) as error:
-            raise failure_of(error, host or address, port) from error
+            raise failure_of(error, host or address, port, shaking=implicit) from error
         keep_alive(self._transport)
         self._expect(Stage.GREETING, await self._next())
 
@@ -122,10 +124,10 @@ class Carrier(asyncio.Protocol):
             raise NetworkFailure(Failure.CLOSED, Stage.TLS, host=host)
         try:
             secure = await self._loop.start_tls(
-                transport, self, context, server_hostname=host, ssl_handshake_timeout=CONNECT
+                transport, self, context, server_hostname=host, ssl_handshake_timeout=HANDSHAKE
             )
         except (OSError, ConnectionError) as error:
-            raise failure_of(error, host, 0) from error
+            raise failure_of(error, host, 0, shaking=True) from error
         self._transport = cast(asyncio.Transport, secure)
         if self._connection.tls_started():
             # Octets behind the 220 came in the clear: somebody put them there (CVE-2021-38371).

@@ -50,8 +50,11 @@ def _can_be_had(address: str) -> bool:
     return True
 
 
-def failure_of(error: BaseException, host: str, port: int) -> NetworkFailure:
-    """What the loop's exceptions mean in our words."""
+def failure_of(
+    error: BaseException, host: str, port: int, *, shaking: bool = False
+) -> NetworkFailure:
+    """What the loop's exceptions mean in our words. ``shaking``: TLS was to be agreed on, so that a
+    connection that ends, or a silence, is trouble with TLS and not with the way there."""
     detail: dict[str, Any] = {"host": host, "port": port} if port else {"host": host}
     if isinstance(error, ssl.SSLCertVerificationError):
         kind, stage = Failure.CERTIFICATE, Stage.TLS
@@ -63,8 +66,10 @@ def failure_of(error: BaseException, host: str, port: int) -> NetworkFailure:
         detail["reason"] = error.reason or ""
     elif isinstance(error, ConnectionRefusedError):
         kind, stage = Failure.REFUSED, Stage.CONNECT
-    elif isinstance(error, ConnectionResetError):
-        kind, stage = Failure.RESET, Stage.CONNECT
+    elif isinstance(error, ConnectionAbortedError) and shaking:  # ``ssl_handshake_timeout`` is over
+        kind, stage = Failure.SILENT, Stage.TLS
+    elif isinstance(error, ConnectionError):
+        kind, stage = Failure.RESET, Stage.TLS if shaking else Stage.CONNECT
     elif isinstance(error, TimeoutError):
         kind, stage = Failure.TIMEOUT, Stage.CONNECT
     else:

@@ -16,6 +16,7 @@ from fakes.behaviour import Action, Behaviour
 from fakes.certs import Authority, Kind
 from fakes.smtp import FakeSmtpServer
 from posthouse.flow import Failure, NetworkFailure, Secret, Security, Stage, Status, Trace
+from posthouse.net import smtp_carry
 from posthouse.net.resolver import FixtureResolver
 from posthouse.net.smtp_carry import Refused
 from posthouse.protocol.dns import AnswerStatus
@@ -161,6 +162,47 @@ async def test_opportunistic_goes_on_in_the_clear_on_a_fresh_connection(
         with pytest.raises((NetworkFailure, Refused)):
             await connector()(hop(server.port, tls=REQUIRED))
         assert len(server.messages) == 1
+
+
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("security", [Security.TLS, Security.STARTTLS])
+@pytest.mark.parametrize(
+    ("ends", "kind"),
+    [("silent", Failure.SILENT), ("closes", Failure.RESET), ("resets", Failure.RESET)],
+)
+def test_a_handshake_that_comes_to_nothing_is_trouble_with_tls(
+    monkeypatch: pytest.MonkeyPatch,
+    factory: Callable[[], asyncio.AbstractEventLoop],
+    security: Security,
+    ends: str,
+    kind: Failure,
+) -> None:
+    monkeypatch.setattr(smtp_carry, "HANDSHAKE", 0.3)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if security is Security.STARTTLS:
+            for said in (b"220 hi\r\n", b"250-hi\r\n250 STARTTLS\r\n", b"220 go on\r\n"):
+                writer.write(said)
+                await reader.read(100)
+        else:
+            await reader.read(100)
+        if ends == "silent":
+            await reader.read()  # until the other side has had enough
+        elif ends == "resets":
+            writer.transport.abort()
+        writer.close()
+
+    async def run() -> NetworkFailure:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            with pytest.raises(NetworkFailure) as failed:
+                await connector()(hop(port, security=security, tls=VERIFIED))
+        return failed.value
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        failed = runner.run(run())
+    assert (failed.failure, failed.stage) == (kind, Stage.TLS)
 
 
 async def test_starttls_erased_on_the_way(authority: Authority) -> None:
