@@ -228,6 +228,8 @@ class Pool:
             wanted = min(wanted, 1 - self.open)
         elif self._shares.any and wanted <= 0 and self.open < self._speed.allowed:
             wanted = int(self._shares.lacking(self._ends()))
+        if not self._login.fresh:  # it may be refused by now: one finds out for all
+            wanted = min(wanted, 1 - len(self._opening))
         for _ in range(self._slots.claim(wanted)):
             target = self._shares.next(self._ends())
             self._opening[asyncio.create_task(self._open(target))] = target

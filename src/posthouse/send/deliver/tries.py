@@ -1,8 +1,9 @@
-"""The login of a hop: until it was taken once, one try of it is under way, in the whole relay.
+"""The login of a hop: unless it was taken just now, one try of it is under way, in the whole relay.
 
 A password that is wrong must not be tried by each connection, worker and message: providers lock
 accounts after some tries. So the first connection with a login comes alone, and only when it stands
-are others opened; after a refusal nobody tries for ``LOGIN_SORE`` seconds. Workers know of each
+are others opened; again so where none was opened for ``FRESH`` seconds, for passwords are changed
+while relays run; after a refusal nobody tries for ``LOGIN_SORE`` seconds. Workers know of each
 other by ``Tries``, memory they share; there a login stands by its password too, so that a new one,
 after a reload, is tried at once.
 
@@ -21,6 +22,7 @@ from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.hop import Hop
 
 LOGIN_SORE: Final = 300.0  # seconds nothing is tried after a refusal, lest the account be locked
+FRESH: Final = 5.0  # seconds a login that was taken says that the next one will be
 PATIENCE: Final = 10.0  # seconds to wait for another worker's try: then nobody answers it
 LOOK: Final = 0.25  # seconds between looks for it
 
@@ -58,29 +60,37 @@ class Login:
         now: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
-        self.taken = not hop.user  # at least once, or none is needed
+        self.taken = not hop.user  # at least once and not refused since, or none is needed
+        self._until = float("-inf") if hop.user else float("inf")  # it is fresh
+        self._ours = False  # the one try that is under way
         self._tries = tries
         self._now = now
         self._sleep = sleep
         key = f"{hop.name} {hop.user} {hash(hop.secret)}"
         self._trying, self._refused = f"trying {key}", f"refused {key}"
 
+    @property
+    def fresh(self) -> bool:
+        """Whether it was taken just now, so that many may try at once."""
+        return self.taken and self._now() < self._until
+
     async def turn(self) -> None:
         """Wait until it is ours to try. Raises Refused."""
-        if self.taken or self._tries is None:
+        if self.fresh or self._tries is None:
             return
         until = self._now() + PATIENCE
         while self._tries.refusal(self._trying, now := self._now()) is not None and now < until:
             await self._sleep(LOOK)
+        self._ours = True
         if self._tries.blocked(self._refused, self._now()) is not None:
             self._over()
             raise Refused(Stage.AUTH, _KNOWN, heard=False)
 
     def worked(self) -> None:
         """The server let us in, so others may go."""
-        if not self.taken:
-            self.taken = True
-            self._over()
+        if self._until < float("inf"):
+            self.taken, self._until = True, self._now() + FRESH
+        self._over()
 
     def failed(self, error: NetworkFailure | Refused | None) -> None:
         """It did not come to a connection; None: for no reason of the server's."""
@@ -88,11 +98,11 @@ class Login:
             self.taken = False
             if self._tries is not None and error.reply is not _KNOWN:
                 self._tries.count(self._refused, self._now())
-        if not self.taken:
-            self._over()
+        self._over()
 
     def _over(self) -> None:
-        if self._tries is not None:
+        if self._ours and self._tries is not None:
+            self._ours = False
             self._tries.forget(self._trying)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
+from fakes.smtp import FakeSmtpServer
 from posthouse.flow import Failure, NetworkFailure, Secret, Stage
 from posthouse.letter import Item, Letter, Recipient, State
 from posthouse.net.smtp_carry import Carrier, Refused
@@ -14,7 +16,7 @@ from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.deliver import tries
 from posthouse.send.deliver.pool import Pool, Task, Way
-from posthouse.send.deliver.tries import LOGIN_SORE, Login
+from posthouse.send.deliver.tries import FRESH, LOGIN_SORE, Login
 from posthouse.send.hop import Hop
 from posthouse.send.submit.limits import Ledger, Rate, Rates
 
@@ -120,6 +122,37 @@ async def test_a_login_that_is_refused_later_is_proved_anew() -> None:
     assert not one.taken
 
 
+async def test_a_login_that_was_taken_long_ago_is_proved_by_one_for_all() -> None:
+    """It was changed at the provider meanwhile."""
+    world = World()
+    one, two = world.login(), world.login()
+    for login in (one, two):
+        await login.turn()
+        login.worked()
+    assert (one.fresh, two.fresh) == (True, True)
+    world.now += FRESH
+    assert (one.fresh, one.taken) == (False, True)
+    await one.turn()
+    waiting = asyncio.create_task(two.turn())
+    await asyncio.sleep(0)
+    one.failed(WRONG)
+    with pytest.raises(Refused) as known:
+        await waiting
+    assert not known.value.heard
+
+
+async def test_who_works_late_takes_nobody_elses_turn() -> None:
+    world = World()
+    one, two, three = world.login(), world.login(), world.login()
+    await one.turn()
+    one.worked()
+    await two.turn()
+    one.worked()  # a second connection, begun while the login was fresh
+    before = world.now
+    await three.turn()
+    assert world.now - before >= tries.PATIENCE
+
+
 async def test_a_hop_without_a_login_asks_nobody() -> None:
     login = World().login(Hop("direct"))
     assert login.taken
@@ -168,3 +201,49 @@ async def test_two_workers_with_a_wrong_password_try_it_once(
     assert {reply.code for one in done for _, reply in one.replies.values()} == {535}
     for one in pools:
         await one.close()
+
+
+@pytest.mark.parametrize("stands", [False, True])
+async def test_a_password_that_was_changed_meanwhile_is_tried_once(
+    monkeypatch: pytest.MonkeyPatch, stands: bool
+) -> None:
+    """``stands``: connections of before are there still, and go on carrying."""
+    monkeypatch.setattr(tries, "FRESH", 0.1)
+    tried: list[str] = []
+    done: list[Carried] = []
+    wrong = False
+    now = asyncio.get_running_loop().time
+
+    async def connect(hop: Hop, _: str) -> Carrier:
+        tried.append(hop.name)
+        if wrong:
+            await asyncio.sleep(0.01)
+            raise WRONG
+        carrier = Carrier()
+        await carrier.open(server.host, server.port)
+        await carrier.hello("relay.d.example")
+        return carrier
+
+    def report(_task: Task, carried: Carried, _carrier: Carrier | None) -> None:
+        done.append(carried)
+
+    async def burst() -> None:
+        tried.clear()
+        done.clear()
+        for number in range(50):
+            pool.add(task(number))
+        async with asyncio.timeout(5):
+            while len(done) < 50:
+                await asyncio.sleep(0.01)
+
+    async with FakeSmtpServer() as server:
+        pool = Pool(Way(replace(HOP, idle=600.0 if stands else 0.0)), connect, report, now=now)
+        await burst()
+        assert len(tried) > 1
+        await asyncio.sleep(1.2)  # the pool's sweep, and FRESH
+        wrong = True
+        await burst()
+        assert len(tried) == 1
+        codes = {reply.code for one in done for _, reply in one.replies.values()}
+        assert codes == ({250} if stands else {535})
+        await pool.close()
