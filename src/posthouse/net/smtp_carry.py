@@ -184,7 +184,13 @@ class Carrier(asyncio.Protocol):
         return (self._work is None) + (self._behind is None)
 
     def quit(self) -> None:
-        """Say QUIT without waiting for the answer; it is over anyway."""
+        """Say QUIT without waiting for the answer; it is over anyway.
+
+        Behind what is not taken it would never leave, nor would we: that is hung up on.
+        """
+        if self._held or self._full:
+            self.abort(NetworkFailure(Failure.CLOSED, Stage.ANY))
+            return
         with contextlib.suppress(LocalProtocolError):
             self._write(self._connection.send(c.Quit()))
         if self._transport is not None:
@@ -193,6 +199,7 @@ class Carrier(asyncio.Protocol):
     def abort(self, failure: NetworkFailure) -> None:
         """The time is over: tell whoever waits, and hang up."""
         self._broken(failure)
+        self._held.clear()
         if self._transport is not None:
             self._transport.abort()
 

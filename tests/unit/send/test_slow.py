@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ssl
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -159,3 +161,49 @@ async def test_a_break_amid_a_long_message_is_certain() -> None:
         told = await carried(port)
     assert told.failure is not None
     assert not told.unsure
+
+
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("mail", [MAIL, c.Mail(MAIL.sender, {"BODY": "BINARYMIME"})])
+@pytest.mark.parametrize("early", ["552 5.3.4 Too big", "250 2.0.0 Queued"])
+def test_who_answers_amid_a_message_and_stops_reading_is_left(
+    factory: Callable[[], asyncio.AbstractEventLoop], mail: c.Mail, early: str
+) -> None:
+    """A no is an answer, a yes is none; and nothing of ours waits for what will never be taken."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mx.e.example\r\n")
+        while not (line := await reader.readline()).startswith((b"DATA", b"BDAT")):
+            writer.write(await usual(line))
+        if line == b"DATA\r\n":
+            writer.write(await usual(line))
+        await reader.readexactly(100_000)
+        writer.write(early.encode() + b"\r\n")
+        await asyncio.sleep(60)
+
+    async def run() -> tuple[Carried, object]:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        carrier = Carrier()
+        await carrier.open("127.0.0.1", server.sockets[0].getsockname()[1])
+        await carrier.hello("relay.d.example")
+        async with asyncio.timeout(10):
+            told = await carrier.carry(mail, (BOB,), LONG)
+        assert carrier.failure is not None  # nobody gives it another message
+        carrier.quit()
+        here = weakref.ref(carrier)
+        del carrier
+        await asyncio.sleep(0.1)
+        server.close()
+        gc.collect()
+        return told, here()
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        told, here = runner.run(run())
+    assert here is None
+    assert not told.unsure
+    if early.startswith("250"):
+        assert not told.replies
+        assert told.failure is not None
+        assert told.failure.failure is Failure.BAD_REPLY
+    else:
+        assert [reply.code for _, reply in told.replies.values()] == [552]
