@@ -855,6 +855,39 @@ async def test_no_more_recipients_at_once_than_the_server_says() -> None:
     assert len(desk.messages) == 3
 
 
+async def test_no_more_messages_on_a_connection_than_the_server_says() -> None:
+    """RFC 9422 section 4.1: who begins one more may be told anything."""
+    begun: dict[int, int] = {}
+
+    def replies(number: int, line: bytes) -> bytes:
+        if line.startswith(b"EHLO"):
+            return b"250-mx.e.example\r\n250 LIMITS MAILMAX=2\r\n"
+        if line.startswith(b"MAIL"):
+            begun[number] = begun.get(number, 0) + 1
+            if begun[number] > 2:
+                return b"554 5.5.1 Too many\r\n"
+        return usual(line)
+
+    async with (
+        scripted(replies) as (port, connections),
+        pooled(lambda _, __: open_to(port), Hop("x", pool=1)) as (pool, done),
+    ):
+        for number in range(6):
+            pool.add(task(number))
+        await until(lambda: len(done) == 6)
+    assert [codes(one) for one in done] == [{"bob@e.example": ("data", 250)}] * 6
+    assert connections == [3]
+
+
+async def test_an_idle_connection_is_not_used_beyond_its_lifetime() -> None:
+    async with pooling(Desk(), Hop("x", pool=1, idle=60.0, lifetime=0.5)) as (pool, done):
+        pool.add(task(1))
+        await until(lambda: len(done) == 1)
+        assert pool.open == 1
+        await until(lambda: pool.open == 0)
+    assert pool.opened == 1
+
+
 async def test_421_to_mail_on_a_fresh_connection_is_a_try() -> None:
     desk = Desk(replies={"MAIL": Reply.make(421, "Not now", "4.3.2")})
     async with pooling(desk, Hop("x", pool=1)) as (pool, done):

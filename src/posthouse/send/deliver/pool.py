@@ -302,8 +302,11 @@ class Pool:
         self._fill()
 
     def _keep(self, carrier: Carrier) -> bool:
+        most = self.hop.reuse
+        if "LIMITS" in carrier.extensions:  # RFC 9422 section 4.1
+            most = min(most, session_limits(carrier.extensions).mail_max or most)
         fresh = self._now() - carrier.opened < self.hop.lifetime
-        return carrier.failure is None and carrier.carried < self.hop.reuse and fresh
+        return carrier.failure is None and carrier.carried < most and fresh
 
     async def _open(self, target: Target | None) -> None:
         """One more connection; where it fails, the tasks that wait fail with it."""
@@ -390,7 +393,9 @@ class Pool:
                 self._slots.have(self.open)
 
     def _stale(self, carrier: Carrier, now: float) -> bool:
-        return carrier.failure is not None or now - carrier.used > self.hop.idle
+        if carrier.failure is not None or now - carrier.opened > self.hop.lifetime:
+            return True
+        return now - carrier.used > self.hop.idle
 
 
 def _was_gone(carrier: Carrier, carried: Carried) -> bool:
