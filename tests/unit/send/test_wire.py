@@ -23,6 +23,7 @@ from posthouse.protocol.smtp.connection import Connection
 from posthouse.protocol.smtp.errors import LocalProtocolError
 from posthouse.protocol.smtp.events import BodyEnd
 from posthouse.protocol.smtp.reply import Reply
+from posthouse.send.deliver import speed
 from posthouse.send.deliver.pool import Connector, Pool, Task, Way
 from posthouse.send.hop import Hop
 
@@ -895,6 +896,35 @@ async def test_421_to_mail_on_a_fresh_connection_is_a_try() -> None:
         await until(lambda: len(done) == 1)
         assert pool.opened == 1
     assert codes(done[0]) == {"bob@e.example": ("mail", 421)}
+
+
+@pytest.mark.parametrize(
+    ("verb", "reply", "many"),
+    [
+        ("MAIL", "421 4.7.0 Too many connections", False),
+        ("MAIL", "451 4.7.1 Too fast", False),
+        ("RCPT", "450 4.2.0 Greylisted", True),  # of one recipient: it says nothing of the server
+    ],
+)
+async def test_a_server_that_takes_no_sender_now_is_asked_for_less(
+    monkeypatch: pytest.MonkeyPatch, verb: str, reply: str, many: bool
+) -> None:
+    monkeypatch.setattr(speed, "EASE", 0.0)
+
+    def replies(_: int, line: bytes) -> bytes:
+        return f"{reply}\r\n".encode() if line.startswith(verb.encode()) else usual(line)
+
+    async with (
+        scripted(replies) as (port, _),
+        pooled(lambda _, __: open_to(port), Hop("x", pool=20)) as (pool, done),
+    ):
+        for number in range(5):
+            pool.add(task(number))
+            await until(lambda n=number: len(done) > n)
+        for number in range(20):
+            pool.add(task(number))
+        assert (pool.open > 1) is many
+        await until(lambda: len(done) == 25)
 
 
 async def test_a_hop_that_is_down_fails_what_waits() -> None:

@@ -3,9 +3,9 @@
 Enters: tasks (a letter and those of its recipients that go this way). Leaves: each task with its
 ``Carried``, by ``report``. The owner of the way's connections and its waiting tasks. ``slots`` says
 how many it may have beside those of other workers, ``speed`` how many go at once: fewer after a
-sign of overload (421, a connection refused or broken); one message each ``interval`` where pacing
-is asked for. A message given to a connection that the server had closed meanwhile, or closes with
-421 to MAIL, goes by another: that was no try.
+sign of overload (421, 4yz to MAIL, a connection refused or broken); one message each ``interval``
+where pacing is asked for. A message given to a connection that the server had closed meanwhile, or
+closes with 421 to MAIL, goes by another: that was no try.
 
 Called by ``dispatch``. Nothing raises; where nobody can be reached, or the login is refused, what
 waits fails at once, and so does what comes within ``SORE`` seconds: the queue's own schedule
@@ -290,8 +290,7 @@ class Pool:
             self._fill()
             return
         ill = _is_ill(task, carried)
-        slower = ill and any(reply.code == 421 for _, reply in carried.replies.values())
-        self._speed.went(well=carried.failure is None and not slower)
+        self._speed.went(well=carried.failure is None and not ill)
         if ill or carrier.carried == 1:
             self._shares.went(carrier, well=not ill)
         if not ill and self._keep(carrier) and not self._slots.gives_up():
