@@ -21,7 +21,7 @@ from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.deliver import dispatch as module
 from posthouse.send.deliver import pool as pools
-from posthouse.send.deliver import recorder
+from posthouse.send.deliver import recorder, room
 from posthouse.send.deliver.dispatch import Dispatcher
 from posthouse.send.deliver.pool import Task
 from posthouse.send.hop import Action, Choice, Hop, Target
@@ -334,16 +334,66 @@ async def test_what_is_delivered_is_recorded_when_we_end_though_the_store_failed
 async def test_what_does_not_fit_in_memory_stays_on_the_disk_until_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "IN_HAND", 20)
+    monkeypatch.setattr(room, "LITTLE", 0)
+    monkeypatch.setattr(room, "IN_HAND", 20)
     world = World(delay=0.002)
     most = 0
     async with working(tmp_path, world) as (dispatcher, lane, keep):
         await keep(*(letter(n) for n in range(60)))
         while lane.count:
-            most = max(most, dispatcher._octets)
+            most = max(most, dispatcher._room.octets)
             await asyncio.sleep(0.001)
     assert len(world.sent) == 60
     assert most <= 20 + 3
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["just accepted", "after a start"])
+async def test_a_hop_that_hangs_leaves_room_for_the_mail_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    """Two long letters for a slow hop, and nothing went anywhere until they were through."""
+    monkeypatch.setattr(room, "IN_HAND", 40)
+    monkeypatch.setattr(room, "SHARE", 10)
+    monkeypatch.setattr(room, "LITTLE", 5)
+    monkeypatch.setattr(module, "LOOK", 0.01)
+    world, open_up = World(), asyncio.Event()
+    connect = world.connect
+
+    async def hangs(hop: Hop, domain: str, first: object) -> Carrier:
+        if hop.name == "spare":
+            await open_up.wait()
+        return await connect(hop, domain, first)
+
+    def choose(_: Letter, item: Item) -> Choice:
+        slow = item.recipient.address.startswith("slow")
+        return Choice(Action.DELIVER, "spare" if slow else "hop", "rule")
+
+    monkeypatch.setattr(world, "connect", hangs)
+    monkeypatch.setattr(world, "choose", choose)
+    slow = [letter(n, f"slow{n}@e.example") for n in range(30)]
+    long = letter(30, "slow30@e.example")._replace(content=b"x" * 38 + b"\r\n")
+    quick = [letter(n, f"quick{n}@e.example") for n in range(31, 61)]
+    if again:
+        lane = Lane(tmp_path / "lane.sqlite")
+        await lane.open()
+        for one in (*slow, long, *quick):
+            await lane.put(one)
+        await lane.close()
+    async with working(tmp_path, world, "spare") as (dispatcher, lane, keep):
+        if not again:
+            await keep(*slow, long)
+            await keep(*quick)
+        await until(lambda: len(world.sent) == len(quick))
+        assert all(name.startswith("quick") for name in world.sent)
+        assert dispatcher._room.octets <= 2 * 40 + 5
+        with contextlib.closing(sqlite3.connect(tmp_path / "lane.sqlite", timeout=5)) as other:
+            other.execute("UPDATE changes SET n = n + 1")  # by the command: all is looked at anew
+            other.commit()
+        await asyncio.sleep(0.05)
+        open_up.set()
+        await until(lambda: lane.count == 0)
+        assert dispatcher._room.octets == 0
+    assert len(world.sent) == len(set(world.sent)) == 61
 
 
 async def test_the_command_changes_the_queue_beside_us(
@@ -506,7 +556,8 @@ async def test_a_store_that_fails_sends_nobody_elsewhere(tmp_path: Path) -> None
             dispatcher._recorder.stopped = stopped
             one = letter(int(stopped))
             task = Task(one, await lane.put(one))
-            dispatcher._back(_hops(["spare"])["hop"], task, refused, None)
+            dispatcher._room.take(("hop", ""), one)
+            dispatcher._back(("hop", ""), task, refused, None)
             assert (("spare", "") in dispatcher.pools) is not stopped
 
 

@@ -74,7 +74,7 @@ class World:
         self.turn += 1
         return self.moods[self.turn % len(self.moods)]
 
-    async def connect(self, hop: Hop, domain: str) -> Carrier:
+    async def connect(self, hop: Hop, domain: str, _: object) -> Carrier:
         await asyncio.sleep(0)
         if hop.name in self.down:
             raise NetworkFailure(Failure.REFUSED, Stage.CONNECT)

@@ -36,19 +36,15 @@ from posthouse.send.deliver.pace import Turns
 from posthouse.send.deliver.parts import Bounce, Choose, Judge, Schedule
 from posthouse.send.deliver.pool import Connector, Pool, Prepare, Task, Way, as_it_is
 from posthouse.send.deliver.recorder import Record, Recorder
+from posthouse.send.deliver.room import Due, Key, Room
 from posthouse.send.deliver.slots import Slots
 from posthouse.send.deliver.steady import Steady
 from posthouse.send.deliver.tries import Tries
 from posthouse.send.deliver.verdict import Verdicts
 from posthouse.send.hop import Action, Hop
 
-# Letters whose content is in memory at once; the others stay in the queue until there is room.
-IN_HAND: Final = 64 * 1024 * 1024  # octets
 LOOK: Final = 1.0  # seconds between looks for what is due, changed or to be recorded again
 QUIET: Final = 60  # looks after which a way that is not used is forgotten
-
-
-Key = tuple[str, str]  # of a Way: its hop's name and its domain; to hash a whole hop takes long
 
 
 class Dispatcher:
@@ -90,10 +86,9 @@ class Dispatcher:
         self.pools: dict[Key, Pool] = {}
         self._steady = Steady(now, monotonic)
         self._agenda = Agenda(self._steady)
-        self._ready: deque[tuple[str, tuple[Item, ...]]] = deque()  # due, and still on the disk
+        self._ready: deque[Due] = deque()  # still on the disk
         self._hands: set[tuple[str, int]] = set()  # (letter, item) on their way
-        self._sizes: dict[str, list[int]] = {}  # letter -> [its size, its tasks under way]
-        self._octets = 0
+        self._room = Room()
         self._recorder = Recorder(queue, self._written, self._halt)
         self._verdicts = Verdicts(
             self._recorder, self._steady, schedule=schedule, bounce=bounce, now=now, alarm=alarm
@@ -136,7 +131,7 @@ class Dispatcher:
     def _take(self, letter: Letter, items: Sequence[Item]) -> None:
         if self._closing:  # it stays in the queue
             return
-        if self._recorder.stopped or self._octets > IN_HAND:
+        if self._recorder.stopped or self._room.full:
             self._ready.append((letter.id, tuple(items)))
             return
         going: list[tuple[Hop, Item]] = []
@@ -148,29 +143,17 @@ class Dispatcher:
                 self._hands.add((letter.id, item.key))  # until that is on the disk
                 self._verdicts.put_aside(item, choice)
                 self._recorder.soon()
-        self._send_on(letter, going)
-
-    def _send_on(self, letter: Letter, going: Sequence[tuple[Hop, Item]]) -> None:
-        """Each item to its hop, those of one way together.
-
-        But an address that needs SMTPUTF8 goes by itself, lest it takes others with it where a
-        server lacks that (RFC 6531 section 3.2).
-        """
-        ways: dict[tuple[Key, bool], list[Item]] = {}
-        for hop, item in going:
-            address = item.recipient.address
-            domain = "" if hop.targets else address.rpartition("@")[2].lower()
-            ways.setdefault(((hop.name, domain), address.isascii()), []).append(item)
-        for (way, _), items in ways.items():
-            self._hand_over(way, letter, tuple(items))
+        size = len(letter.content)
+        for way, its in _by_way(going):
+            if self._room.has(way, size):
+                self._hand_over(way, letter, its)
+            else:
+                self._room.put_aside(way, (letter.id, its), size)
 
     def _hand_over(self, way: Key, letter: Letter, items: tuple[Item, ...]) -> None:
         for item in items:
             self._hands.add((letter.id, item.key))
-        size = self._sizes.setdefault(letter.id, [len(letter.content), 0])
-        if size[1] == 0:
-            self._octets += size[0]
-        size[1] += 1
+        self._room.take(way, letter)
         pool = self.pools.get(way)
         if pool is None:
             hop = self._hops[way[0]]
@@ -178,9 +161,9 @@ class Dispatcher:
             pool = self.pools[way] = Pool(
                 to,
                 self._connect,
-                partial(self._back, hop),
+                partial(self._back, way),
                 now=self._monotonic,
-                divided=self._divided,
+                divided=partial(self._divided, way),
                 prepare=self._prepare,
                 turns=self._turns,
                 tries=self._tries,
@@ -188,15 +171,16 @@ class Dispatcher:
             )
         pool.add(Task(letter, items))
 
-    def _divided(self, task: Task) -> None:
+    def _divided(self, way: Key, task: Task) -> None:
         """It comes back once more than it went."""
-        self._sizes[task.letter.id][1] += 1
+        self._room.take(way, task.letter)
 
     # -- out
 
-    def _back(self, hop: Hop, task: Task, carried: Carried, carrier: Carrier | None) -> None:
-        """What became of a task that went to ``hop``."""
-        letter = task.letter
+    def _back(self, way: Key, task: Task, carried: Carried, carrier: Carrier | None) -> None:
+        """What became of a task that went this way."""
+        letter, hop = task.letter, self._hops[way[0]]
+        self._room.leave(way, letter.id)
         told = list(zip(task.items, self._judge(task, carried, carrier), strict=True))
         if hop.fallback and not (self._closing or self._recorder.stopped):
             told = self._go_round(hop, letter, told, reached=carrier is not None)
@@ -221,7 +205,8 @@ class Dispatcher:
                 going.append((spare, item))
             else:
                 left.append((item, outcome))
-        self._send_on(letter, going)
+        for way, items in _by_way(going):  # it is in memory as it is
+            self._hand_over(way, letter, items)
         return left
 
     def _written(self, record: Record, items: Sequence[Item]) -> None:
@@ -230,7 +215,8 @@ class Dispatcher:
             if one.due is not None and not one.held:
                 self._wait_for(one, record.due[one.item.letter, one.item.key])
         for letter in record.letters:
-            self._let_go(letter)
+            self._room.let_go(letter)
+        self._ready.extend(self._room.next())
         by_letter: dict[str, list[Item]] = {}
         for item in items:
             by_letter.setdefault(item.letter, []).append(item)
@@ -254,15 +240,6 @@ class Dispatcher:
             one.warned,
         )
         self._agenda.add(later, due)
-
-    def _let_go(self, letter: str) -> None:
-        size = self._sizes.get(letter)
-        if size is None:
-            return
-        size[1] -= 1
-        if size[1] == 0:
-            self._octets -= size[0]
-            del self._sizes[letter]
 
     def _halt(self, error: BaseException) -> None:
         """The store fails: begin nothing."""
@@ -295,9 +272,9 @@ class Dispatcher:
             return
         if self._queue.changed():
             back: list[Item] = []
-            for pool in self.pools.values():
+            for way, pool in self.pools.items():
                 pool.forgive()  # who asks for a try now means it
-                back += self._taken_back(pool.withdraw())
+                back += self._taken_back(way, pool.withdraw())
             await self._reload(back)
         if self._halted:  # only now: what was held meanwhile is not in the pools any more
             self._go_on()
@@ -316,17 +293,19 @@ class Dispatcher:
         self._ready.extend((letter, tuple(items)) for letter, items in ready.items())
         self._load_soon()
 
-    def _taken_back(self, tasks: Sequence[Task]) -> list[Item]:
+    def _taken_back(self, way: Key, tasks: Sequence[Task]) -> list[Item]:
         """Out of our hands again, before anything was begun: it may be held or deleted by now."""
         for task in tasks:
             self._hands.difference_update([(task.letter.id, item.key) for item in task.items])
-            self._let_go(task.letter.id)
+            self._room.leave(way, task.letter.id)
+            self._room.let_go(task.letter.id)
         return [item for task in tasks for item in task.items]
 
     async def _reload(self, back: Sequence[Item] = ()) -> None:
         """The queue as it is now, but for what is on its way. ``back`` was due, and still is."""
         items = await self._queue.waiting()
-        ready = [*back, *(item for _, its in self._ready for item in its)]
+        due = [*self._room.withdraw(), *self._ready]
+        ready = [*back, *(item for _, its in due for item in its)]
         self._ready.clear()
         waiting = (
             item
@@ -344,7 +323,7 @@ class Dispatcher:
         try:
             while (
                 self._ready
-                and self._octets <= IN_HAND
+                and not self._room.full
                 and not (self._recorder.stopped or self._closing)
             ):
                 name, items = self._ready.popleft()
@@ -369,3 +348,17 @@ class Dispatcher:
         """Ways that nothing goes any more: a relay meets many domains."""
         for way in [way for way, pool in self.pools.items() if pool.quiet]:
             await self.pools.pop(way).close()
+
+
+def _by_way(going: Sequence[tuple[Hop, Item]]) -> list[tuple[Key, tuple[Item, ...]]]:
+    """The items of each way together.
+
+    But an address that needs SMTPUTF8 goes by itself, lest it takes others with it where a server
+    lacks that (RFC 6531 section 3.2).
+    """
+    ways: dict[tuple[Key, bool], list[Item]] = {}
+    for hop, item in going:
+        address = item.recipient.address
+        domain = "" if hop.targets else address.rpartition("@")[2].lower()
+        ways.setdefault(((hop.name, domain), address.isascii()), []).append(item)
+    return [(way, tuple(items)) for (way, _), items in ways.items()]

@@ -207,7 +207,7 @@ async def test_a_server_with_limits_gets_a_letter_in_parts(tmp_path: Path) -> No
         await relay.until(*["delivered"] * 5)
         assert [len(message.recipients) for message in server.messages] == [2, 2, 1]
         assert relay.lane.count == 0
-        assert relay.dispatcher._octets == 0
+        assert relay.dispatcher._room.octets == 0
 
 
 async def test_success_is_reported_where_the_server_will_not(tmp_path: Path) -> None:
