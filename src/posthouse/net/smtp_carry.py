@@ -70,6 +70,7 @@ class Carrier(asyncio.Protocol):
         self._full = False  # the transport has more than it can get rid of
         self.failure: NetworkFailure | None = None
         self.deadline = self._loop.time() + COMMAND  # the pool's sweep ends us after it
+        self.peer = ""  # the address we are connected to, or were
         self.carried = 0  # transactions
         self.opened = self._loop.time()
         self.used = self.opened  # when the last transaction ended
@@ -151,12 +152,6 @@ class Carrier(asyncio.Protocol):
     def tls(self) -> Any:
         """The ``ssl`` object, None without TLS."""
         return self._transport.get_extra_info("ssl_object") if self._transport else None
-
-    @property
-    def peer(self) -> str:
-        """The address we are connected to."""
-        name = self._transport.get_extra_info("peername") if self._transport else None
-        return str(name[0]) if name else ""
 
     # -- carrying
 
@@ -408,6 +403,9 @@ class Carrier(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if self._transport is None:
             self._transport = cast(asyncio.Transport, transport)
+            # Now: one of asyncio's for TLS can't be asked any more once it was aborted.
+            name = transport.get_extra_info("peername")
+            self.peer = str(name[0]) if name else ""
 
     def data_received(self, data: bytes) -> None:
         work = self._work

@@ -205,6 +205,34 @@ def test_a_handshake_that_comes_to_nothing_is_trouble_with_tls(
     assert (failed.failure, failed.stage) == (kind, Stage.TLS)
 
 
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("security", [Security.TLS, Security.STARTTLS])
+def test_who_broke_off_is_named_still(
+    authority: Authority,
+    factory: Callable[[], asyncio.AbstractEventLoop],
+    security: Security,
+) -> None:
+    implicit = security is Security.TLS
+    behaviour = Behaviour(
+        tls=authority.context(), implicit_tls=implicit, replies=(("DATA", Action.RESET),)
+    )
+
+    async def run() -> str:
+        async with FakeSmtpServer(behaviour) as server:
+            to = hop(server.port, security=security, ca_file=str(authority.ca_file))
+            line = await connector()(to)
+            async with asyncio.timeout(5):
+                done = await line.carry(c.Mail("a@d.example"), [c.Rcpt("b@e.example")], b"x\r\n")
+            assert done.failure is not None
+            line.quit()
+            line.abort(done.failure)
+            await asyncio.sleep(0.05)
+        return line.name
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        assert runner.run(run()) == "mail.test [127.0.0.1]"
+
+
 async def test_starttls_erased_on_the_way(authority: Authority) -> None:
     behaviour = Behaviour(tls=authority.context(), starttls_keyword="XXXXXXXA")
     async with FakeSmtpServer(behaviour) as server:
