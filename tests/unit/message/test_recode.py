@@ -207,7 +207,24 @@ def test_what_would_not_survive_stays_encoded(content: bytes) -> None:
     head = b"Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n"
     assert to_eight_bits(head + coded) == head + coded
     if b"--b" in content:
-        assert to_binary(head + coded) == head + coded
+        for boundary in (b"b", b"b--"):
+            around = b"Content-Type: multipart/mixed; boundary=" + boundary + b"\r\n\r\n"
+            within = b"--" + boundary + b"\r\n" + head + coded + b"--" + boundary + b"--\r\n"
+            outer = b"Content-Type: multipart/mixed; boundary=o\r\n\r\n--o\r\n"
+            for message in (around + within, outer + around + within + b"\r\n--o--\r\n"):
+                assert to_binary(message) == message
+
+
+@pytest.mark.parametrize("begin", [b"", b"\r\n"])
+def test_what_is_no_delimiter_here_is_undone(begin: bytes) -> None:
+    """A file of some megabytes has "--" at the beginning of a line somewhere, by chance."""
+    blob = b"x" * 1_000 + begin + b"--" + b"x" * 1_000
+    single = EmailMessage(policy=email.policy.SMTP)
+    single.set_content(blob, "application", "octet-stream")
+    for message in (bytes(single), attached("x\n", blob)):
+        made = to_binary(message)
+        assert blob in made
+        assert b"base64" not in made
 
 
 @pytest.mark.parametrize("coded", [b"not base64!", b"YQ=", b"", b"YQ==YQ=="])

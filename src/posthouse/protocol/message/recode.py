@@ -47,8 +47,8 @@ class RecodeError(Exception):
         self.reason = reason
 
 
-# What is done with a leaf: (type, encoding, body) -> (encoding, body), or None to leave it.
-Leaf = Callable[[str, str, bytes], tuple[bytes, bytes] | None]
+# What is done with a leaf: (type, encoding, body, marks) -> (encoding, body), or None to leave it.
+Leaf = Callable[[str, str, bytes, tuple[bytes, ...]], tuple[bytes, bytes] | None]
 
 
 class _How(NamedTuple):
@@ -56,6 +56,7 @@ class _How(NamedTuple):
 
     leaf: Leaf
     outer: bytes
+    marks: tuple[bytes, ...] = ()  # what the delimiters of the multiparts around begin with
 
 
 def to_seven_bits(message: bytes) -> bytes:
@@ -140,7 +141,7 @@ def _entity(entity: bytes, how: _How, depth: int) -> bytes:
         if made == body:
             return entity
         return _with_encoding(header, _least(made, how.outer)) + made
-    changed = how.leaf(media_type or "text/plain", encoding, body)
+    changed = how.leaf(media_type or "text/plain", encoding, body, how.marks)
     return entity if changed is None else _with_encoding(header, changed[0]) + changed[1]
 
 
@@ -181,9 +182,10 @@ def _composite(media_type: str, boundary: str, body: bytes, how: _How, depth: in
     if media_type in _EMBEDDED:
         _refuse_signed(body)
         return _entity(body, how, depth - 1)
+    pieces = list(_pieces(body, boundary))
+    within = how._replace(marks=(*how.marks, b"\n--" + boundary.rstrip().encode("ascii")))
     return b"".join(
-        _entity(piece, how, depth - 1) if is_part else piece
-        for is_part, piece in _pieces(body, boundary)
+        _entity(piece, within, depth - 1) if is_part else piece for is_part, piece in pieces
     )
 
 
@@ -233,7 +235,9 @@ def _with_encoding(header: bytes, encoding: bytes) -> bytes:
 # Leaves
 
 
-def _seven(media_type: str, encoding: str, body: bytes) -> tuple[bytes, bytes] | None:
+def _seven(
+    media_type: str, encoding: str, body: bytes, _: tuple[bytes, ...]
+) -> tuple[bytes, bytes] | None:
     if body.isascii():
         return None
     if encoding not in _IDENTITY:
@@ -253,7 +257,9 @@ def _base64_lines(body: bytes) -> bytes:
     return b"".join(text[at : at + LINE] + _CRLF for at in range(0, len(text), LINE))[:-2]
 
 
-def _eight(media_type: str, encoding: str, body: bytes) -> tuple[bytes, bytes] | None:
+def _eight(
+    media_type: str, encoding: str, body: bytes, _: tuple[bytes, ...]
+) -> tuple[bytes, bytes] | None:
     if not media_type.startswith("text/"):
         return None
     plain = _decoded(encoding, body)
@@ -269,9 +275,12 @@ def _is_lines(plain: bytes) -> bool:
     return all(len(line) <= TEXT_LINE for line in plain.split(_CRLF))
 
 
-def _binary(media_type: str, encoding: str, body: bytes) -> tuple[bytes, bytes] | None:
+def _binary(
+    _: str, encoding: str, body: bytes, marks: tuple[bytes, ...]
+) -> tuple[bytes, bytes] | None:
+    """Any "--" at the beginning of a line won't do to leave it: chance puts one into 16 MB."""
     plain = _decoded(encoding, body)
-    if plain is None or b"\n--" in b"\n" + plain:
+    if plain is None or any(mark in plain or plain.startswith(mark[1:]) for mark in marks):
         return None
     return b"binary", plain
 
