@@ -322,7 +322,9 @@ class Pool:
             self._speed.went(well=False)
             self._login.failed(error)
             if self.open == 0:
-                self._sore = (self._now() + (LOGIN_SORE if is_login(error) else SORE), error)
+                # Told by another worker, it is as old as that one's try: who asks is told again.
+                long = is_login(error) and error.heard
+                self._sore = (self._now() + (LOGIN_SORE if long else SORE), error)
                 self._fail(error)
             return
         except asyncio.CancelledError:

@@ -203,6 +203,33 @@ async def test_two_workers_with_a_wrong_password_try_it_once(
         await one.close()
 
 
+async def test_being_told_of_a_refusal_makes_it_no_longer() -> None:
+    """Who heard of it late waited five minutes from then, while the others sent again."""
+    world, tried, done = World(), [], []
+
+    async def connect(hop: Hop, _: str) -> Carrier:
+        tried.append(world.now)
+        raise WRONG
+
+    def pool() -> Pool:
+        shared = Rates([Rate(1, LOGIN_SORE)], ledger=world.ledger)
+        return Pool(
+            Way(HOP), connect, lambda *told: done.append(told), now=lambda: world.now, tries=shared
+        )
+
+    pools = [pool(), pool()]
+    for one, later in ((pools[0], 0.0), (pools[1], LOGIN_SORE - 10), (pools[1], 40.0)):
+        world.now += later
+        before = len(done)
+        one.add(task(before))
+        async with asyncio.timeout(5):
+            while len(done) == before:
+                await asyncio.sleep(0.01)
+    assert tried == [1_000.0, 1_000.0 + LOGIN_SORE + 30]
+    for one in pools:
+        await one.close()
+
+
 @pytest.mark.parametrize("stands", [False, True])
 async def test_a_password_that_was_changed_meanwhile_is_tried_once(
     monkeypatch: pytest.MonkeyPatch, stands: bool
