@@ -274,11 +274,10 @@ class Walk:
         others = "SELECT 1 FROM recipients WHERE state <> 'held' LIMIT 1"
         await self.until(lambda: not (self.dispatcher._hands or self.asked(others)))
         await self.command(Act.RELEASE, "*")
-        dispatcher = self.dispatcher
-        await self.until(
-            lambda: self.lane.count == dispatcher.waiting == len(dispatcher._sizes) == 0
-        )
-        assert (dispatcher._octets, dispatcher._hands, list(dispatcher._ready)) == (0, set(), [])
+        dispatcher, room = self.dispatcher, self.dispatcher._room
+        await self.until(lambda: self.lane.count == dispatcher.waiting == len(room._letters) == 0)
+        assert (room.octets, room._ways, room._aside, room._count) == (0, {}, {}, 0)
+        assert (dispatcher._hands, list(dispatcher._ready)) == (set(), [])
         await self.end(kill=False)
         assert self.asked("SELECT * FROM recipients") == self.asked("SELECT id FROM letters") == []
 

@@ -871,7 +871,7 @@ async def test_no_more_messages_on_a_connection_than_the_server_says() -> None:
 
     async with (
         scripted(replies) as (port, connections),
-        pooled(lambda _, __: open_to(port), Hop("x", pool=1)) as (pool, done),
+        pooled(lambda *_: open_to(port), Hop("x", pool=1)) as (pool, done),
     ):
         for number in range(6):
             pool.add(task(number))
@@ -916,7 +916,7 @@ async def test_a_server_that_takes_no_sender_now_is_asked_for_less(
 
     async with (
         scripted(replies) as (port, _),
-        pooled(lambda _, __: open_to(port), Hop("x", pool=20)) as (pool, done),
+        pooled(lambda *_: open_to(port), Hop("x", pool=20)) as (pool, done),
     ):
         for number in range(5):
             pool.add(task(number))

@@ -207,7 +207,7 @@ async def test_being_told_of_a_refusal_makes_it_no_longer() -> None:
     """Who heard of it late waited five minutes from then, while the others sent again."""
     world, tried, done = World(), [], []
 
-    async def connect(hop: Hop, _: str) -> Carrier:
+    async def connect(hop: Hop, *_: object) -> Carrier:
         tried.append(world.now)
         raise WRONG
 
@@ -241,7 +241,7 @@ async def test_a_password_that_was_changed_meanwhile_is_tried_once(
     wrong = False
     now = asyncio.get_running_loop().time
 
-    async def connect(hop: Hop, _: str) -> Carrier:
+    async def connect(hop: Hop, *_: object) -> Carrier:
         tried.append(hop.name)
         if wrong:
             await asyncio.sleep(0.01)
