@@ -358,6 +358,7 @@ class _Protocol(asyncio.Protocol):
             )
         except (OSError, ssl.SSLError, asyncio.CancelledError, ConnectionError):
             transport.abort()
+            self.connection_lost(None)  # the loop tells it only of a stream that got as far as TLS
             return
         self._transport = cast(asyncio.Transport, secure)
         self._connection.tls_started()

@@ -7,7 +7,7 @@ import contextlib
 import socket
 import ssl
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -305,6 +305,28 @@ async def test_a_client_that_leaves_leaves_nothing(world: World) -> None:
         async with asyncio.timeout(5):
             while world.desk.clients:
                 await asyncio.sleep(0.01)
+
+
+HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"  # of TLS, a part of it
+
+
+@pytest.mark.parametrize("octets", [b"", HELLO, b"QUIT\r\n"], ids=["silent", "half", "no-tls"])
+@pytest.mark.parametrize("leave", [reset, Client.close], ids=["reset", "closed"])
+async def test_a_client_that_leaves_amid_the_handshake_leaves_nothing(
+    world: World, octets: bytes, leave: Callable[[Client], None]
+) -> None:
+    make = world.desk.sessions(Listening("127.0.0.1", 0, Mode.STARTTLS))
+    listener = Listener(make, tls=lambda: world.tls)
+    server = await listener.listen(host="127.0.0.1", port=0)
+    client = await world.connect(server.sockets[0].getsockname()[1], Mode.STARTTLS)
+    assert await client.say("EHLO x", "STARTTLS") == "220 2.0.0"
+    client.write(octets)
+    await asyncio.sleep(0.02)
+    leave(client)
+    async with asyncio.timeout(5):
+        while listener.sessions or world.desk.clients:
+            await asyncio.sleep(0.01)
+    await listener.close(patience=0)
 
 
 async def test_a_message_is_kept_whole_though_its_client_has_gone(world: World) -> None:
