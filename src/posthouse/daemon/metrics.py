@@ -27,7 +27,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from posthouse.letter import Event
 
 FRESH: Final = 5.0  # seconds after which a worker that has written nothing is not ready
-PATIENCE: Final = 2.0  # seconds for a question to come
+PATIENCE: Final = 2.0  # seconds for a question to come and its answer to go
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 # name -> (help, label); what a worker counts up, and what it has at this moment
@@ -123,7 +123,20 @@ class Reader:
 
 
 class _Quiet(WSGIRequestHandler):
-    timeout = PATIENCE  # one is answered after the other: who says nothing must not stop the rest
+    def handle(self) -> None:
+        """One is answered after the other: who is silent, or slow, must not stop the rest."""
+        over = threading.Timer(PATIENCE, self._cut)
+        over.daemon = True
+        over.start()
+        try:
+            super().handle()
+        finally:
+            over.cancel()
+
+    def _cut(self) -> None:
+        """A time-out of the socket would begin anew with each octet."""
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Who asks for metrics every few seconds is no news."""
@@ -150,16 +163,19 @@ def serve(address: str, port: int, reader: Reader) -> WSGIServer:
     registry.register(reader)
 
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
-        path = environ.get("PATH_INFO")
+        method, path = environ.get("REQUEST_METHOD"), environ.get("PATH_INFO")
+        if method not in ("GET", "HEAD"):  # RFC 9110 section 15.5.6
+            start("405 Method Not Allowed", [("Content-Type", TEXT), ("Allow", "GET, HEAD")])
+            return [b"GET or HEAD\n"]
+        status, body = "404 Not Found", b"/metrics or /ready\n"
         if path == "/metrics":
-            start("200 OK", [("Content-Type", TEXT)])
-            return [generate_latest(registry)]
-        if path == "/ready":
+            status, body = "200 OK", generate_latest(registry)
+        elif path == "/ready":
             ready = reader.ready()
-            start("200 OK" if ready else "503 Service Unavailable", [("Content-Type", TEXT)])
-            return [b"ready\n" if ready else b"not ready\n"]
-        start("404 Not Found", [("Content-Type", TEXT)])
-        return [b"/metrics or /ready\n"]
+            status = "200 OK" if ready else "503 Service Unavailable"
+            body = b"ready\n" if ready else b"not ready\n"
+        start(status, [("Content-Type", TEXT), ("Content-Length", str(len(body)))])
+        return [] if method == "HEAD" else [body]  # RFC 9110 section 9.3.2
 
     family = _Server6 if ":" in address else _Server
     server = make_server(address, port, answer, server_class=family, handler_class=_Quiet)

@@ -1,0 +1,87 @@
+"""The port of ``/metrics`` and ``/ready``: what it answers, and whom it does not wait for."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from posthouse.daemon import metrics
+
+HOST = "127.0.0.1"
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Iterator[int]:
+    metrics.write(tmp_path, 0, metrics.Counts(), {})
+    server = metrics.serve(HOST, 0, metrics.Reader(tmp_path, 1))
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+def asked(port: int, method: str, path: str) -> tuple[int, bytes, http.client.HTTPResponse]:
+    client = http.client.HTTPConnection(HOST, port, timeout=10)
+    client.request(method, path)
+    answer = client.getresponse()
+    return answer.status, answer.read(), answer
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "begin"),
+    [
+        ("GET", "/ready", 200, b"ready\n"),
+        ("GET", "/metrics", 200, b"# HELP posthouse_"),
+        ("GET", "/ready?now", 200, b"ready\n"),
+        ("GET", "/../ready", 404, b"/metrics"),
+        ("POST", "/ready", 405, b"GET"),
+        ("DELETE", "/metrics", 405, b"GET"),
+        ("BREW", "/pot", 405, b"GET"),
+    ],
+)
+def test_methods_and_paths(port: int, method: str, path: str, status: int, begin: bytes) -> None:
+    found, body, answer = asked(port, method, path)
+    assert found == status
+    assert body.startswith(begin)
+    assert (answer.headers["Allow"] == "GET, HEAD") == (status == 405)
+
+
+def test_head_has_the_header_alone(port: int) -> None:
+    with socket.create_connection((HOST, port), 10) as sock:
+        sock.sendall(b"HEAD /ready HTTP/1.0\r\n\r\n")
+        answer = b""
+        while part := sock.recv(4096):
+            answer += part
+    assert answer.startswith(b"HTTP/1.0 200 OK\r\n")
+    assert b"\r\nContent-Length: 6\r\n" in answer
+    assert answer.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("octet", [b"", b"G"], ids=["silent", "an octet now and then"])
+def test_who_never_ends_his_question_stops_nobody(
+    port: int, octet: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "PATIENCE", 0.3)
+    over = threading.Event()
+
+    def drip() -> None:
+        while not over.wait(0.05):
+            try:
+                slow.sendall(octet)
+            except OSError:
+                return
+
+    with socket.create_connection((HOST, port), 10) as slow:
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        try:
+            time.sleep(0.1)  # it is the one that is heard now
+            assert asked(port, "GET", "/ready")[0] == 200
+        finally:
+            over.set()
+            dripping.join()
