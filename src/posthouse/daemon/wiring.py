@@ -50,7 +50,6 @@ from posthouse.send.submit.tls import Certificates, self_made
 Watch = Callable[[Event], None]
 Say = Callable[[str, Mapping[str, Any]], None]
 
-HANDSHAKE: Final = 30.0  # seconds for TLS, as after STARTTLS
 LANGUAGES: Final = {"en": ("en",), "zh": ("zh",), "both": ("en", "zh")}  # of reports to senders
 
 
@@ -206,9 +205,10 @@ class Relay:
     ) -> None:
         tls = None if context is None else lambda: context
         listener = Listener(desk.sessions(listening), tls=tls)
-        implicit = context if listening.mode is Mode.TLS else None
-        patience = {"ssl_handshake_timeout": HANDSHAKE} if implicit else {}
-        await listener.listen(sock=sock, ssl=implicit, **patience)
+        if listening.mode is Mode.TLS and context is not None:
+            listener.listen_tls(sock, context)
+        else:
+            await listener.listen(sock=sock)
         self._listeners.append(listener)
 
     def _certificate(self) -> Certificates:

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, cast
 
 from posthouse.net.smtp_session import Answer, Later, Peer, Session
+from posthouse.net.tls_accept import Door
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.connection import Connection, Role
 from posthouse.protocol.smtp.errors import LocalProtocolError
@@ -34,6 +36,7 @@ GRACE: Final = 1.0  # seconds of silence after which one without a message is no
 SWEEP: Final = 1.0  # seconds between looks for sessions that are over their time
 WHOLE: Final = 3600.0  # seconds one session may last; who sends for longer connects again
 AHEAD: Final = 16_384  # octets read and not looked at while an answer waits: a pipelined group
+BACKLOG: Final = 1024  # connections that the kernel keeps until we take them
 UNWRITTEN: Final = 65_536  # octets of replies a client may leave unread before it is cut off
 
 _BARE: Final = Reply.make(521, "Bare CR or LF in the message", "5.5.2")
@@ -64,30 +67,45 @@ class Listener:
         self.most = most  # sessions at once
         self.sessions: set[_Protocol] = set()
         self._sweeper: asyncio.Task[None] | None = None
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[asyncio.Server | Door] = []
 
     async def listen(self, **where: Any) -> asyncio.Server:
-        """Open a socket; ``where`` are ``create_server``'s words. ``ssl`` makes it implicit TLS."""
+        """Open a socket; ``where`` are ``create_server``'s words."""
         loop = asyncio.get_running_loop()
-        implicit = where.get("ssl") is not None
-        server = await loop.create_server(lambda: _Protocol(self, implicit), backlog=1024, **where)
+        server = await loop.create_server(lambda: _Protocol(self, False), backlog=BACKLOG, **where)
+        self._opened(server)
+        return server
+
+    def listen_tls(self, sock: socket.socket, context: ssl.SSLContext, **more: float) -> Door:
+        """Implicit TLS on a socket that is bound; ``more`` are words of ``Door``."""
+        sock.listen(BACKLOG)
+        door = Door(sock, context, lambda: _Protocol(self, True), **more)
+        door.open()
+        self._opened(door)
+        return door
+
+    def _opened(self, server: asyncio.Server | Door) -> None:
         self._servers.append(server)
         if self._sweeper is None:
             self._sweeper = asyncio.create_task(self._sweep())
-        return server
 
     async def close(self, *, patience: float = 10.0) -> None:
         """Take no more, let those who are in the middle of a message finish it, then end."""
         for server in self._servers:
             server.close()
         loop = asyncio.get_running_loop()
-        until = loop.time() + patience
+        until, doors = loop.time() + patience, [s for s in self._servers if isinstance(s, Door)]
+        soon = loop.time() + min(GRACE, patience)
         while True:
             await asyncio.sleep(CLOSING)  # whom the loop had accepted already is among them then
             for session in list(self.sessions):
                 session.shut()
+            if loop.time() < soon and any(door.handshakes for door in doors):
+                continue  # a client that has just come, and is about to be one of the sessions
             if not self.sessions or loop.time() >= until:
                 break
+        for door in doors:
+            door.cut()
         for session in list(self.sessions):
             session.end(_SHUT, "shutdown")
         if self._sweeper is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -590,7 +591,7 @@ async def test_implicit_tls(tmp_path) -> None:
     desk = Desk(("PIPELINING",))
     listener = Listener(desk.session)
     context = authority.context(hosts=("mx.e.example",))
-    server = await listener.listen(host="127.0.0.1", port=0, ssl=context)
+    server = listener.listen_tls(socket.create_server(("127.0.0.1", 0)), context)
     carrier = Carrier(tls=True)
     await carrier.open(
         "127.0.0.1",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import smtplib
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -34,8 +35,10 @@ async def front_door(world: World) -> AsyncIterator[None]:
         networks = (ip_network("127.0.0.0/8"),) if mode is Mode.RELAY else ()
         make = world.desk.sessions(Listening(HOST, port, mode, networks))
         listener = Listener(make, tls=lambda: context)
-        secure = {"ssl": context} if mode is Mode.TLS else {}
-        await listener.listen(host=HOST, port=port, **secure)
+        if mode is Mode.TLS:
+            listener.listen_tls(socket.create_server((HOST, port)), context)
+        else:
+            await listener.listen(host=HOST, port=port)
         listeners.append(listener)
     try:
         yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import errno
 import socket
 import ssl
 import struct
@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from posthouse.letter import Event, Letter
+from posthouse.net import tls_accept
 from posthouse.net.smtp_listen import Listener
 from posthouse.protocol.smtp.data import BodyFacts
 from posthouse.send.submit import replies
@@ -284,16 +285,101 @@ async def test_a_message_that_drips_is_ended(world: World) -> None:
 
 
 async def test_a_handshake_that_never_comes_is_ended(world: World) -> None:
-    listener = Listener(world.desk.sessions(Listening("127.0.0.1", 0, Mode.TLS)))
-    server = await listener.listen(
-        host="127.0.0.1", port=0, ssl=world.tls, ssl_handshake_timeout=0.1
-    )
-    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-    with contextlib.suppress(ConnectionError):
-        assert await asyncio.wait_for(reader.read(), 5) == b""
-    writer.close()
-    await listener.close(patience=0)
+    async with world.listening(Mode.TLS, handshake=0.1) as port:
+        client = await silent(port)
+        assert await client.rest() == b""
+        client.close()
     assert world.desk.clients == {}
+
+
+async def silent(port: int, source: str = "127.0.0.1") -> Client:
+    """Who connects and never begins its handshake."""
+    return Client(*await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0)))
+
+
+async def served(world: World, port: int) -> bool:
+    """Whether one more from the same address is greeted."""
+    try:
+        client = await world.connect(port, Mode.TLS)
+    except (ConnectionError, ssl.SSLError):
+        return False
+    client.close()
+    return client.greeting == "220"
+
+
+async def until_served(world: World, port: int) -> None:
+    async with asyncio.timeout(5):
+        while not await served(world, port):
+            await asyncio.sleep(0.01)
+
+
+async def test_handshakes_that_never_come_are_bounded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls_accept, "HALF_OPEN", 3)
+    async with world.listening(Mode.TLS) as port:
+        others = [await silent(port, "127.0.0.2") for _ in range(3)]
+        assert await served(world, port)
+        clients = [await silent(port) for _ in range(3)]
+        assert not await served(world, port)
+        assert await clients[0].rest(0.1) == b""  # the first ones have their time
+        clients.pop().close()
+        await until_served(world, port)
+        for client in (*others, *clients):
+            client.close()
+
+
+async def test_handshakes_of_all_are_bounded_and_the_rest_wait(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls_accept, "HALF_OPEN_ALL", 2)
+    monkeypatch.setattr(tls_accept, "PAUSE", 0.1)
+    async with world.listening(Mode.TLS) as port:
+        clients = [await silent(port, f"127.0.0.{n}") for n in (2, 3)]
+        waiting = asyncio.create_task(world.connect(port, Mode.TLS))
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        for client in clients:
+            client.close()
+        async with asyncio.timeout(5):
+            (await waiting).close()
+
+
+async def test_no_room_for_one_more_is_no_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file descriptor is left: who comes waits, and is served when there is one."""
+    monkeypatch.setattr(tls_accept, "PAUSE", 0.1)
+    accept, full = socket.socket.accept, [OSError(errno.EMFILE, "full")] * 2
+
+    def crowded(sock: socket.socket) -> tuple[socket.socket, object]:
+        if full:
+            raise full.pop()
+        return accept(sock)
+
+    async with world.listening(Mode.TLS) as port:
+        monkeypatch.setattr(socket.socket, "accept", crowded)
+        assert await served(world, port)
+        assert full == []
+
+
+async def test_who_is_amid_the_handshake_is_heard_before_the_end_and_not_for_long(
+    world: World,
+) -> None:
+    listener = Listener(world.desk.sessions(Listening("127.0.0.1", 0, Mode.TLS)))
+    door = listener.listen_tls(socket.create_server(("127.0.0.1", 0)), world.tls)
+    port = door.sockets[0].getsockname()[1]
+    never, quick = await silent(port), await silent(port)
+    await asyncio.sleep(0.05)
+    closing = asyncio.create_task(listener.close(patience=30))
+    await asyncio.sleep(0.2)
+    await quick.writer.start_tls(world.authority.client_context(), server_hostname="127.0.0.1")
+    assert await quick.reply() == "220"
+    async with asyncio.timeout(5):
+        await closing
+    assert not door.half_open
+    never.close()
+    quick.close()
 
 
 async def test_a_client_that_leaves_leaves_nothing(world: World) -> None:

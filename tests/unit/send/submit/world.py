@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from fakes.certs import Authority
 from posthouse.letter import Event, Letter
 from posthouse.net.clock import FakeClock
 from posthouse.net.smtp_listen import Listener
+from posthouse.net.tls_accept import HANDSHAKE
 from posthouse.send.submit.accounts import Accounts
 from posthouse.send.submit.desk import Desk, Terms
 from posthouse.send.submit.login import Gate
@@ -67,15 +69,26 @@ class World:
         return [facts["result"] for kind, facts in self.told if kind == "login"]
 
     @asynccontextmanager
-    async def listening(self, mode: Mode, networks: Any = None, **more: Any) -> AsyncIterator[int]:
+    async def listening(
+        self,
+        mode: Mode,
+        networks: Any = None,
+        *,
+        handshake: float = HANDSHAKE,
+        host: str = "127.0.0.1",
+        **more: Any,
+    ) -> AsyncIterator[int]:
         if networks is None:
             networks = LOCAL if mode is Mode.RELAY else ()
         make = self.desk.sessions(Listening("127.0.0.1", 0, mode, networks))
         listener = Listener(make, tls=lambda: self.tls, **more)
-        secure = {"ssl": self.tls} if mode is Mode.TLS else {}
-        server = await listener.listen(host="127.0.0.1", port=0, **secure)
+        sock = socket.create_server((host, 0))
+        if mode is Mode.TLS:
+            listener.listen_tls(sock, self.tls, handshake=handshake)
+        else:
+            await listener.listen(sock=sock)
         try:
-            yield server.sockets[0].getsockname()[1]
+            yield sock.getsockname()[1]
         finally:
             await listener.close(patience=0.2)
 
