@@ -77,6 +77,10 @@ class Denied(StrEnum):
     BLOCKED = "blocked"  # too many failures
 
 
+class _Full(Exception):
+    """Too many wait for a hash."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Known:
     """A success that is remembered."""
@@ -121,12 +125,12 @@ class Gate:
         if self._pairs.blocked(pair, now) or self._places.blocked(place, now):
             self._tell("blocked", "", client)
             return Denied.BLOCKED
-        if self._waiting >= WAITING:
-            self._tell("busy", "", client)
-            return Denied.BUSY
         try:
             user = self._accounts.user(login)
             found, reason = await self._check(user, login, app_secret.normal(secret), client)
+        except _Full:
+            self._tell("busy", "", client)
+            return Denied.BUSY
         except AccountsUnreadable:
             self._tell("unreadable", "", client)
             return Denied.BUSY
@@ -171,7 +175,10 @@ class Gate:
     async def _check(
         self, user: User | None, login: str, secret: Secret, client: str
     ) -> tuple[_Known | None, str]:
-        """(the app password that was right, "") or (None, why not)."""
+        """(the app password that was right, "") or (None, why not). Raises _Full.
+
+        Who is remembered needs no hash, and gets in however many others wait for one.
+        """
         digest = self._digest(login, secret)
         known = self._remembered(digest, user)
         if known is None:
@@ -187,7 +194,9 @@ class Gate:
         return known, ""
 
     async def _verified(self, row: AppPassword | None, secret: Secret) -> bool:
-        """One hash, whether there is such a password or not."""
+        """One hash, whether there is such a password or not. Raises _Full."""
+        if self._waiting >= WAITING:
+            raise _Full
         encoded = row.hash if row is not None else self._dummy
         self._waiting += 1
         try:

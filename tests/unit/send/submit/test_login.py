@@ -160,6 +160,14 @@ async def test_too_many_waiting_logins_are_told_to_come_back(world: World) -> No
     assert results.count(Denied.WRONG) == login.WAITING
 
 
+async def test_a_flood_does_not_keep_out_who_was_in_before(world: World) -> None:
+    assert isinstance(await enter(world), Identity)
+    tries = [enter(world, f"user{n}", "wrong", f"10.0.0.{n}") for n in range(login.WAITING)]
+    *_, other, good = await asyncio.gather(*tries, enter(world, "last"), enter(world))
+    assert other is Denied.BUSY
+    assert isinstance(good, Identity)
+
+
 async def test_an_unreadable_file_lets_nobody_in_and_throws_nobody_out(world: World) -> None:
     identity = await enter(world)
     assert isinstance(identity, Identity)
