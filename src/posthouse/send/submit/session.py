@@ -180,9 +180,8 @@ class Session:
         self._forget()
         self._helo, self._origin = command.name, ""
         self._ehlo = isinstance(command, c.Ehlo)
-        if not self._ehlo:
-            return Reply(250, (self._desk.terms.name,))
-        return self._idle(self._hello[bool(self._tls)])
+        name = Reply(250, (self._desk.terms.name,))  # HELO is told no more
+        return self._idle(self._hello[bool(self._tls)] if self._ehlo else name)
 
     def _on_auth(self, command: c.Auth) -> Answer:
         """RFC 4954. The engine lets it through only where it was offered: inside TLS."""

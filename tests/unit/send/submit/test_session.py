@@ -580,6 +580,14 @@ async def test_guessing_over_the_wire_is_ended(world: World) -> None:
     )
 
 
+@pytest.mark.parametrize("command", ["EHLO x", "HELO x", "NOOP", "RSET", "VRFY bob", "HELP"])
+async def test_each_command_that_leads_nowhere_is_counted(world: World, command: str) -> None:
+    async with world.client(Mode.RELAY) as client:
+        for _ in range(JUNK):
+            assert (await client.say(command))[:1] == "2"
+        assert await client.say(command) == "421 4.7.0"
+
+
 async def test_commands_that_lead_nowhere_are_bounded(world: World) -> None:
     async with world.client(Mode.RELAY) as client:
         await client.say("EHLO x")
