@@ -9,9 +9,11 @@ import base64
 import re
 import smtplib
 import socket
+import ssl
 import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import pytest
@@ -269,6 +271,32 @@ def test_good_tls_is_spoken(
     world: World, port: int, options: tuple[str, ...], expected: str
 ) -> None:
     assert openssl(port, *options).startswith(expected)
+
+
+@pytest.mark.parametrize("port", [465, 587])
+def test_a_server_name_that_is_none_writes_nothing_between_the_log_s_lines(
+    world: World, port: int
+) -> None:
+    before = len(world.relay.daemon.log())
+    with talking(port) as sock:
+        if port == 587:
+            said(sock, b"")
+            said(sock, b"EHLO client.test\r\n")
+            said(sock, b"STARTTLS\r\n")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        inside, outside = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = context.wrap_bio(inside, outside, server_hostname="relay.test")
+        with pytest.raises(ssl.SSLWantReadError):
+            client.do_handshake()
+        sock.sendall(outside.read().replace(b"relay.test", b"\xff\x1b[1m\r\nxxx"))
+        with suppress(ConnectionError):
+            assert sock.recv(1) in (b"", b"\x15")  # the end, or an alert before it
+    time.sleep(0.2)
+    log = world.relay.daemon.log()[before:]
+    assert [line for line in log.splitlines() if not line.startswith("{")] == []
+    with world.relay.client(465, world.authority.client_context(), ALICE) as mail:
+        assert mail.noop()[0] == 250
 
 
 def test_this_openssl_can_speak_what_is_refused() -> None:

@@ -39,6 +39,7 @@ TURN: Final = 0.0002
 def main(post: Post, watch: Callable[[Event], None] | None = None) -> int:
     """Work until told to end; the exit code. ``watch`` gets the events instead of the log."""
     sys.setswitchinterval(TURN)
+    sys.unraisablehook = unraised
     lines = Queued(standard_error(), worker=post.number)
     log = Log(post.number, lines)
     try:
@@ -47,6 +48,17 @@ def main(post: Post, watch: Callable[[Event], None] | None = None) -> int:
         log.flush()
         lines.close()
     return 0
+
+
+def unraised(told: sys.UnraisableHookArgs) -> None:
+    """What can be raised nowhere, as Python shows it; but not what a client has done.
+
+    A server name in a client's hello (RFC 6066 section 3) that is no ASCII fails before our
+    ``sni_callback`` is asked. The handshake is over then, and a traceback for each would stand
+    between the lines of the log.
+    """
+    if not (isinstance(told.exc_value, UnicodeDecodeError) and isinstance(told.object, bytes)):
+        sys.__unraisablehook__(told)
 
 
 class Worker:
