@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import threading
 from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
@@ -25,6 +26,15 @@ Say = Callable[..., None]
 
 _MICRO: Final = 1_000_000
 _encoder = msgspec.json.Encoder(enc_hook=repr)
+# What JSON leaves as it is and some readers take for the end of a line: U+0085, U+2028, U+2029.
+_ENDS: Final = re.compile(b"\xc2\x85|\xe2\x80[\xa8\xa9]")
+
+
+def _one_line(data: bytes) -> bytes:
+    """JSON that is one line for everybody: addresses and replies may hold any character."""
+    if data.isascii():
+        return data
+    return _ENDS.sub(lambda end: rb"\u%04x" % ord(end[0].decode()), data)
 
 
 class _File:
@@ -34,7 +44,7 @@ class _File:
         self._lines = lines
 
     def write(self, text: str) -> None:
-        self._lines.put(text.encode("utf-8", "backslashreplace"))
+        self._lines.put(_one_line(text.encode("utf-8", "backslashreplace")))
 
     def flush(self) -> None:
         """There is nothing to do: see ``Lines``."""
@@ -92,7 +102,7 @@ class Log:
             facts |= own  # whatever the data call their own, these are ours
         if not self._turn:
             asyncio.get_running_loop().call_soon(self.flush)
-        self._turn.append(_encoder.encode(facts))
+        self._turn.append(_one_line(_encoder.encode(facts)))
 
     def say(self, kind: str, **facts: Any) -> None:
         """Anything that is no event."""

@@ -50,6 +50,18 @@ async def test_an_event_is_one_line_whatever_its_data_are_called() -> None:
     assert list(fourth) == ["at", "kind", "worker", "letter"]
 
 
+async def test_a_line_is_one_for_everybody() -> None:
+    kept, odd = Kept(), "a\u2028{}\u2029b\x85规\r\nd"
+    log = Log(3, kept)
+    log.event(Event(2.0, "held", "abc", odd, {"reply": odd}))
+    log.say("error", message=odd)
+    await asyncio.sleep(0)
+    first, second = b"".join(kept.puts).decode().splitlines()  # Python's ends them at U+2028, too
+    assert json.loads(first)["recipient"] == json.loads(first)["reply"] == odd
+    assert json.loads(second)["message"] == odd
+    assert "规" in first
+
+
 async def test_events_of_a_turn_are_handed_over_together_and_in_order() -> None:
     kept = Kept()
     log = Log(0, kept)
