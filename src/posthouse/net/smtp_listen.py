@@ -118,7 +118,7 @@ class Listener:
             await asyncio.sleep(SWEEP)
             now = loop.time()
             for session in [s for s in self.sessions if s.overdue(now)]:
-                session.end(_SLOW, "timeout")
+                session.late()
             for session in list(self.sessions):
                 session.look()
 
@@ -232,6 +232,13 @@ class _Protocol(asyncio.Protocol):
         if self._busy is not None:
             return False
         return now - self._heard > self._listener.wait or now - self._begun > self._listener.whole
+
+    def late(self) -> None:
+        """Its time is over."""
+        if self._transport is not None and self._transport.is_closing():
+            self._transport.abort()  # it never reads our last words, which close() waits for
+        else:
+            self.end(_SLOW, "timeout")
 
     def look(self) -> None:
         """End it where whoever decides wants that; an answer that waits is given first."""

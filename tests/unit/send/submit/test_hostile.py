@@ -18,7 +18,7 @@ from posthouse.protocol.smtp.data import BodyFacts
 from posthouse.send.submit import replies
 from posthouse.send.submit.message import ROOM, Body, Room
 from posthouse.send.submit.settings import Listening, Mode
-from unit.send.submit.world import ALICE, Client, World, b64, plain
+from unit.send.submit.world import ALICE, LOCAL, Client, World, b64, plain
 
 HEADER = b"From: alice@d.example\r\nSubject: x\r\n"
 EVIL = (
@@ -265,6 +265,28 @@ async def test_the_silent_are_ended(world: World) -> None:
     async with world.client(Mode.RELAY, wait=0.1) as client:
         assert await client.reply() == "421 4.4.2"
         assert await client.reply() == "closed"
+
+
+async def test_who_never_reads_our_last_words_is_let_go(world: World) -> None:
+    make = world.desk.sessions(Listening("127.0.0.1", 0, Mode.RELAY, LOCAL))
+    listener = Listener(make, wait=0.5)
+    server = await listener.listen(host="127.0.0.1", port=0)
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_304)
+        await asyncio.to_thread(client.connect, server.sockets[0].getsockname())
+        await asyncio.sleep(0.05)
+        (session,) = listener.sessions
+        kernel = session._transport.get_extra_info("socket")
+        kernel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_608)
+        client.sendall(b"EHLO x\r\n" * 150 + b"QUIT\r\n")
+        await asyncio.sleep(0.2)
+        assert session._transport.get_write_buffer_size()
+        assert session._transport.is_closing()
+        async with asyncio.timeout(5):
+            while listener.sessions:
+                await asyncio.sleep(0.05)
+    assert world.desk.clients == {}
+    await listener.close(patience=0)
 
 
 async def test_a_message_that_drips_is_ended(world: World) -> None:
