@@ -286,6 +286,9 @@ async def test_queue_and_users(tmp_path) -> None:
     accounts.enable("alice@d.example", False)
     assert said(kept.look(at, clock))["relay.users.none"] is WARN
     accounts.close()
+    with sqlite3.connect(at.server.data / "users.sqlite") as db:
+        db.execute("UPDATE users SET senders = 'x'")  # a page of it has other octets
+    assert said(kept.look(at, clock))["relay.users.unreadable"] is FAIL
     (at.server.data / "users.sqlite").write_bytes(b"x" * 5_000)
     (at.server.data / "queue" / "lane-1.sqlite").write_bytes(b"x" * 5_000)
     (at.server.data / "queue" / "lane-2.sqlite").mkdir()

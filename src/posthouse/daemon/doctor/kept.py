@@ -60,6 +60,8 @@ def _users(config: Config) -> Finding:
         return Finding("relay.users.unreadable", Status.FAIL, params={"why": str(error)})
     try:
         count = sum(user.enabled for user in accounts.users())
+    except AccountsUnreadable as error:
+        return Finding("relay.users.unreadable", Status.FAIL, params={"why": str(error)})
     finally:
         accounts.close()
     kind, status = ("ok", Status.OK) if count else ("none", Status.WARN)

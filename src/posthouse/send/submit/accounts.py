@@ -298,15 +298,14 @@ _COLUMNS: Final = "id, label, made, expires, used, revoked, hash"
 
 
 def _user(row: tuple[Any, ...]) -> User:
+    """Raises AccountsUnreadable: what SQLite takes for a row need be no user, in a damaged file."""
     name, senders, networks, enabled, made, changed = row
-    return User(
-        name,
-        Senders.of(json.loads(senders)),
-        tuple(ipaddress.ip_network(one) for one in json.loads(networks)),
-        bool(enabled),
-        made,
-        changed,
-    )
+    try:
+        may = Senders.of(json.loads(senders))
+        within = tuple(ipaddress.ip_network(one) for one in json.loads(networks))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise AccountsUnreadable(f"{FILE}: {name}: {error}") from None
+    return User(name, may, within, bool(enabled), made, changed)
 
 
 def _check(text: str, reason: str) -> None:

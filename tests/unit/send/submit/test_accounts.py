@@ -192,6 +192,18 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "damage", ["senders = 'no JSON'", "senders = '7'", "networks = '[\"everywhere\"]'"]
+)
+def test_a_row_that_is_no_user_is_told(accounts: Accounts, damage: str) -> None:
+    accounts.add(ALICE, [ALICE], [], 1.0)
+    with sqlite3.connect(accounts.path) as db:
+        db.execute(f"UPDATE users SET {damage}")
+    for look in (accounts.users, lambda: accounts.user(ALICE)):
+        with pytest.raises(AccountsUnreadable, match=r"users\.sqlite: alice@d\.example: "):
+            look()
+
+
+@pytest.mark.parametrize(
     ("address", "allowed"),
     [
         ("alice@d.example", True),
