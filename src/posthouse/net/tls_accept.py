@@ -25,6 +25,8 @@ HANDSHAKE: Final = 30.0  # seconds: a far client on a bad line takes some
 AT_ONCE: Final = 100  # accepted in one turn, so that open sessions have theirs
 PAUSE: Final = 1.0  # seconds to accept nobody, where there is no room for one more
 
+_MAPPED: Final = b"\0" * 10 + b"\xff\xff"  # IPv4 on an IPv6 socket (RFC 4291 section 2.5.5.2)
+
 
 class Door:
     """The owner of one socket that listens, and of the handshakes on it."""
@@ -39,7 +41,7 @@ class Door:
     ) -> None:
         sock.setblocking(False)
         self.sockets = (sock,)
-        self.half_open: Counter[str] = Counter()  # handshakes under way, by address
+        self.half_open: Counter[str] = Counter()  # handshakes under way, by place
         self.handshakes: set[asyncio.Task[None]] = set()
         self._context = context
         self._make = make
@@ -76,11 +78,12 @@ class Door:
             except OSError:  # no file descriptor is left, or no memory
                 self._pause()
                 return
-            if self.half_open[name[0]] >= HALF_OPEN:
+            place = place_of(name[0])
+            if self.half_open[place] >= HALF_OPEN:
                 sock.close()
                 continue
-            self.half_open[name[0]] += 1
-            task = self._loop.create_task(self._handshake(sock, name[0]))
+            self.half_open[place] += 1
+            task = self._loop.create_task(self._handshake(sock, place))
             self.handshakes.add(task)
             task.add_done_callback(self.handshakes.discard)
 
@@ -89,7 +92,7 @@ class Door:
         self._loop.remove_reader(self.sockets[0])
         self._loop.call_later(PAUSE, self.open)
 
-    async def _handshake(self, sock: socket.socket, address: str) -> None:
+    async def _handshake(self, sock: socket.socket, place: str) -> None:
         sock.setblocking(False)
         try:
             with contextlib.suppress(OSError):  # ssl.SSLError is one
@@ -97,6 +100,15 @@ class Door:
                     self._make, sock, ssl=self._context, ssl_handshake_timeout=self._time
                 )
         finally:
-            self.half_open[address] -= 1
-            if not self.half_open[address]:
-                del self.half_open[address]
+            self.half_open[place] -= 1
+            if not self.half_open[place]:
+                del self.half_open[place]
+
+
+def place_of(address: str) -> str:
+    """Whom a handshake counts for: an IPv4 address, or the first 64 bits of an IPv6 one, for one
+    customer has as many of those as it likes."""
+    if ":" not in address:
+        return address
+    packed = socket.inet_pton(socket.AF_INET6, address.partition("%")[0])
+    return packed.hex() if packed.startswith(_MAPPED) else packed[:8].hex()

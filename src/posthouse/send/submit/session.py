@@ -32,7 +32,7 @@ from posthouse.send.submit import envelope, replies
 from posthouse.send.submit.accounts import normal_name
 from posthouse.send.submit.credentials import Credentials
 from posthouse.send.submit.desk import Desk
-from posthouse.send.submit.login import Denied, Identity
+from posthouse.send.submit.login import Denied, Identity, site
 from posthouse.send.submit.message import Author, Body, Mark, prepare
 from posthouse.send.submit.settings import Listening, Mode, client_of, within
 from posthouse.send.submit.stamp import origin_of, protocol_of, received
@@ -121,7 +121,7 @@ class Session:
         self._client = client_of(peer.address)
         self._tls = _tls_of(peer)
         self._here = True
-        if not self._desk.arrived(self._client):
+        if not self._desk.arrived(self._place):
             return self._refused("connect", replies.CROWDED, "connections")
         networks = self._listening.networks
         # A relay listener without networks serves nobody, whatever configuration let that through.
@@ -172,7 +172,7 @@ class Session:
         self._forget()
         if self._here:
             self._here = False
-            self._desk.left(self._client)
+            self._desk.left(self._place)
 
     # -- commands
 
@@ -363,6 +363,12 @@ class Session:
         raise error
 
     # -- helpers
+
+    @property
+    def _place(self) -> str:
+        """Whom the connection counts for: our own machines may share an IPv6 network, and whoever
+        comes to sign in has one for himself."""
+        return self._client if self._relay else site(self._client)
 
     def _forget(self) -> None:
         if self._body is not None:

@@ -351,6 +351,21 @@ async def test_handshakes_that_never_come_are_bounded(
             client.close()
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("2001:db8::1", "2001:db8::ffff:1", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("fe80::1%eth0", "fe80::2%eth1", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+    ],
+)
+def test_whom_a_handshake_counts_for(first: str, second: str, same: bool) -> None:
+    assert (tls_accept.place_of(first) == tls_accept.place_of(second)) is same
+
+
 async def test_handshakes_of_all_are_bounded_and_the_rest_wait(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

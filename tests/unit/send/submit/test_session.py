@@ -10,12 +10,13 @@ import pytest
 
 from posthouse.letter import QueueFull, StoreError
 from posthouse.net import smtp_listen
+from posthouse.net.smtp_session import Peer
 from posthouse.protocol.message.received import parse_received
 from posthouse.send.submit import login
 from posthouse.send.submit.desk import CONNECTIONS
 from posthouse.send.submit.login import GUESSES
 from posthouse.send.submit.session import JUNK
-from posthouse.send.submit.settings import Limits, Mode
+from posthouse.send.submit.settings import Limits, Listening, Mode
 from unit.send.submit.world import ALICE, NAME, World, b64, plain
 
 HEADER = (
@@ -505,6 +506,29 @@ async def test_connections_of_one_client_are_bounded(world: World) -> None:
         assert [c.greeting for c in clients] == ["220"] * CONNECTIONS + ["421 4.7.0"]
         for client in clients:
             client.close()
+    assert world.desk.clients == {}
+
+
+@pytest.mark.parametrize(
+    ("mode", "addresses", "places"),
+    [
+        (Mode.TLS, ["192.0.2.1", "192.0.2.2"], 2),
+        (Mode.STARTTLS, ["2001:db8::1", "2001:db8::ffff:1"], 1),
+        (Mode.TLS, ["2001:db8::1", "2001:db8:0:1::1"], 2),
+        (Mode.RELAY, ["2001:db8::1", "2001:db8::2"], 2),
+    ],
+)
+def test_whom_a_connection_counts_for(
+    world: World, mode: Mode, addresses: list[str], places: int
+) -> None:
+    """As many IPv6 addresses as one customer has, they are one client; machines of ours are not."""
+    make = world.desk.sessions(Listening("::", 0, mode, (ip_network("2001:db8::/32"),)))
+    sessions = [make() for _ in addresses]
+    for session, address in zip(sessions, addresses, strict=True):
+        session.greet(Peer(address, 1, tls=False))
+    assert len(world.desk.clients) == places
+    for session in sessions:
+        session.closed("closed")
     assert world.desk.clients == {}
 
 
