@@ -27,7 +27,7 @@ from posthouse.send.crowd import Crowd
 from posthouse.send.deliver.bounce import Bounces
 from posthouse.send.deliver.connect import Connect
 from posthouse.send.deliver.dispatch import Dispatcher
-from posthouse.send.deliver.outcome import ours, outcomes
+from posthouse.send.deliver.outcome import ours, outcomes, warm
 from posthouse.send.deliver.pace import Turns
 from posthouse.send.deliver.places import MX_PORT, Ourselves, plain
 from posthouse.send.deliver.pool import Way
@@ -105,6 +105,7 @@ class Relay:
 
     async def open(self, numbers: Sequence[int]) -> None:
         """Open lanes, the worker's own first, and begin to empty them. Raises StoreError."""
+        warm()
         config = self._config
         rng = random.Random(secrets.randbits(64))  # noqa: S311  jitter and weights, no secrets
         connect = Connect(

@@ -94,6 +94,16 @@ def outcomes(task: Task, carried: Carried, carrier: Carrier | None) -> list[Outc
     return made
 
 
+def warm() -> None:
+    """Read now what judging needs, once a process.
+
+    The first server that fails may do so because no file can be opened any more; what could not be
+    judged then would stay in hand, neither delivered nor tried again.
+    """
+    explain_failure(NetworkFailure(Failure.UNREACHABLE, Stage.CONNECT))
+    explained(550, "5.1.1", "User unknown", Stage.RCPT, "mx.invalid")
+
+
 def ours(outcome: Outcome) -> bool:
     """Whether it fails by our own doing (settings, account): the one who runs us has to be told."""
     failed = outcome.result is Result.DEFERRED and outcome.cause is not None
