@@ -213,7 +213,6 @@ class Pool:
 
     def _fill(self) -> None:
         """Give waiting tasks to idle connections, and open more where that is not enough."""
-        self._slots.have(self.open)
         if self._paused or (self.hop.interval and not self._may_go()):
             return
         while self._waiting and len(self._busy) < self._speed.allowed:
@@ -230,6 +229,12 @@ class Pool:
             wanted = int(self._shares.lacking(self._ends()))
         if not self._login.fresh:  # it may be refused by now: one finds out for all
             wanted = min(wanted, 1 - len(self._opening))
+        if wanted > 0 or self._slots.waits:
+            self._open_more(wanted)
+
+    def _open_more(self, wanted: int) -> None:
+        """As many of those as other workers leave us."""
+        self._slots.have(self.open)
         for _ in range(self._slots.claim(wanted)):
             target = self._shares.next(self._ends())
             self._opening[asyncio.create_task(self._open(target))] = target
@@ -297,6 +302,7 @@ class Pool:
             self._idle.append(carrier)
         else:
             carrier.quit()
+            self._slots.have(self.open)
         self._report(task, carried, carrier)
         self._fill()
 

@@ -35,17 +35,13 @@ class Shares:
         first = min((target.priority for target in hop.targets), default=0)
         equal = [target for target in hop.targets if target.priority == first]
         self._equal = {_end(one): one for one in equal} if len(equal) > 1 else {}
-        self._by_address = len(equal) < 2
+        self.any = len(equal) > 1  # whether there is anything to share
+        self._by_address = not self.any
         self._only = equal[0] if len(equal) == 1 else None  # whose addresses are equal
         self._preference = float("inf")  # of the MX whose addresses are equal
         self._now = now
         self._given: Counter[Target] = Counter()
         self._out: dict[Target, float] = {}  # until then
-
-    @property
-    def any(self) -> bool:
-        """Whether there is anything to share."""
-        return len(self._equal) > 1
 
     def pick(self, idle: list[Carrier]) -> Carrier:
         """Take the best of some idle connections: the last used, where nothing is to be shared."""
@@ -56,7 +52,7 @@ class Shares:
 
     def given(self, carrier: Carrier) -> None:
         """A message goes over this one."""
-        target = self.target_of(carrier) if self._equal else None
+        target = self.target_of(carrier) if self.any else None
         if target is not None:
             self._given[target] += 1
 
@@ -110,6 +106,7 @@ class Shares:
         ends = [Target(host, port, address=address) for address in sorted(line.equal)]
         others = {end: one for end, one in keep.items() if one.host != host}
         self._equal = others | {_end(one): one for one in ends[: MOST - len(others)]}
+        self.any = len(self._equal) > 1
 
     def _up(self) -> list[Target]:
         back = [target for target, until in self._out.items() if until <= self._now()]

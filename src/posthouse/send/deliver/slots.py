@@ -40,7 +40,8 @@ class Slots:
         self._crowd = crowd
         self._now = now
         self._mine = 0
-        self._since: float | None = None  # when we began to wait for our share
+        self.waits = False  # we have less than our share, want more, and get none
+        self._since = 0.0  # that long
         self._rests = float("-inf")  # until then, as we have just given one up
 
     def claim(self, wanted: int) -> int:
@@ -72,11 +73,6 @@ class Slots:
             self._crowd.change(self._open, number - self._mine)
             self._mine = number
 
-    @property
-    def waits(self) -> bool:
-        """Whether we have less than our share, want more, and get none."""
-        return self._since is not None
-
     def gives_up(self) -> bool:
         """Whether to let one go: we have more than our share, and somebody waits for his."""
         if self._crowd is None or self._mine <= self._share or not self._others_wait(self._crowd):
@@ -88,10 +84,9 @@ class Slots:
         return crowd.change(self._waiting, 0) > self.waits
 
     def _starved(self) -> bool:
-        waited = self._since is not None and self._now() - self._since >= STARVED
-        return waited and self._mine == 0
+        return self.waits and self._mine == 0 and self._now() - self._since >= STARVED
 
     def _wait(self, crowd: Crowd, waits: bool) -> None:
         if waits != self.waits:
-            self._since = self._now() if waits else None
+            self.waits, self._since = waits, self._now()
             crowd.change(self._waiting, 1 if waits else -1)
