@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from posthouse.config import Config
 from posthouse.daemon.common import Common
-from posthouse.letter import Event, Item, Letter, Outcome
+from posthouse.letter import Event, Item, Letter, Outcome, StoreError
 from posthouse.net.clock import Clock, SystemClock
 from posthouse.net.resolver import DnsResolver, Resolver
 from posthouse.net.smtp_listen import Listener
@@ -104,7 +104,11 @@ class Relay:
         self.saved = 0  # octets that undone base64 spared the network
 
     async def open(self, numbers: Sequence[int]) -> None:
-        """Open lanes, the worker's own first, and begin to empty them. Raises StoreError."""
+        """Open lanes, the worker's own first, and begin to empty them.
+
+        Raises StoreError for its own. One left over that can't be opened is told and left alone:
+        it needs a person, and all other mail need not wait for him.
+        """
         warm()
         config = self._config
         rng = random.Random(secrets.randbits(64))  # noqa: S311  jitter and weights, no secrets
@@ -133,7 +137,12 @@ class Relay:
                 name, way.hop.pool, config.server.workers, now=self._clock.monotonic, crowd=crowd
             )
 
-        lanes = [await self._opened(number) for number in numbers]
+        lanes = [await self._opened(numbers[0])]
+        for number in numbers[1:]:
+            try:
+                lanes.append(await self._opened(number))
+            except StoreError as error:
+                self._say("lane_unreadable", {"lane": number, "error": str(error)})
         self._ids = lanes[0].ids(numbers[0])
         for lane in lanes[1:]:  # reports of ours are in these, too
             self._ids.pass_by(lane.highest)
@@ -265,8 +274,9 @@ class Relay:
     def _alarm(self, outcome: Outcome, hop: str) -> None:
         """What fails by our own doing is for whoever runs us."""
         if ours(outcome):
-            reply = f"{outcome.code} {outcome.enhanced} {outcome.text}"
-            facts = {"cause": outcome.cause, "hop": hop, "host": outcome.host, "reply": reply}
+            facts = {
+                "cause": outcome.cause, "hop": hop, "host": outcome.host, "reply": outcome.last
+            }  # fmt: skip
             self._say("alarm", facts)
 
     def _saved(self, saving: Saving) -> None:

@@ -15,7 +15,7 @@ from fakes.dns import FakeDns
 from posthouse import config
 from posthouse.daemon import metrics, wiring
 from posthouse.daemon.wiring import Relay, _ourselves
-from posthouse.letter import Letter, Recipient
+from posthouse.letter import Letter, Recipient, StoreError
 from posthouse.net import tcp
 from posthouse.net.resolver import DnsResolver
 from posthouse.send.queue import lane
@@ -61,6 +61,22 @@ async def test_a_report_in_a_lane_left_over_keeps_its_name_to_itself(tmp_path: P
     await relay.open([0, 1])
     assert number_of(relay._next_id()) > number_of(report)
     await relay.close(0.1)
+
+
+async def test_a_lane_left_over_that_is_damaged_stops_no_other_mail(tmp_path: Path) -> None:
+    made, said = config.of(CONFIG, tmp_path), []
+    file_of(made.server.data, 0).parent.mkdir(parents=True)
+    file_of(made.server.data, 1).write_bytes(b"no database at all" * 1_000)
+    relay = Relay(
+        made, 0, watch=lambda _e: None, say=lambda kind, facts: said.append((kind, facts))
+    )
+    await relay.open([0, 1])
+    assert [(kind, facts["lane"]) for kind, facts in said] == [("lane_unreadable", 1)]
+    assert relay.gauges()["queue_messages", ""] == 0
+    await relay.close(0.1)
+    file_of(made.server.data, 0).write_bytes(b"no database at all" * 1_000)
+    with pytest.raises(StoreError):
+        await Relay(made, 0, watch=lambda _e: None, say=lambda _k, _f: None).open([0, 1])
 
 
 class Client:

@@ -767,3 +767,25 @@ async def test_a_rule_holds_once_whatever_the_command_changes_meanwhile(
         await until(lambda: len(kinds(tmp_path)) >= 2)
         await asyncio.sleep(0.1)
     assert kinds(tmp_path) == ["discarded", "held"]
+
+
+async def test_a_bug_keeps_no_message_in_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was taken is over, what was not is tried again, and the log has it."""
+    world, errors = World(replies={"no@e.example": [550]}), []
+
+    def judge(*_: object) -> list[Outcome]:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(world, "judge", judge)
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: errors.append(told))
+    async with working(tmp_path, world) as (dispatcher, lane, put):
+        await put(letter(1, "yes@e.example", "no@e.example"))
+        async with asyncio.timeout(5):
+            while dispatcher.waiting == 0:
+                await asyncio.sleep(0.005)
+        (item,) = await lane.waiting()
+        assert (item.recipient.address, item.attempts) == ("no@e.example", 1)
+        assert dispatcher._hands == set()
+    assert isinstance(errors[0]["exception"], ZeroDivisionError)

@@ -31,7 +31,7 @@ from posthouse.letter import (
 from posthouse.net.smtp_carry import Carrier
 from posthouse.net.smtp_work import Carried
 from posthouse.send.deliver.agenda import Agenda
-from posthouse.send.deliver.outcome import ours
+from posthouse.send.deliver.outcome import ours, unjudged
 from posthouse.send.deliver.pace import Turns
 from posthouse.send.deliver.parts import Bounce, Choose, Judge, Schedule
 from posthouse.send.deliver.pool import Connector, Pool, Prepare, Task, Way, as_it_is
@@ -181,12 +181,20 @@ class Dispatcher:
         """What became of a task that went this way."""
         letter, hop = task.letter, self._hops[way[0]]
         self._room.leave(way, letter.id)
-        told = list(zip(task.items, self._judge(task, carried, carrier), strict=True))
+        told = list(zip(task.items, self._judged(task, carried, carrier), strict=True))
         if hop.fallback and not (self._closing or self._recorder.stopped):
             told = self._go_round(hop, letter, told, reached=carrier is not None)
         self._verdicts.outcomes(letter, told, hop.name)
         self._recorder.record.letters.append(letter.id)
         self._recorder.soon()
+
+    def _judged(self, task: Task, carried: Carried, carrier: Carrier | None) -> list[Outcome]:
+        try:
+            return self._judge(task, carried, carrier)
+        except Exception as error:  # a bug must not keep a message in hand, neither sent nor tried
+            told = {"message": "what a server said could not be judged", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(told)
+            return unjudged(task, carried)
 
     def _go_round(
         self, hop: Hop, letter: Letter, told: list[tuple[Item, Outcome]], *, reached: bool

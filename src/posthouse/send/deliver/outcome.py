@@ -94,6 +94,20 @@ def outcomes(task: Task, carried: Carried, carrier: Carrier | None) -> list[Outc
     return made
 
 
+def unjudged(task: Task, carried: Carried) -> list[Outcome]:
+    """What is certain without an opinion, where a bug keeps us from one: taken, or tried again."""
+    made = []
+    for address in task.recipients:
+        found = carried.replies.get(address)
+        if found is None:
+            made.append(Outcome(address, Result.DEFERRED, host=carried.host))
+            continue
+        stage, reply = found
+        result = Result.DELIVERED if reply.is_success else Result.DEFERRED
+        made.append(Outcome(address, result, reply.code, host=carried.host, stage=stage))
+    return made
+
+
 def warm() -> None:
     """Read now what judging needs, once a process.
 

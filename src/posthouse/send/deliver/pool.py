@@ -268,6 +268,13 @@ class Pool:
             self._idle.append(carrier)
             self._report(task, _failed(task, error), carrier)
             return
+        except Exception as error:  # a bug of ours: this one waits, and the log has it
+            message = {"message": "a message could not be prepared", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(message)
+            self._idle.append(carrier)
+            failure = NetworkFailure(Failure.BAD_REPLY, Stage.ANY)
+            self._report(task, _failed(task, failure), carrier)
+            return
         if self.hop.interval and not self._is_our_turn():
             self._idle.append(carrier)
             self._waiting.appendleft(task)
