@@ -1,18 +1,22 @@
-"""What connections to next hops need of TCP: whether a peer lives or is us, and words for errors.
+"""What connections need of TCP: whether a peer lives or is us, whom it counts for, its failures.
 
-Called by ``smtp_carry`` around the event loop's own calls. Nothing fails here.
+Called by ``smtp_carry`` and ``tls_accept`` around the event loop's own calls, and by whoever counts
+clients. Nothing fails here.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 import ssl
+from functools import lru_cache
 from typing import Any, Final
 
 from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.net.tls import PROBLEM_OF
 
+IPV6_SITE: Final = 64  # bits: one customer has as many IPv6 addresses as it likes
 KEEP_ALIVE: Final = 30  # seconds of silence before TCP asks whether the peer is there, and between
 
 
@@ -48,6 +52,23 @@ def _can_be_had(address: str) -> bool:
     except OSError:
         return False
     return True
+
+
+@lru_cache(maxsize=1_024)  # the same clients come again and again
+def site(client: str) -> str:
+    """Whom a client counts for: an IPv4 address, or the whole network of an IPv6 one.
+
+    What is no address stays as it is.
+    """
+    try:
+        address = ipaddress.ip_address(client.partition("%")[0])
+    except ValueError:
+        return client
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:  # IPv4 on an IPv6 socket (RFC 4291 section 2.5.5.2)
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, IPV6_SITE), strict=False))
 
 
 def failure_of(

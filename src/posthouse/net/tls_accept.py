@@ -17,6 +17,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
+from posthouse.net.tcp import site
+
 # Handshakes of one address at once. Each takes two round trips: an office that comes back after a
 # power cut has fewer, and who has more does not mean to end them.
 HALF_OPEN: Final = 200
@@ -24,8 +26,6 @@ HALF_OPEN_ALL: Final = 10_000  # of all addresses: an attack; the rest wait unti
 HANDSHAKE: Final = 30.0  # seconds: a far client on a bad line takes some
 AT_ONCE: Final = 100  # accepted in one turn, so that open sessions have theirs
 PAUSE: Final = 1.0  # seconds to accept nobody, where there is no room for one more
-
-_MAPPED: Final = b"\0" * 10 + b"\xff\xff"  # IPv4 on an IPv6 socket (RFC 4291 section 2.5.5.2)
 
 
 class Door:
@@ -78,7 +78,7 @@ class Door:
             except OSError:  # no file descriptor is left, or no memory
                 self._pause()
                 return
-            place = place_of(name[0])
+            place = site(name[0])
             if self.half_open[place] >= HALF_OPEN:
                 sock.close()
                 continue
@@ -103,12 +103,3 @@ class Door:
             self.half_open[place] -= 1
             if not self.half_open[place]:
                 del self.half_open[place]
-
-
-def place_of(address: str) -> str:
-    """Whom a handshake counts for: an IPv4 address, or the first 64 bits of an IPv6 one, for one
-    customer has as many of those as it likes."""
-    if ":" not in address:
-        return address
-    packed = socket.inet_pton(socket.AF_INET6, address.partition("%")[0])
-    return packed.hex() if packed.startswith(_MAPPED) else packed[:8].hex()

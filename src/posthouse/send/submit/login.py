@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import ipaddress
 import secrets
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +29,7 @@ from typing import Any, Final
 
 from posthouse.flow import Secret
 from posthouse.net.clock import Clock
+from posthouse.net.tcp import site
 from posthouse.send.submit import secret as app_secret
 from posthouse.send.submit.accounts import (
     NAME_LIMIT,
@@ -41,7 +41,7 @@ from posthouse.send.submit.accounts import (
 )
 from posthouse.send.submit.limits import Ledger, Rate, Rates
 from posthouse.send.submit.senders import Senders
-from posthouse.send.submit.settings import plain_address, within
+from posthouse.send.submit.settings import within
 
 THREADS: Final = 2  # hashes at once: as many as a small machine has cores, 19 MiB each
 WAITING: Final = 32  # logins that may wait for a thread: some 0.3 s of them
@@ -53,7 +53,6 @@ USED_EVERY: Final = 60.0  # seconds between writes of "last used"
 
 GUESSES: Final = Rate(5, 600.0)  # failures of one login from one address: a mistyped password
 GUESSES_ADDRESS: Final = Rate(50, 600.0)  # of one address: an office behind one router has many
-IPV6_SITE: Final = 64  # bits: one customer has as many IPv6 addresses as it likes
 
 Watch = Callable[[str, Mapping[str, Any]], None]
 
@@ -254,14 +253,3 @@ class Gate:
 
     def _tell(self, result: str, user: str, client: str, **more: str) -> None:
         self._watch("login", {"result": result, "user": user, "client": client, **more})
-
-
-def site(client: str) -> str:
-    """Whom failures are counted for: an IPv4 address, or the whole network of an IPv6 one."""
-    try:
-        address = plain_address(client)
-    except ValueError:
-        return client
-    if address.version == 4:
-        return str(address)
-    return str(ipaddress.ip_network((address, IPV6_SITE), strict=False))

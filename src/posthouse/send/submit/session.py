@@ -22,6 +22,7 @@ from typing import Any, Final
 from posthouse.flow import Secret
 from posthouse.letter import Event, Letter, QueueFull, Recipient, StoreError
 from posthouse.net.smtp_session import Answer, Later, Peer
+from posthouse.net.tcp import site
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.connection import Connection
 from posthouse.protocol.smtp.events import BodyEnd
@@ -32,7 +33,7 @@ from posthouse.send.submit import envelope, replies
 from posthouse.send.submit.accounts import normal_name
 from posthouse.send.submit.credentials import Credentials
 from posthouse.send.submit.desk import Desk
-from posthouse.send.submit.login import Denied, Identity, site
+from posthouse.send.submit.login import Denied, Identity
 from posthouse.send.submit.message import Author, Body, Mark, prepare
 from posthouse.send.submit.settings import Listening, Mode, client_of, within
 from posthouse.send.submit.stamp import origin_of, protocol_of, received

@@ -14,6 +14,7 @@ import pytest
 from posthouse.letter import Event, Letter
 from posthouse.net import tls_accept
 from posthouse.net.smtp_listen import Listener
+from posthouse.net.tcp import site
 from posthouse.protocol.smtp.data import BodyFacts
 from posthouse.send.submit import replies
 from posthouse.send.submit.message import ROOM, Body, Room
@@ -363,7 +364,7 @@ async def test_handshakes_that_never_come_are_bounded(
     ],
 )
 def test_whom_a_handshake_counts_for(first: str, second: str, same: bool) -> None:
-    assert (tls_accept.place_of(first) == tls_accept.place_of(second)) is same
+    assert (site(first) == site(second)) is same
 
 
 async def test_handshakes_of_all_are_bounded_and_the_rest_wait(

@@ -7,10 +7,11 @@ import asyncio
 import pytest
 
 from posthouse.flow import Secret
+from posthouse.net.tcp import site
 from posthouse.send.submit import login
 from posthouse.send.submit import secret as app_secret
 from posthouse.send.submit.limits import Ledger
-from posthouse.send.submit.login import Denied, Identity, site
+from posthouse.send.submit.login import Denied, Identity
 from unit.send.submit.world import ALICE, World
 
 HOME, AWAY = "192.0.2.1", "198.51.100.7"
