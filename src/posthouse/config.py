@@ -15,7 +15,6 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
-from posthouse.protocol.host import HostError, to_ascii
 from posthouse.send.deliver.keys import Keys, read_dkim
 from posthouse.send.deliver.retry import Retry, read_retry
 from posthouse.send.document import ConfigError, load
@@ -168,7 +167,8 @@ def _server(raw: object, folder: Path) -> Server:
     if size is not None and size < LEAST_SIZE:
         raise table.wrong("range", "size", least="64K", most="1T")
     return Server(
-        _name(table) or socket.getfqdn(),  # which asks DNS, and may take its time
+        table.host_name("name", "server_name")
+        or socket.getfqdn(),  # which asks DNS, and may take its time
         folder / data,
         table.whole("workers", default_workers(), least=1, most=LANES),
         SIZE if size is None else size,
@@ -176,15 +176,6 @@ def _server(raw: object, folder: Path) -> Server:
         table.whole("capacity", CAPACITY, least=1, most=10_000_000),
         lang,
     )
-
-
-def _name(table: Table) -> str:
-    """As it goes out in greetings and EHLO: an A-label name (RFC 5321 section 2.3.5)."""
-    name = table.text("name")
-    try:
-        return to_ascii(name) if name else ""
-    except HostError:
-        raise table.wrong("server_name", "name") from None
 
 
 def _keep_events(raw: object) -> float:

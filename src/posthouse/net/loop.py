@@ -1,4 +1,4 @@
-"""The event loop of what must be quick: the relay's workers, and ``send``."""
+"""The event loop of what must be quick: the relay's workers, and ``send``. Who hears of bugs."""
 
 from __future__ import annotations
 
@@ -21,3 +21,9 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
+
+
+def tell(message: str, error: BaseException) -> None:
+    """What went wrong and nobody waits for: the loop's handler hears of it, and so the log."""
+    told = {"message": message, "exception": error}
+    asyncio.get_running_loop().call_exception_handler(told)

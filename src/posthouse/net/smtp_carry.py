@@ -178,12 +178,17 @@ class Carrier(asyncio.Protocol):
         """How many messages may be handed over now."""
         return (self._work is None) + (self._behind is None)
 
+    @property
+    def _unsent(self) -> bool:
+        """Whether the peer does not take what we have said."""
+        return bool(self._held or self._full)
+
     def quit(self) -> None:
         """Say QUIT without waiting for the answer; it is over anyway.
 
         Behind what is not taken it would never leave, nor would we: that is hung up on.
         """
-        if self._held or self._full:
+        if self._unsent:
             self.abort(NetworkFailure(Failure.CLOSED, Stage.ANY))
             return
         with contextlib.suppress(LocalProtocolError):
@@ -267,8 +272,7 @@ class Carrier(asyncio.Protocol):
         """
         work = self._behind
         if (
-            self._held
-            or self._full
+            self._unsent
             or work is None
             or self._connection.lmtp
             or "PIPELINING" not in self.extensions
@@ -320,7 +324,7 @@ class Carrier(asyncio.Protocol):
 
     def _ended(self, work: Work, command: c.MessageEnd | c.Bdat, reply: Reply) -> None:
         """A reply to the message, for all recipients or, in LMTP, for one."""
-        early = bool(self._held or self._full)  # the end has not left us
+        early = self._unsent  # the end has not left us
         if not (early and reply.is_success):  # that would be a yes to something else
             work.ended(command, reply, lmtp=self._connection.lmtp)
         if early:  # whoever does not wait for the end may take the rest for commands
@@ -392,7 +396,7 @@ class Carrier(asyncio.Protocol):
         self.deadline = self.used + COMMAND
         if not work.done.done():
             # What is still here has not left us, and the end of data comes last.
-            unsure = failure is not None and work.sent and not (self._held or self._full)
+            unsure = failure is not None and work.sent and not self._unsent
             work.done.set_result(Carried(work.replies, failure, unsure))
         behind, self._behind = self._behind, None
         if behind is not None:

@@ -51,10 +51,13 @@ class Crowd:
 
     def change(self, who: str, number: int) -> int:
         """So many more or fewer, for those who know themselves how many; how many it has then."""
-        first, second = _cells(who)
-        self._add(first, number)
-        self._add(second, number)
-        return min(self._sum(first), self._sum(second))
+        for cell in _cells(who):
+            self._add(cell, number)
+        return self.count(who)
+
+    def count(self, who: str) -> int:
+        """How many it has."""
+        return min(map(self._sum, _cells(who)))
 
     def _add(self, cell: int, number: int) -> None:
         own = _CELL.unpack_from(self._memory, cell + self._column)[0]

@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Any, Final, TypeVar
 
 from posthouse.explain import Catalogue
+from posthouse.protocol.host import HostError, to_ascii
 from posthouse.send import units
 
 E = TypeVar("E", bound=Enum)
@@ -91,6 +92,14 @@ class Table:
     def text(self, name: str, default: str = "") -> str:
         """A string, not empty where it is there."""
         return self._of_kind(name, str, "text", default)
+
+    def host_name(self, name: str, reason: str) -> str:
+        """The A-label form of a name, as it goes out in EHLO (RFC 5321 section 2.3.5)."""
+        text = self.text(name)
+        try:
+            return to_ascii(text) if text else ""
+        except HostError:
+            raise self.wrong(reason, name) from None
 
     def flag(self, name: str, default: bool = False) -> bool:
         """True or false."""

@@ -173,6 +173,20 @@ async def working(
     await lane.close()
 
 
+def no_record_while(
+    broken: list[bool], monkeypatch: pytest.MonkeyPatch, said: str = "disk I/O error"
+) -> None:
+    """What became of mail can't be written as long as ``broken`` says so; what comes in can."""
+    real = batch.Tables.commit
+
+    def commit(tables: batch.Tables, jobs: Sequence[batch.Job]) -> int:
+        if broken[0] and any(isinstance(job, batch.Settle) for job in jobs):
+            raise sqlite3.OperationalError(said)
+        return real(tables, jobs)
+
+    monkeypatch.setattr(batch.Tables, "commit", commit)
+
+
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():
@@ -273,15 +287,8 @@ async def test_a_store_that_fails_stops_delivery_and_nothing_is_sent_twice(
     monkeypatch.setattr(module, "LOOK", 0.02)
     world = World(delay=0.05)
     broken = [False]
-
-    def commit(tables: batch.Tables, jobs: Sequence[batch.Job]) -> int:
-        if broken[0] and any(isinstance(job, batch.Settle) for job in jobs):
-            raise sqlite3.OperationalError("disk I/O error")
-        return real(tables, jobs)
-
-    real = batch.Tables.commit
     async with working(tmp_path, world) as (dispatcher, lane, keep):
-        monkeypatch.setattr(batch.Tables, "commit", commit)
+        no_record_while(broken, monkeypatch)
         await keep(*(letter(n) for n in range(5)))
         broken[0] = True
         for number in range(5, 20):
@@ -313,15 +320,8 @@ async def test_what_is_delivered_is_recorded_when_we_end_though_the_store_failed
     monkeypatch.setattr(recorder, "AGAIN", 0.01)
     world = World(delay=0.05)
     broken = [True]
-
-    def commit(tables: batch.Tables, jobs: Sequence[batch.Job]) -> int:
-        if broken[0] and any(isinstance(job, batch.Settle) for job in jobs):
-            raise sqlite3.OperationalError("database or disk is full")
-        return real(tables, jobs)
-
-    real = batch.Tables.commit
     async with working(tmp_path, world) as (dispatcher, lane, keep):
-        monkeypatch.setattr(batch.Tables, "commit", commit)
+        no_record_while(broken, monkeypatch, "database or disk is full")
         await keep(*(letter(n) for n in range(3)))
         await until(lambda: dispatcher.stopped)
         asyncio.get_running_loop().call_later(0.1, broken.__setitem__, 0, False)
@@ -720,15 +720,8 @@ async def test_what_was_held_while_nothing_could_be_recorded_does_not_go(
     monkeypatch.setattr(module, "LOOK", 0.02)
     world = World(delay=0.1)
     broken = [True]
-
-    def commit(tables: batch.Tables, jobs: Sequence[batch.Job]) -> int:
-        if broken[0] and any(isinstance(job, batch.Settle) for job in jobs):
-            raise sqlite3.OperationalError("disk I/O error")
-        return real(tables, jobs)
-
-    real = batch.Tables.commit
     async with working(tmp_path, world) as (dispatcher, lane, keep):
-        monkeypatch.setattr(batch.Tables, "commit", commit)
+        no_record_while(broken, monkeypatch)
         await keep(*(letter(n, f"u{n}@e.example") for n in range(20)))
         await until(lambda: dispatcher.stopped)
         await asyncio.sleep(0.2)  # what was under way is over

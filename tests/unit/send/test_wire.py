@@ -816,6 +816,19 @@ async def test_the_pool_is_bounded_and_uses_connections_again() -> None:
     assert len(desk.messages) == 200
 
 
+async def six_over_three(replies: Callable[[int, bytes], bytes]) -> None:
+    """Six messages, all delivered, over three connections."""
+    async with (
+        scripted(replies) as (port, connections),
+        pooled(lambda *_: open_to(port), Hop("x", pool=1)) as (pool, done),
+    ):
+        for number in range(6):
+            pool.add(task(number))
+        await until(lambda: len(done) == 6)
+    assert [codes(one) for one in done] == [{"bob@e.example": ("data", 250)}] * 6
+    assert connections == [3]
+
+
 @pytest.mark.parametrize("extensions", [b"PIPELINING", b"SIZE"])
 async def test_421_to_mail_on_a_used_connection_is_no_try(extensions: bytes) -> None:
     """A server that is tired of a connection says so when the next message comes."""
@@ -830,15 +843,7 @@ async def test_421_to_mail_on_a_used_connection_is_no_try(extensions: bytes) -> 
             carried[number] = carried.get(number, 0) + 1
         return usual(line)
 
-    async with (
-        scripted(replies) as (port, connections),
-        pooled(lambda *_: open_to(port), Hop("x", pool=1)) as (pool, done),
-    ):
-        for number in range(6):
-            pool.add(task(number))
-        await until(lambda: len(done) == 6)
-    assert [codes(one) for one in done] == [{"bob@e.example": ("data", 250)}] * 6
-    assert connections == [3]
+    await six_over_three(replies)
 
 
 async def test_no_more_recipients_at_once_than_the_server_says() -> None:
@@ -870,15 +875,7 @@ async def test_no_more_messages_on_a_connection_than_the_server_says() -> None:
                 return b"554 5.5.1 Too many\r\n"
         return usual(line)
 
-    async with (
-        scripted(replies) as (port, connections),
-        pooled(lambda *_: open_to(port), Hop("x", pool=1)) as (pool, done),
-    ):
-        for number in range(6):
-            pool.add(task(number))
-        await until(lambda: len(done) == 6)
-    assert [codes(one) for one in done] == [{"bob@e.example": ("data", 250)}] * 6
-    assert connections == [3]
+    await six_over_three(replies)
 
 
 async def test_an_idle_connection_is_not_used_beyond_its_lifetime() -> None:

@@ -28,6 +28,7 @@ from posthouse.letter import (
     State,
     StoreError,
 )
+from posthouse.net import loop
 from posthouse.net.smtp_carry import Carrier
 from posthouse.net.smtp_work import Carried
 from posthouse.send.deliver.agenda import Agenda
@@ -192,8 +193,7 @@ class Dispatcher:
         try:
             return self._judge(task, carried, carrier)
         except Exception as error:  # a bug must not keep a message in hand, neither sent nor tried
-            told = {"message": "what a server said could not be judged", "exception": error}
-            asyncio.get_running_loop().call_exception_handler(told)
+            loop.tell("what a server said could not be judged", error)
             return unjudged(task, carried)
 
     def _go_round(
@@ -267,8 +267,7 @@ class Dispatcher:
             try:
                 await self._look_around()
             except StoreError as error:  # the queue can't be read now; the next look may go well
-                told = {"message": "the queue could not be read", "exception": error}
-                asyncio.get_running_loop().call_exception_handler(told)
+                loop.tell("the queue could not be read", error)
             if looks % QUIET == 0:
                 await self._forget()
 

@@ -24,6 +24,7 @@ from typing import Final, NamedTuple, Protocol
 
 from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.letter import Item, Letter
+from posthouse.net import loop
 from posthouse.net.smtp_carry import Carrier, Refused
 from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp import command as c
@@ -199,9 +200,9 @@ class Pool:
             self._asking.cancel()
         for opening in list(self._opening):
             opening.cancel()
-        loop = asyncio.get_running_loop()
-        until = loop.time() + ENDING
-        while self._busy and loop.time() < until:  # noqa: ASYNC110  many to wait for
+        time = asyncio.get_running_loop().time
+        until = time() + ENDING
+        while self._busy and time() < until:  # noqa: ASYNC110  many to wait for
             await asyncio.sleep(0.02)
         for carrier in [*self._idle, *self._busy]:
             carrier.quit()
@@ -263,17 +264,10 @@ class Pool:
         if len(task.items) > 1 and "LIMITS" in carrier.extensions:
             task = self._divide(carrier, task)
         try:
-            ready = self._prepare(task, carrier.extensions, binary=self.hop.binary)
-        except Refused as error:
+            ready = self._prepared(carrier, task)
+        except (NetworkFailure, Refused) as error:
             self._idle.append(carrier)
             self._report(task, _failed(task, error), carrier)
-            return
-        except Exception as error:  # a bug of ours: this one waits, and the log has it
-            message = {"message": "a message could not be prepared", "exception": error}
-            asyncio.get_running_loop().call_exception_handler(message)
-            self._idle.append(carrier)
-            failure = NetworkFailure(Failure.BAD_REPLY, Stage.ANY)
-            self._report(task, _failed(task, failure), carrier)
             return
         if self.hop.interval and not self._is_our_turn():
             self._idle.append(carrier)
@@ -283,6 +277,15 @@ class Pool:
         self._shares.given(carrier)
         done = carrier.carry(ready.mail, ready.recipients, ready.content)
         done.add_done_callback(partial(self._done, carrier, task))
+
+    def _prepared(self, carrier: Carrier, task: Task) -> Transaction:
+        try:
+            return self._prepare(task, carrier.extensions, binary=self.hop.binary)
+        except Refused:
+            raise
+        except Exception as error:  # a bug of ours: this one waits, and the log has it
+            loop.tell("a message could not be prepared", error)
+            raise NetworkFailure(Failure.BAD_REPLY, Stage.ANY) from error
 
     def _divide(self, carrier: Carrier, task: Task) -> Task:
         """As many recipients as this server takes at once (RFC 9422 section 4.2), the rest next."""
@@ -347,8 +350,7 @@ class Pool:
         except Exception as error:  # a bug of ours: the mail waits, and the log has it
             self._forget(me)
             self._login.failed(None)
-            message = {"message": "a connection could not be opened", "exception": error}
-            asyncio.get_running_loop().call_exception_handler(message)
+            loop.tell("a connection could not be opened", error)
             if self.open == 0:
                 self._fail(NetworkFailure(Failure.BAD_REPLY, Stage.ANY))
             return

@@ -81,7 +81,7 @@ class Slots:
         return True
 
     def _others_wait(self, crowd: Crowd) -> bool:
-        return crowd.change(self._waiting, 0) > self.waits
+        return crowd.count(self._waiting) > self.waits
 
     def _starved(self) -> bool:
         return self.waits and self._mine == 0 and self._now() - self._since >= STARVED

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from posthouse.flow import Secret, Security
-from posthouse.protocol.host import HostError, parse_ip, to_ascii
+from posthouse.protocol.host import parse_ip
 from posthouse.send import hop as defaults
 from posthouse.send.hop import Hop, Target, TlsPolicy
 from posthouse.send.route import provider, secret, targets
@@ -108,7 +108,7 @@ def _hop(raw: Mapping[str, Any], path: str, folder: Path, environ: Mapping[str, 
         idle=table.seconds("idle", defaults.IDLE, most=MOST_IDLE),
         lifetime=table.seconds("lifetime", defaults.LIFETIME, least=1.0, most=MOST_LIFETIME),
         interval=table.seconds("interval", 0.0, most=MOST_INTERVAL),
-        ehlo=_ehlo(table),
+        ehlo=table.host_name("ehlo", "host"),
         source=_source(table),
         fallback=table.text("fallback"),
     )
@@ -209,14 +209,6 @@ def _ca_file(table: Table, folder: Path) -> str | None:
     except (OSError, ValueError):  # SSLError is one: said now, not when mail waits
         raise table.wrong("no_ca", "ca_file", path=str(path)) from None
     return str(path)
-
-
-def _ehlo(table: Table) -> str:
-    name = table.text("ehlo")
-    try:
-        return to_ascii(name) if name else ""
-    except HostError:
-        raise table.wrong("host", "ehlo") from None
 
 
 def _source(table: Table) -> str | None:
