@@ -19,37 +19,75 @@ pytestmark = pytest.mark.netns
 ALICE, BOB = "alice@home.test", "bob@away.test"
 FAR = ("127.0.0.31", 25)
 WORK = 0.05  # seconds for each message
+INSTANT = 0.02  # seconds
 
 
 class SlowServer:
-    """Counts messages, and connections at once."""
+    """Counts messages, and connections at once.
+
+    Who gives one up says QUIT while another worker connects, and the two may cross: so it is looked
+    an instant later, while a message takes longer than that.
+    """
 
     def __init__(self) -> None:
-        self.messages = self.now = self.most = 0
+        self.messages = self.most = 0
+        self.sessions: set[Session] = set()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.now += 1
-        self.most = max(self.most, self.now)
-        writer.write(b"220 slow.test ESMTP\r\n")
-        try:
-            while line := await reader.readline():
-                if line.startswith(b"QUIT"):
-                    break
-                if line.startswith(b"DATA"):
-                    writer.write(b"354 go\r\n")
-                    await reader.readuntil(b"\r\n.\r\n")
-                    await asyncio.sleep(WORK)
-                    self.messages += 1
-                writer.write(b"250 ok\r\n")
-        finally:
-            self.now -= 1
-            writer.close()
+    def begun(self, session: Session) -> None:
+        self.sessions.add(session)
+        asyncio.get_running_loop().call_later(INSTANT, self.look)
+
+    def look(self) -> None:
+        self.most = max(self.most, len(self.sessions))
+
+
+class Session(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, server: SlowServer) -> None:
+        self.server = server
+        self.buffer = b""
+        self.in_data = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.server.begun(self)
+        transport.write(b"220 slow.test ESMTP\r\n")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.server.sessions.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        while self.buffer:
+            end = b"\r\n.\r\n" if self.in_data else b"\r\n"
+            said, found, rest = self.buffer.partition(end)
+            if not found:
+                return
+            self.buffer = rest
+            if self.in_data:
+                self.in_data = False
+                asyncio.get_running_loop().call_later(WORK, self.taken)
+            elif said.startswith(b"QUIT"):
+                self.server.sessions.discard(self)
+                self.transport.close()
+            elif said.startswith(b"DATA"):
+                self.in_data = True
+                self.transport.write(b"354 go\r\n")
+            else:
+                self.transport.write(b"250 ok\r\n")
+
+    def taken(self) -> None:
+        self.server.messages += 1
+        self.transport.write(b"250 ok\r\n")
 
 
 @asynccontextmanager
 async def slow() -> AsyncIterator[SlowServer]:
     server = SlowServer()
-    async with await asyncio.start_server(server.serve, *FAR):
+    loop = asyncio.get_running_loop()
+    async with await loop.create_server(lambda: Session(server), *FAR):
         yield server
 
 

@@ -311,9 +311,19 @@ class Pool:
         if not ill and self._keep(carrier) and not self._slots.gives_up():
             self._idle.append(carrier)
         else:
-            carrier.quit()
-            self._slots.have(self.open)
+            self._let_go(carrier)
         self._report(task, carried, carrier)
+        self._fill()
+
+    def _let_go(self, carrier: Carrier) -> None:
+        """Say QUIT; what is written in this turn of the loop is out in the next one."""
+        carrier.quit()
+        self._slots.leaves()
+        asyncio.get_running_loop().call_soon(self._gone)
+
+    def _gone(self) -> None:
+        self._slots.left()
+        self._slots.have(self.open)
         self._fill()
 
     def _keep(self, carrier: Carrier) -> bool:
@@ -405,8 +415,7 @@ class Pool:
                 carrier.quit()
             self._slots.have(self.open)
             while self._idle and self._slots.gives_up():
-                self._idle.pop(0).quit()
-                self._slots.have(self.open)
+                self._let_go(self._idle.pop(0))
 
     def _stale(self, carrier: Carrier, now: float) -> bool:
         if carrier.failure is not None or now - carrier.opened > self.hop.lifetime:

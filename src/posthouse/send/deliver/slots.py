@@ -40,6 +40,7 @@ class Slots:
         self._crowd = crowd
         self._now = now
         self._mine = 0
+        self._leaving = 0  # of those, whose QUIT has not left us
         self.waits = False  # we have less than our share, want more, and get none
         self._since = 0.0  # that long
         self._rests = float("-inf")  # until then, as we have just given one up
@@ -67,15 +68,28 @@ class Slots:
         crowd.change(self._open, granted - asked)
         return granted
 
+    def leaves(self) -> None:
+        """One is given up; it counts until ``left``, or another would come before it has gone."""
+        self._leaving += 1
+
+    def left(self) -> None:
+        """Its QUIT is out."""
+        self._leaving -= 1
+
     def have(self, number: int) -> None:
-        """How many there really are."""
+        """How many there really are, without those that leave."""
+        number += self._leaving
         if self._crowd is not None and number != self._mine:
             self._crowd.change(self._open, number - self._mine)
             self._mine = number
 
     def gives_up(self) -> bool:
         """Whether to let one go: we have more than our share, and somebody waits for his."""
-        if self._crowd is None or self._mine <= self._share or not self._others_wait(self._crowd):
+        if (
+            self._crowd is None
+            or self._mine - self._leaving <= self._share
+            or not self._others_wait(self._crowd)
+        ):
             return False
         self._rests = self._now() + 3 * AGAIN
         return True
