@@ -50,6 +50,14 @@ GAUGES: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
+# What is counted of what is said: the counter, and the fact that is its label.
+_SAID: Final = {
+    "rejected": ("refusals", "reason"),
+    "login": ("logins", "result"),
+    "passed_over": ("failures", "cause"),
+}
+
+
 class Counts:
     """The owner of one worker's counters."""
 
@@ -63,9 +71,11 @@ class Counts:
         if cause:
             self.values["failures", str(cause)] += 1
 
-    def add(self, name: str, label: str = "", number: int = 1) -> None:
-        """Count something else."""
-        self.values[name, label] += number
+    def said(self, kind: str, facts: Mapping[str, Any]) -> None:
+        """Count what is no letter's event: a refusal, a login, a server that is passed over."""
+        if kind in _SAID:
+            name, label = _SAID[kind]
+            self.values[name, str(facts.get(label, ""))] += 1
 
 
 def write(folder: Path, worker: int, counts: Counts, now: Mapping[tuple[str, str], float]) -> None:

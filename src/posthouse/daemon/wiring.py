@@ -18,24 +18,26 @@ from typing import Any, Final
 
 from posthouse.config import Config
 from posthouse.daemon.common import Common
+from posthouse.flow import NetworkFailure
 from posthouse.letter import Event, Item, Letter, Outcome, StoreError
 from posthouse.net.clock import Clock, SystemClock
 from posthouse.net.resolver import DnsResolver, Resolver
+from posthouse.net.smtp_carry import Carrier, Refused
 from posthouse.net.smtp_listen import Listener
 from posthouse.net.tcp import is_local
 from posthouse.send.crowd import Crowd
 from posthouse.send.deliver.bounce import Bounces
-from posthouse.send.deliver.connect import Connect
+from posthouse.send.deliver.connect import Connect, Line
 from posthouse.send.deliver.dispatch import Dispatcher
-from posthouse.send.deliver.outcome import ours, outcomes, warm
+from posthouse.send.deliver.outcome import ours, outcomes, trouble, warm
 from posthouse.send.deliver.pace import Turns
-from posthouse.send.deliver.places import MX_PORT, Ourselves, plain
+from posthouse.send.deliver.places import MX_PORT, Ourselves, Place, plain
 from posthouse.send.deliver.pool import Way
 from posthouse.send.deliver.prepare import Prepare, Saving
 from posthouse.send.deliver.retry import Schedule
 from posthouse.send.deliver.slots import Slots
 from posthouse.send.deliver.tries import LOGIN_SORE
-from posthouse.send.hop import Choice
+from posthouse.send.hop import Choice, Hop
 from posthouse.send.queue.files import file_of
 from posthouse.send.queue.ids import text_of
 from posthouse.send.queue.lane import Lane
@@ -72,6 +74,10 @@ def _ourselves(config: Config) -> Ourselves:
     if any(one.address in wide and one.port == MX_PORT for one in config.listen):
         return Ourselves(names, frozenset(addresses), local=is_local)
     return Ourselves(names, frozenset(addresses))
+
+
+def _trouble(outcome: Outcome, hop: str) -> dict[str, Any]:
+    return {"cause": outcome.cause, "hop": hop, "host": outcome.host, "reply": outcome.last}
 
 
 class Relay:
@@ -118,6 +124,7 @@ class Relay:
             now=self._clock.monotonic,
             rng=rng,
             us=_ourselves(config),
+            passed_over=self._passed_over,
         )
         schedule = Schedule(config.retry, rng)
         bounces = Bounces(
@@ -274,10 +281,16 @@ class Relay:
     def _alarm(self, outcome: Outcome, hop: str) -> None:
         """What fails by our own doing is for whoever runs us."""
         if ours(outcome):
-            facts = {
-                "cause": outcome.cause, "hop": hop, "host": outcome.host, "reply": outcome.last
-            }  # fmt: skip
-            self._say("alarm", facts)
+            self._say("alarm", _trouble(outcome, hop))
+
+    def _passed_over(
+        self, hop: Hop, place: Place, error: NetworkFailure | Refused, instead: Carrier
+    ) -> None:
+        """The hop's other server has the mail; who runs us should know before that one fails."""
+        outcome = trouble(error, place)
+        name = instead.name if isinstance(instead, Line) else instead.peer
+        self._say("passed_over", {**_trouble(outcome, hop.name), "instead": name})
+        self._alarm(outcome, hop.name)
 
     def _saved(self, saving: Saving) -> None:
         self.saved += saving.before - saving.after

@@ -135,10 +135,7 @@ class Worker:
 
     def _said(self, kind: str, facts: Mapping[str, Any]) -> None:
         """What is refused, who signs in, what goes wrong."""
-        if kind == "rejected":
-            self._counts.add("refusals", str(facts.get("reason", "")))
-        elif kind == "login":
-            self._counts.add("logins", str(facts.get("result", "")))
+        self._counts.said(kind, facts)
         self._say(kind, **facts)
 
     def _write_metrics(self, relay: Relay) -> None:

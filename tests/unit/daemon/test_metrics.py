@@ -85,3 +85,16 @@ def test_who_never_ends_his_question_stops_nobody(
         finally:
             over.set()
             dripping.join()
+
+
+def test_what_is_said_is_counted_by_its_reason() -> None:
+    counts = metrics.Counts()
+    counts.said("rejected", {"reason": "size", "code": 552})
+    counts.said("login", {"result": "wrong"})
+    counts.said("passed_over", {"cause": "tls.certificate", "hop": "x"})
+    counts.said("ready", {})
+    assert counts.values == {
+        ("refusals", "size"): 1,
+        ("logins", "wrong"): 1,
+        ("failures", "tls.certificate"): 1,
+    }

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from fakes.behaviour import Behaviour
 from fakes.dns import FakeDns
+from fakes.smtp import FakeSmtpServer
 from posthouse import config
 from posthouse.daemon import metrics, wiring
 from posthouse.daemon.wiring import Relay, _ourselves
@@ -77,6 +79,42 @@ async def test_a_lane_left_over_that_is_damaged_stops_no_other_mail(tmp_path: Pa
     file_of(made.server.data, 0).write_bytes(b"no database at all" * 1_000)
     with pytest.raises(StoreError):
         await Relay(made, 0, watch=lambda _e: None, say=lambda _k, _f: None).open([0, 1])
+
+
+@pytest.mark.parametrize(
+    ("greeting", "cause", "ours"),
+    [
+        ("554 5.7.1 Relay access denied", "relay.denied", True),
+        ("421 4.3.2 Busy", "server.error", False),
+    ],
+)
+async def test_a_hop_that_works_by_its_second_server_is_told(
+    tmp_path: Path, greeting: str, cause: str, ours: bool
+) -> None:
+    said: list[tuple[str, dict[str, object]]] = []
+    async with FakeSmtpServer(Behaviour(first=greeting)) as bad, FakeSmtpServer() as good:
+        hosts = [
+            {"host": "127.0.0.1", "port": one.port, "priority": n}
+            for n, one in enumerate((bad, good))
+        ]
+        hop = {"name": "both", "hosts": hosts, "security": "none", "tls": "none"}
+        made = config.of({**CONFIG, "hop": [hop], "route": [{"hop": "both"}]}, tmp_path)
+        file_of(made.server.data, 0).parent.mkdir(parents=True)
+        relay = Relay(
+            made, 0, watch=lambda _e: None, say=lambda kind, facts: said.append((kind, dict(facts)))
+        )
+        await relay.open([0])
+        letter = Letter(
+            relay._next_id(), "a@d.example", (Recipient("b@e.example"),), b"x\r\n", time.time()
+        )
+        await relay._keep(letter, ())
+        async with asyncio.timeout(5):
+            while relay.gauges()["queue_messages", ""]:
+                await asyncio.sleep(0.01)
+        await relay.close(1)
+    facts = {"cause": cause, "hop": "both", "host": "127.0.0.1", "reply": greeting}
+    assert said[0] == ("passed_over", {**facts, "instead": "127.0.0.1"})
+    assert said[1:] == ([("alarm", facts)] if ours else [])
 
 
 class Client:

@@ -8,7 +8,9 @@ left alone for longer each time, or it would be the next try's first choice for 
 
 What can fail: NetworkFailure or Refused, that of the server that said most; ``detail["tried"]`` of
 a failure names all. A login refused for good ends it: the same password is not tried elsewhere.
-Every server tried is told to ``watch`` as a ``flow.Trace``: resolve, connect, ehlo, tls, auth.
+Every server tried is told to ``watch`` as a ``flow.Trace``: resolve, connect, ehlo, tls, auth. One
+of a hop's own that failed while another took its place is told to ``passed_over``: the mail goes,
+so nothing else would tell.
 """
 
 from __future__ import annotations
@@ -56,6 +58,7 @@ SORE_LIMIT: Final = 1_000  # servers remembered so
 WORSE: Final = 4
 SORE_MOST: Final = 7_200.0  # seconds
 Watch = Callable[[Hop, Place, Trace], None]
+PassedOver = Callable[[Hop, Place, NetworkFailure | Refused, Carrier], None]
 # What only we mind: who hears nothing more is told that we go (RFC 5321 section 4.1.1.10).
 _UNFIT: Final = frozenset(
     {
@@ -108,6 +111,7 @@ class _Tried:
 
     errors: list[NetworkFailure | Refused] = field(default_factory=list)
     told: list[dict[str, Any]] = field(default_factory=list)
+    news: list[tuple[Place, NetworkFailure | Refused]] = field(default_factory=list)
 
     def add(self, place: Place, error: NetworkFailure | Refused) -> None:
         what = str(error.failure) if isinstance(error, NetworkFailure) else str(error.reply)
@@ -139,6 +143,7 @@ class Connect:
         us: Ourselves = Ourselves(),  # noqa: B008  frozen
         nonce: Callable[[int], bytes] = secrets.token_bytes,
         watch: Watch = lambda _hop, _place, _trace: None,
+        passed_over: PassedOver = lambda _hop, _place, _error, _instead: None,
         mx_port: int = MX_PORT,
     ) -> None:
         self._resolver = resolver
@@ -148,6 +153,7 @@ class Connect:
         self._us = us
         self._nonce = nonce
         self._watch = watch
+        self._passed_over = passed_over
         self._mx_port = mx_port
         self._contexts = Contexts(now)
         self._turns: dict[str, int] = {}  # of a host's addresses
@@ -171,12 +177,18 @@ class Connect:
             if seconds <= 0:
                 break
             try:
-                return await self._reach(hop, place, policy, seconds, each)
+                line = await self._reach(hop, place, policy, seconds, each)
             except (NetworkFailure, Refused) as error:
                 if is_login(error):
                     raise
                 tried.add(place, error)
+                if not (place.direct or self._sore_until(place)):  # once for all who try it now
+                    tried.news.append((place, error))
                 self._remember(place)
+                continue
+            for other, said in tried.news:
+                self._passed_over(hop, other, said, line)
+            return line
         raise _told(tried.worst(), domain, found)
 
     def _sore_until(self, place: Place) -> float:

@@ -18,10 +18,11 @@ from typing import Final
 from posthouse.explain import Explanation, explain_failure, explain_reply
 from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.letter import Outcome, Result
-from posthouse.net.smtp_carry import Carrier
+from posthouse.net.smtp_carry import Carrier, Refused
 from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.deliver.connect import Line
+from posthouse.send.deliver.places import Place
 from posthouse.send.deliver.pool import Task
 from posthouse.send.deliver.waits import read_wait
 
@@ -92,6 +93,13 @@ def outcomes(task: Task, carried: Carried, carrier: Carrier | None) -> list[Outc
             refused = _refused(address, found[0], found[1], host, chosen)
             made.append(refused if carried.heard else refused._replace(heard=False))
     return made
+
+
+def trouble(error: NetworkFailure | Refused, place: Place) -> Outcome:
+    """Why a server of our choice takes no mail at all; an outcome without a recipient."""
+    if isinstance(error, NetworkFailure):
+        return _without_reply("", Carried(failure=error), place.host)
+    return _refused("", error.stage, error.reply, place.host, chosen=True)
 
 
 def unjudged(task: Task, carried: Carried) -> list[Outcome]:

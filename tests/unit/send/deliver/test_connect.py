@@ -523,6 +523,33 @@ async def test_whom_we_will_not_have_is_told_that_we_go(authority: Authority) ->
                     await asyncio.sleep(0.01)
 
 
+async def test_who_takes_the_place_of_another_is_told_once(authority: Authority) -> None:
+    """The mail goes, so nobody would hear of it before the second one fails, too."""
+    news: list[tuple[str, int, str, int]] = []
+
+    def passed_over(to: Hop, place: Place, error: Exception, instead: Line) -> None:
+        news.append((to.name, place.port, str(error), instead.place.port))
+
+    context = authority.context()
+    ended = FakeSmtpServer(Behaviour(tls=authority.context(Kind.EXPIRED)))
+    async with ended, FakeSmtpServer(Behaviour(tls=context)) as good:
+        connect = connector(passed_over=passed_over)
+        to = hop(ended.port, good.port, tls=VERIFIED, ca_file=str(authority.ca_file))
+        lines = await asyncio.gather(*[connect(to) for _ in range(3)])
+        lines.append(await connect(to))
+        for line in lines:
+            line.quit()
+        assert [(name, port, instead) for name, port, _, instead in news] == [
+            ("x", ended.port, good.port)
+        ]
+        assert "certificate" in news[0][2]
+        with pytest.raises(NetworkFailure):  # that is told by the mail that waits
+            await connector(passed_over=passed_over)(
+                hop(ended.port, tls=VERIFIED, ca_file=to.ca_file)
+            )
+        assert len(news) == 1
+
+
 async def test_the_most_telling_error_of_all() -> None:
     async with FakeSmtpServer(Behaviour(first="554 5.3.2 No service")) as bad:
         with pytest.raises(Refused) as refused:
