@@ -7,7 +7,8 @@ next to nothing; causes, texts and waits are looked for only where something fai
 Unknown means temporary. A 4yz, a broken connection, a DNS that gave no answer are tried again; a
 5yz is for good, except where it is about us and not about the recipient: our login, our TLS, our
 place at a smart host. Bouncing everybody's mail because a password has run out helps nobody, so
-that waits, and ``ours`` says that somebody has to be told.
+that waits, and ``ours`` says that somebody has to be told. So does what a server lacks that only
+stands in for a better one: that one, when it is back, may have it.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ def outcomes(task: Task, carried: Carried, carrier: Carrier | None) -> list[Outc
     if carrier is not None:
         host = carrier.name if isinstance(carrier, Line) else carrier.peer
     chosen = _of_our_choice(carrier)
+    lacking = not carried.heard and isinstance(carrier, Line) and carrier.place.spare
     replies = carried.replies
     made = []
     for item in task.items:
@@ -90,7 +92,7 @@ def outcomes(task: Task, carried: Carried, carrier: Carrier | None) -> list[Outc
         elif found[1].is_success:
             made.append(_delivered(address, found[1], host, carrier))
         else:
-            refused = _refused(address, found[0], found[1], host, chosen)
+            refused = _refused(address, found[0], found[1], host, chosen, passing=lacking)
             made.append(refused if carried.heard else refused._replace(heard=False))
     return made
 
@@ -157,11 +159,13 @@ def _delivered(address: str, reply: Reply, host: str, carrier: Carrier | None) -
     )
 
 
-def _refused(address: str, stage: Stage, reply: Reply, host: str, chosen: bool) -> Outcome:
+def _refused(
+    address: str, stage: Stage, reply: Reply, host: str, chosen: bool, *, passing: bool = False
+) -> Outcome:
     text = reply.text[:TEXT_LIMIT]
     enhanced = str(reply.enhanced) if reply.enhanced else ""
     found = explained(reply.code, enhanced, text, stage, host.partition(" ")[0])
-    passing = _passes(stage, reply, found, chosen)
+    passing = passing or _passes(stage, reply, found, chosen)
     return Outcome(
         address,
         Result.DEFERRED if passing else Result.REFUSED,

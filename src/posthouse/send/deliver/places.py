@@ -38,6 +38,7 @@ class Place:
     direct: bool = False  # the recipient's, not a server of our choice
     implied: bool = False  # the domain itself, which names no MX
     preference: int = 0  # of the MX
+    spare: bool = False  # others come first
     address: str = ""  # the one to try first
 
 
@@ -86,7 +87,9 @@ async def places(
     """The servers in the order to try. Raises Refused or NetworkFailure."""
     if hop.targets:
         ordered = in_order(hop.targets, rng)
-        return [Place(target.host, target.port) for target in ordered][:PLACES_LIMIT]
+        best = ordered[0].priority
+        made = [Place(one.host, one.port, spare=one.priority > best) for one in ordered]
+        return made[:PLACES_LIMIT]
     found = (await exchangers(domain, resolver, rng, port))[:PLACES_LIMIT]
     return await _before_us(found, domain, resolver, us)
 
@@ -208,7 +211,11 @@ def _by_preference(found: mx.Exchanges, rng: random.Random, port: int) -> list[P
         rng.shuffle(equal)  # section 5.1: to spread the load
         for host in equal:
             hosts.setdefault(host, preference)
-    return [Place(host, port, direct=True, preference=number) for host, number in hosts.items()]
+    best = min(hosts.values())
+    return [
+        Place(host, port, direct=True, preference=number, spare=number > best)
+        for host, number in hosts.items()
+    ]
 
 
 def _is_name(host: str) -> bool:

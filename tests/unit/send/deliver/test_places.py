@@ -179,6 +179,14 @@ async def test_a_hop_with_targets_asks_no_dns() -> None:
     assert resolver.asked == []
 
 
+async def test_who_only_stands_in_is_known() -> None:
+    table = {MX: ["10 a.example.", "10 b.example.", "20 c.example."]}
+    targets = (Target("a.example", 25, 1), Target("b.example", 25, 1), Target("c.example", 25, 2))
+    for hop in (Hop("direct"), Hop("x", targets)):
+        found = await places(hop, "e.example", FixtureResolver(table), random.Random(1), US)
+        assert [place.host for place in found if place.spare] == ["c.example"]
+
+
 @pytest.mark.parametrize(
     ("address", "ours"),
     [

@@ -43,8 +43,10 @@ class World:
         zone = {
             ("d.example", "MX"): ["10 mail.test."],
             ("e.example", "MX"): ["10 mail.test."],
+            ("two.example", "MX"): ["10 down.test.", "20 mail.test."],
             ("null.example", "MX"): ["0 ."],
             ("mail.test", "A"): ["127.0.0.1"],
+            ("down.test", "A"): ["127.0.0.3"],
         }
         ids = count(900)
         rng = random.Random(1)
@@ -94,6 +96,7 @@ class World:
 
 @asynccontextmanager
 async def world(folder: Path, behaviour: Behaviour) -> AsyncIterator[tuple[World, FakeSmtpServer]]:
+    folder.mkdir(exist_ok=True)
     lane = Lane(folder / "lane.db")
     await lane.open()
     async with FakeSmtpServer(behaviour) as server:
@@ -186,6 +189,17 @@ async def test_delayed_then_warned_then_given_up(tmp_path: Path) -> None:
         assert end.kind == "failed"
         assert end.recipients[0].status == "4.4.7"
         assert relay.lane.count == 0
+
+
+async def test_what_a_stand_in_lacks_waits_for_the_first(tmp_path: Path) -> None:
+    async with world(tmp_path, Behaviour(size=20)) as (relay, _):
+        await relay.send("bob@two.example")
+        (event,) = await relay.until("deferred")
+        assert event.data["cause"] == "msg.too_big"
+        assert str(event.data["host"]).startswith("mail.test ")
+    async with world(tmp_path / "first", Behaviour(size=20)) as (relay, _):
+        await relay.send("bob@e.example")  # of the first it is the last word
+        await relay.until("refused", "bounced", "refused")
 
 
 async def test_what_was_put_off_together_goes_together_again(tmp_path: Path) -> None:
