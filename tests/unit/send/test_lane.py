@@ -221,6 +221,31 @@ async def test_many_at_once_share_commits(tmp_path: Path) -> None:
     await lane.close()
 
 
+async def test_the_log_of_writes_shrinks_when_a_long_reader_has_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup of a large lane takes minutes; the disk it cost came back at a restart alone."""
+    monkeypatch.setattr(lanes, "LOG_KEPT", 1024 * 1024)
+    lane = await opened(tmp_path)
+    log = tmp_path / "lane.db-wal"
+    numbers = iter(range(1_000))
+
+    async def pass_through() -> None:
+        for number in [next(numbers) for _ in range(100)]:
+            one = letter(number)._replace(content=b"x" * 100_000)
+            (item,) = await lane.put(one)
+            await lane.settle([Settled(item, outcome("bob@e.example"), None)], [])
+
+    with closing(sqlite3.connect(tmp_path / "lane.db")) as backup:
+        backup.execute("BEGIN")
+        backup.execute("SELECT count(*) FROM letters").fetchone()
+        await pass_through()
+        assert log.stat().st_size > 10_000_000
+    await pass_through()
+    assert log.stat().st_size < 9_000_000  # what is written between two checkpoints
+    await lane.close()
+
+
 async def test_ids_after_a_restart_are_higher(tmp_path: Path) -> None:
     lane = await opened(tmp_path)
     kept = letter(5)

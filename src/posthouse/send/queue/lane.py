@@ -45,6 +45,7 @@ SPARE: Final = 64 * 1024 * 1024  # octets that must stay free, so that deliverie
 # kill repeats the deliveries that were not recorded, so those wait no longer either.
 COMPANY: Final = 0.002
 PATIENCE: Final = 0.01
+LOG_KEPT: Final = 32 * 1024 * 1024  # octets that SQLite's log of writes may keep of its longest
 SPACE_LOOK: Final = 1.0  # seconds a look at the free space is believed
 
 
@@ -242,6 +243,9 @@ def connect(path: Path) -> sqlite3.Connection:
     db.execute("PRAGMA page_size = 8192")
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
+    # A backup reads for minutes, and meanwhile all that is written stays in the log of writes; else
+    # that would keep its size until we end, and the disk would be as full as then.
+    db.execute(f"PRAGMA journal_size_limit = {LOG_KEPT}")
     # Debian's SQLite writes zeros over all that is deleted: a third of all pages, half of them for
     # large letters. This leaves it to those pages that are written anyway.
     db.execute("PRAGMA secure_delete = FAST")
