@@ -28,6 +28,7 @@ from posthouse.letter import Event
 
 FRESH: Final = 5.0  # seconds after which a worker that has written nothing is not ready
 PATIENCE: Final = 2.0  # seconds for a question to come and its answer to go
+SERVER: Final = "posthouse"  # not which Python and what of it answers
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 # name -> (help, label); what a worker counts up, and what it has at this moment
@@ -148,6 +149,10 @@ class _Quiet(WSGIRequestHandler):
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
 
+    def version_string(self) -> str:
+        """In the header of what is refused before we are asked."""
+        return SERVER
+
     def log_message(self, format: str, *args: Any) -> None:
         """Who asks for metrics every few seconds is no news."""
 
@@ -174,8 +179,9 @@ def serve(address: str, port: int, reader: Reader) -> WSGIServer:
 
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
         method, path = environ.get("REQUEST_METHOD"), environ.get("PATH_INFO")
+        about = [("Server", SERVER), ("Content-Type", TEXT)]
         if method not in ("GET", "HEAD"):  # RFC 9110 section 15.5.6
-            start("405 Method Not Allowed", [("Content-Type", TEXT), ("Allow", "GET, HEAD")])
+            start("405 Method Not Allowed", [*about, ("Allow", "GET, HEAD")])
             return [b"GET or HEAD\n"]
         status, body = "404 Not Found", b"/metrics or /ready\n"
         if path == "/metrics":
@@ -184,7 +190,7 @@ def serve(address: str, port: int, reader: Reader) -> WSGIServer:
             ready = reader.ready()
             status = "200 OK" if ready else "503 Service Unavailable"
             body = b"ready\n" if ready else b"not ready\n"
-        start(status, [("Content-Type", TEXT), ("Content-Length", str(len(body)))])
+        start(status, [*about, ("Content-Length", str(len(body)))])
         return [] if method == "HEAD" else [body]  # RFC 9110 section 9.3.2
 
     family = _Server6 if ":" in address else _Server

@@ -48,7 +48,19 @@ def test_methods_and_paths(port: int, method: str, path: str, status: int, begin
     found, body, answer = asked(port, method, path)
     assert found == status
     assert body.startswith(begin)
+    assert answer.headers["Server"] == "posthouse"
     assert (answer.headers["Allow"] == "GET, HEAD") == (status == 405)
+
+
+def test_who_asks_with_too_long_a_header_hears_no_version_of_python(port: int) -> None:
+    with socket.create_connection((HOST, port), 10) as sock:
+        sock.sendall(b"GET /ready HTTP/1.0\r\n" + b"X-A: b\r\n" * 101 + b"\r\n")
+        answer = b""
+        while part := sock.recv(4096):
+            answer += part
+    assert answer.startswith(b"HTTP/1.0 431 ")
+    assert b"\r\nServer: posthouse\r\n" in answer
+    assert b"Python" not in answer
 
 
 def test_head_has_the_header_alone(port: int) -> None:
