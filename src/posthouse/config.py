@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
+from posthouse.protocol.host import HostError, parse_host
 from posthouse.send.deliver.keys import Keys, read_dkim
 from posthouse.send.deliver.retry import Retry, read_retry
 from posthouse.send.document import ConfigError, load
@@ -193,6 +194,9 @@ def _metrics(raw: object) -> tuple[str, int] | None:
         return None
     table = Table(raw, "metrics", ("listen",))
     host, _, port = table.text("listen", "127.0.0.1:9125").rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+    if not port.isascii() or not port.isdigit() or int(port) > 65_535:
         raise table.wrong("address", "listen")
-    return host.strip("[]"), int(port)
+    try:  # never "" for all addresses, which Python makes of none: there is no login
+        return parse_host(host), int(port)
+    except HostError:
+        raise table.wrong("address", "listen") from None

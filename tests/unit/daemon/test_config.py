@@ -112,7 +112,10 @@ def test_a_key_of_another_kind_or_with_a_password_is_told_as_such(tmp_path) -> N
     ("more", "reason", "key"),
     [
         ('[tls]\nkey = "x"', "pair", "tls.certificate"),
-        ("[metrics]\nlisten = 'everywhere'", "address", "metrics.listen"),
+        *(
+            (f"[metrics]\nlisten = '{text}'", "address", "metrics.listen")
+            for text in ("everywhere", "9100", ":9100", "[]:9100", "::9100", "*:9100", "a b:9100")
+        ),
         ("[servers]", "unknown_key", "servers"),
         (
             '[[listen]]\nmode = "tls"\naddress = "127.0.0.1:7465"\n'
