@@ -142,7 +142,7 @@ def _split_port(authority: str) -> tuple[str, str | None, int]:
             return bracketed["host"], match[1], start + match.start(1)
     if authority.startswith("[") or authority.count(":") > 1:  # IPv6, or broken: not ours to cut
         return authority, None, len(authority)
-    match = re.fullmatch(r"([^\s:,]*)\s*[\s:,]\s*([^\s]*)", authority)
+    match = re.fullmatch(r"([^\s:,]*)\s*[\s:,]\s*([^\s:,]*)", authority)
     if match:
         return match[1], match[2], match.start(2)
     return authority, None, len(authority)

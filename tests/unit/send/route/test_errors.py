@@ -30,6 +30,7 @@ HOPS = [
     (f"hosts = {['a.example'] * 65}", "range", "hosts", {"most": 64}),
     ('hosts = ["a.example", "b_c.example"]', "host", "hosts[2]", {}),
     ('hosts = "smtps://a.example"', "host", "hosts[1]", {}),
+    ('hosts = "a b:25"', "host", "hosts[1]", {}),
     ('hosts = "a.example:99999"', "port", "hosts[1]", {}),
     ('hosts = "a.example:smtp"', "port", "hosts[1]", {}),
     ("hosts = [{port = 25}]", "missing", "hosts[1].host", {}),
