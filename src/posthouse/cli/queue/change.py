@@ -8,6 +8,7 @@ from __future__ import annotations
 import getpass
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -57,13 +58,14 @@ def _change(asked: Session, desk: Desk, name: str, given: Mapping[str, Any]) -> 
     now = time.time()
     picked = desk.pick(choose.query(asked.words, given, now), Act(name))
     unknown = [one for one in given["ids"] if not desk.has(one)]
+    none = "nothing"
     if picked.act is Act.DELETE and picked.letters and not _may_delete(asked, picked, given):
-        raise click.Abort
+        picked, none = replace(picked, keys=()), "spared"
     done = desk.do(picked, now, _who())
     if asked.json:
         _json(done, unknown)
     else:
-        key = "done" if done.letters else "nothing"
+        key = "done" if done.letters else none
         letters, recipients = len(done.letters), done.recipients
         click.echo(asked.words.text(f"queue.{name}.{key}", letters=letters, recipients=recipients))
         for one in unknown:
