@@ -12,7 +12,6 @@ compares it, and so a revoked password is worth nothing at once, in all processe
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import sqlite3
@@ -27,7 +26,7 @@ from posthouse.flow import Secret
 from posthouse.send.submit import secret as app_secret
 from posthouse.send.submit.alone import alone
 from posthouse.send.submit.senders import Senders
-from posthouse.send.submit.settings import Network
+from posthouse.send.submit.settings import Network, network_of
 
 FILE: Final = "users.sqlite"
 NAME_LIMIT: Final = 254  # characters of a login or a label: as long as an address may be
@@ -302,7 +301,7 @@ def _user(row: tuple[Any, ...]) -> User:
     name, senders, networks, enabled, made, changed = row
     try:
         may = Senders.of(json.loads(senders))
-        within = tuple(ipaddress.ip_network(one) for one in json.loads(networks))
+        within = tuple(network_of(one) for one in json.loads(networks))
     except (ValueError, TypeError, AttributeError) as error:
         raise AccountsUnreadable(f"{FILE}: {name}: {error}") from None
     return User(name, may, within, bool(enabled), made, changed)

@@ -28,6 +28,7 @@ MOST: Final = 1_000_000_000  # of any limit: beyond it a typing error is likelie
 # A relay for whole continents is an open relay. 10.0.0.0/8 and fd00::/8 are the widest that
 # somebody may own (RFC 1918, RFC 4193).
 WIDEST: Final = 8
+_MAPPED: Final = IPv6Network("::ffff:0:0/96")  # RFC 4291 section 2.5.5.2
 
 
 class Mode(StrEnum):
@@ -89,10 +90,20 @@ def read_networks(values: Any, path: str) -> tuple[Network, ...]:
     found = []
     for index, value in enumerate(values):
         try:
-            found.append(ipaddress.ip_network(value if isinstance(value, str) else ""))
+            found.append(network_of(value if isinstance(value, str) else ""))
         except ValueError:
             raise SettingError("network", f"{path}[{index}]", value) from None
     return tuple(found)
+
+
+def network_of(text: str) -> Network:
+    """A network; of IPv4 written as IPv6 (``::ffff:10.0.0.0/104``) the IPv4 one, as a client is
+    an IPv4 one by then (``plain_address``). Raises ValueError."""
+    network = ipaddress.ip_network(text)
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        first = network.network_address.ipv4_mapped
+        return IPv4Network(f"{first}/{network.prefixlen - _MAPPED.prefixlen}")
+    return network
 
 
 @lru_cache(maxsize=1_024)  # the same clients come again and again

@@ -80,6 +80,9 @@ def test_a_wrong_limit_names_its_key(table: dict[str, Any]) -> None:
         ("192.168.1.100", "192.168.0.0/24", False),
         ("10.0.0.1", "192.168.0.0/24", False),
         ("::ffff:192.168.0.7", "192.168.0.0/24", True),  # by an IPv6 socket
+        ("10.2.3.4", "::ffff:10.0.0.0/104", True),
+        ("::ffff:10.2.3.4", "::ffff:10.0.0.0/104", True),
+        ("11.2.3.4", "::ffff:10.0.0.0/104", False),
         ("fe80::1%eth0", "fe80::/10", True),
         ("nonsense", "0.0.0.0/0", False),
         ("", "0.0.0.0/0", False),
