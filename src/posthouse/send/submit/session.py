@@ -346,10 +346,8 @@ class Session:
         event = Event(letter.accepted, "accepted", letter.id, "", facts)
         try:
             kept = asyncio.ensure_future(self._desk.keep(letter, (event,)))
-        except QueueFull:
-            return self._refused("queue", replies.FULL, "queue_full")
-        except StoreError:
-            return self._refused("queue", replies.NO_STORE, "store")
+        except (QueueFull, StoreError) as error:
+            return self._not_kept(error)
         return Later(kept, partial(self._kept, letter.id))
 
     def _kept(self, id_: str, kept: asyncio.Future[Any]) -> Reply:
@@ -357,11 +355,15 @@ class Session:
         error = kept.exception()
         if error is None:
             return Reply(250, (f"Queued as {id_}",), replies.OK)
-        if isinstance(error, QueueFull):
-            return self._refused("queue", replies.FULL, "queue_full")
-        if isinstance(error, StoreError):
-            return self._refused("queue", replies.NO_STORE, "store")
+        if isinstance(error, QueueFull | StoreError):
+            return self._not_kept(error)
         raise error
+
+    def _not_kept(self, error: QueueFull | StoreError) -> Reply:
+        """The client hears that it is ours; the log, what there is to mend."""
+        if isinstance(error, QueueFull):
+            return self._refused("queue", replies.FULL, "queue_full", error=str(error))
+        return self._refused("queue", replies.NO_STORE, "store", error=str(error))
 
     # -- helpers
 
@@ -379,7 +381,7 @@ class Session:
             self._begun = False
             self._desk.receiving -= 1
 
-    def _refused(self, stage: str, reply: Reply, reason: str) -> Reply:
+    def _refused(self, stage: str, reply: Reply, reason: str, **more: str) -> Reply:
         """Tell whoever counts; never what the client wrote."""
         self._desk.watch(
             "rejected",
@@ -391,6 +393,7 @@ class Session:
                 "user": self._identity.user if self._identity is not None else "",
                 "client": self._client,
                 "listener": self._listening.mode.value,
+                **more,
             },
         )
         return reply

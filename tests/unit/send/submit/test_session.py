@@ -381,7 +381,8 @@ async def test_a_message_that_is_long_under_way_is_no_loop(world: World, receive
 
 
 @pytest.mark.parametrize(
-    ("failure", "expected"), [(QueueFull(), "452 4.3.1"), (StoreError(), "451 4.3.0")]
+    ("failure", "expected"),
+    [(QueueFull("of what"), "452 4.3.1"), (StoreError("of what"), "451 4.3.0")],
 )
 async def test_nothing_is_accepted_that_is_not_kept(
     world: World, failure: Exception, expected: str
@@ -389,6 +390,7 @@ async def test_nothing_is_accepted_that_is_not_kept(
     async with world.alice() as client:
         world.failure = failure
         assert await client.deliver(MESSAGE) == expected
+        assert world.told[-1][1]["error"] == "of what"  # for the log alone
         world.failure = None
         assert await client.deliver(MESSAGE) == "250 2.0.0"
 
