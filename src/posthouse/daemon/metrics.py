@@ -105,7 +105,7 @@ class Reader:
     def collect(self) -> Iterator[Metric]:
         """All metrics."""
         totals: Counter[tuple[str, str]] = Counter()
-        for content in self._contents():
+        for _, content in self._contents():
             for name, label, value in content.get("rows", []):
                 totals[name, label] += value
         for names, kind in ((COUNTERS, CounterMetricFamily), (GAUGES, GaugeMetricFamily)):
@@ -119,18 +119,20 @@ class Reader:
 
     def ready(self) -> bool:
         """Whether all workers wrote within the last seconds, and none stands still."""
-        now = time.time()
-        contents = list(self._contents())
-        return len(contents) == self._workers and all(
-            now - content.get("at", 0) < FRESH
-            and not any(row[0] == "stopped" and row[2] for row in content.get("rows", []))
-            for content in contents
+        alive = self.alive()
+        return len(alive) == self._workers and not any(
+            row[0] == "stopped" and row[2] for one in alive.values() for row in one.get("rows", [])
         )
 
-    def _contents(self) -> Iterable[dict[str, Any]]:
+    def alive(self) -> dict[int, dict[str, Any]]:
+        """The workers that wrote within the last seconds, and what."""
+        now = time.time()
+        return {n: one for n, one in self._contents() if now - one.get("at", 0) < FRESH}
+
+    def _contents(self) -> Iterable[tuple[int, dict[str, Any]]]:
         for worker in range(self._workers):
             with contextlib.suppress(OSError, ValueError):
-                yield json.loads(_file(self._folder, worker).read_text())
+                yield worker, json.loads(_file(self._folder, worker).read_text())
 
 
 class _Quiet(WSGIRequestHandler):

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from fakes.certs import Authority, Kind
-from posthouse.daemon import supervisor
+from posthouse.daemon import metrics, supervisor
 from posthouse.daemon.doctor import certificate, files, kept, look, names, place
 from posthouse.daemon.ports import StartError
 from posthouse.flow import Status
@@ -270,6 +270,20 @@ async def test_a_look_at_a_lane_ends_in_time(tmp_path, monkeypatch) -> None:
     await lane.close()
     monkeypatch.setattr(sound, "STEPS", 10)
     assert sound.look_at(path, lambda: True) == sound.Sound(50)
+
+
+async def test_a_lane_that_is_gone_under_a_running_worker_is_no_queue_yet_to_be_made(
+    tmp_path,
+) -> None:
+    at = config(tmp_path)
+    metrics.write(at.server.data, 0, metrics.Counts(), {})
+    found = said(kept.look(at, FakeClock()))
+    assert found["relay.lane.gone"] is FAIL
+    assert "relay.lane.none" not in found
+    lane = Lane(at.server.data / "queue" / "lane-0.sqlite")
+    await lane.open()
+    await lane.close()
+    assert "relay.lane.gone" not in said(kept.look(at, FakeClock()))
 
 
 async def test_queue_and_users(tmp_path) -> None:

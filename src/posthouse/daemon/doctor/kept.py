@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from posthouse.config import Config
+from posthouse.daemon.metrics import Reader
 from posthouse.flow import Finding, Status
 from posthouse.net.clock import Clock
-from posthouse.send.queue.files import LaneError, lanes_in
+from posthouse.send.queue.files import LaneError, file_of, lanes_in
 from posthouse.send.queue.sound import look_at
 from posthouse.send.submit.accounts import Accounts, AccountsUnreadable
 from posthouse.send.submit.settings import Mode
@@ -28,12 +29,18 @@ def look(config: Config, clock: Clock) -> Iterator[Finding]:
 
 
 def _lanes(config: Config, clock: Clock) -> Iterator[Finding]:
+    data = config.server.data
     try:
-        paths = lanes_in(config.server.data).values()
+        there = lanes_in(data)
     except LaneError as error:
         params = {"path": str(error.path), "why": error.why}
         yield Finding("relay.lane.unreadable", Status.FAIL, params=params)
         return
+    # What is deleted under a worker is open still, and so are the letters in it.
+    gone = Reader(data, config.server.workers).alive().keys() - there
+    for lane in sorted(gone):
+        yield Finding("relay.lane.gone", Status.FAIL, params={"path": str(file_of(data, lane))})
+    paths = there.values()
     end = clock.monotonic() + SECONDS
     messages = 0
     for path in paths:
@@ -45,6 +52,8 @@ def _lanes(config: Config, clock: Clock) -> Iterator[Finding]:
         elif not found.whole:
             params = {"path": str(path), "seconds": f"{SECONDS:.0f}"}
             yield Finding("relay.lane.unfinished", Status.UNKNOWN, params=params)
+    if gone and not paths:
+        return
     lanes = {"lanes": len(paths), "messages": messages}
     status = Status.OK if paths else Status.SKIPPED
     yield Finding("relay.lane.counted" if paths else "relay.lane.none", status, params=lanes)
