@@ -6,6 +6,7 @@ while something is going on must not notice.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -344,6 +345,27 @@ def test_workers_end_with_their_supervisor_and_the_next_one_waits(far: FakeSmtpS
             finally:
                 second.terminate()
                 assert second.wait(30) == 0
+
+
+def test_a_reload_asked_for_before_the_relay_can_hear_it_is_kept_until_it_can() -> None:
+    folder = process.new_folder("relay")
+    (folder / "data").mkdir(mode=0o700)
+    file, log = folder / "posthouse.toml", folder / "log"
+    file.write_text(relay.text(PLAIN))
+    with (folder / "data" / "lock").open("w") as lock, log.open("wb") as output:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as a relay that still ends
+        early = subprocess.Popen(
+            [sys.executable, "-m", "posthouse", "serve", "--config", file],
+            env={**os.environ, **relay.environment()}, stdout=output, stderr=output,
+        )  # fmt: skip
+        try:
+            process.wait_until("its wait", lambda: b'"waiting"' in log.read_bytes())
+            early.send_signal(signal.SIGHUP)
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            process.wait_until("the reload", lambda: b'"reloaded"' in log.read_bytes())
+        finally:
+            early.terminate()
+            assert early.wait(30) == 0
 
 
 # A full queue

@@ -90,6 +90,9 @@ def _check(asked: Session, path: Path) -> int:
 
 
 def _serve(path: Path) -> int:
+    # A reload may be asked for while the file is read, or another relay's end is waited for: kept
+    # by the kernel until the supervisor can hear it, for HUP unheard ends a process.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     from posthouse.config import read
     from posthouse.daemon.worker import main
 

@@ -325,6 +325,7 @@ class Supervisor:
         os.set_blocking(write, False)
         before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)  # a full pipe wakes too
         handlers = {number: signal.signal(number, self._signalled) for number in HEARD}
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # held back until now
         try:
             yield
         finally:
