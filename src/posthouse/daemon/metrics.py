@@ -76,7 +76,7 @@ class Counts:
         """Count what is no letter's event: a refusal, a login, a server that is passed over."""
         if kind in _SAID:
             name, label = _SAID[kind]
-            self.values[name, str(facts.get(label, ""))] += 1
+            self.values[name, str(facts.get(label, ""))] += facts.get("times", 1)
 
 
 def write(folder: Path, worker: int, counts: Counts, now: Mapping[tuple[str, str], float]) -> None:

@@ -223,7 +223,7 @@ class Relay:
         tls = None if context is None else lambda: context
         listener = Listener(desk.sessions(listening), tls=tls)
         if listening.mode is Mode.TLS and context is not None:
-            listener.listen_tls(sock, context)
+            listener.listen_tls(sock, context, crowded=desk.crowded)
         else:
             await listener.listen(sock=sock)
         self._listeners.append(listener)

@@ -76,7 +76,7 @@ class Listener:
         self._opened(server)
         return server
 
-    def listen_tls(self, sock: socket.socket, context: ssl.SSLContext, **more: float) -> Door:
+    def listen_tls(self, sock: socket.socket, context: ssl.SSLContext, **more: Any) -> Door:
         """Implicit TLS on a socket that is bound; ``more`` are words of ``Door``."""
         sock.listen(BACKLOG)
         door = Door(sock, context, lambda: _Protocol(self, True), **more)

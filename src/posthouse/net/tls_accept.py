@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
+from posthouse.net import loop
 from posthouse.net.tcp import site
 
 # Handshakes of one address at once. Each takes two round trips: an office that comes back after a
@@ -25,11 +26,16 @@ HALF_OPEN: Final = 200
 HALF_OPEN_ALL: Final = 10_000  # of all addresses: an attack; the rest wait until some are over
 HANDSHAKE: Final = 30.0  # seconds: a far client on a bad line takes some
 AT_ONCE: Final = 100  # accepted in one turn, so that open sessions have theirs
+TOLD: Final = 60.0  # seconds between two times that ``crowded`` is called: a flood fills no log
 PAUSE: Final = 1.0  # seconds to accept nobody, where there is no room for one more
 
 
 class Door:
-    """The owner of one socket that listens, and of the handshakes on it."""
+    """The owner of one socket that listens, and of the handshakes on it.
+
+    ``crowded`` is told whose connection was cut off because he had too many handshakes under way,
+    and how many were since the last time, his and others'.
+    """
 
     def __init__(
         self,
@@ -38,6 +44,7 @@ class Door:
         make: Callable[[], asyncio.BaseProtocol],
         *,
         handshake: float = HANDSHAKE,
+        crowded: Callable[[str, int], None] = lambda _client, _times: None,
     ) -> None:
         sock.setblocking(False)
         self.sockets = (sock,)
@@ -46,6 +53,9 @@ class Door:
         self._context = context
         self._make = make
         self._time = handshake
+        self._crowded = crowded
+        self._cut_off = 0  # connections, since that was told
+        self._told = float("-inf")
         self._loop = asyncio.get_running_loop()
         self._closed = False
 
@@ -75,17 +85,26 @@ class Door:
                 sock, name = self.sockets[0].accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return  # another worker was quicker, or the client has gone
-            except OSError:  # no file descriptor is left, or no memory
+            except OSError as error:  # no file descriptor is left, or no memory
+                loop.tell("no more clients can be taken for now", error)
                 self._pause()
                 return
             place = site(name[0])
             if self.half_open[place] >= HALF_OPEN:
                 sock.close()
+                self._tell(name[0])
                 continue
             self.half_open[place] += 1
             task = self._loop.create_task(self._handshake(sock, place))
             self.handshakes.add(task)
             task.add_done_callback(self.handshakes.discard)
+
+    def _tell(self, client: str) -> None:
+        self._cut_off += 1
+        now = self._loop.time()
+        if now - self._told >= TOLD:
+            self._crowded(client, self._cut_off)
+            self._told, self._cut_off = now, 0
 
     def _pause(self) -> None:
         """The kernel keeps those who come meanwhile."""

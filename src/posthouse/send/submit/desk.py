@@ -92,6 +92,11 @@ class Desk:
         """Count a connection; False where there are too many."""
         return self._crowd.arrived(client) <= CONNECTIONS
 
+    def crowded(self, client: str, times: int) -> None:
+        """Connections were cut off for too many TLS handshakes; he can be told nothing."""
+        facts = {"stage": "tls", "code": 0, "reason": "handshakes", "client": client}
+        self.watch("rejected", {**facts, "times": times, "listener": Mode.TLS.value})
+
     def left(self, client: str) -> None:
         """A connection that was counted is over."""
         self._crowd.left(client)

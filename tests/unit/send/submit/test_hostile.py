@@ -346,6 +346,11 @@ async def test_handshakes_that_never_come_are_bounded(
         clients = [await silent(port) for _ in range(3)]
         assert not await served(world, port)
         assert await clients[0].rest(0.1) == b""  # the first ones have their time
+        assert not await served(world, port)
+        assert world.reasons() == ["handshakes"]  # one line for a flood
+        monkeypatch.setattr(tls_accept, "TOLD", 0.0)
+        assert not await served(world, port)
+        assert [facts["times"] for kind, facts in world.told if kind == "rejected"] == [1, 2]
         clients.pop().close()
         await until_served(world, port)
         for client in (*others, *clients):
@@ -395,10 +400,13 @@ async def test_no_room_for_one_more_is_no_end(
             raise full.pop()
         return accept(sock)
 
+    said: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, about: said.append(about["message"]))
     async with world.listening(Mode.TLS) as port:
         monkeypatch.setattr(socket.socket, "accept", crowded)
         assert await served(world, port)
         assert full == []
+    assert said == ["no more clients can be taken for now"] * 2
 
 
 async def test_who_is_amid_the_handshake_is_heard_before_the_end_and_not_for_long(

@@ -84,7 +84,7 @@ class World:
         listener = Listener(make, tls=lambda: self.tls, **more)
         sock = socket.create_server((host, 0))
         if mode is Mode.TLS:
-            listener.listen_tls(sock, self.tls, handshake=handshake)
+            listener.listen_tls(sock, self.tls, handshake=handshake, crowded=self.desk.crowded)
         else:
             await listener.listen(sock=sock)
         try:
