@@ -32,7 +32,7 @@ from posthouse.send.submit.settings import (
     read_limits,
     read_listen,
 )
-from posthouse.send.submit.tls import CertificateError, loaded
+from posthouse.send.submit.tls import CertificateError, Lasting, lasting, loaded
 
 __all__ = ["Config", "ConfigError", "Server", "default_workers", "of", "read"]
 
@@ -71,6 +71,7 @@ class Config:
     limits: Limits = field(default_factory=Limits)
     certificate: Path | None = None  # None: a self-made one in the data folder
     key: Path | None = None
+    lasting: Lasting | None = None  # of the certificate, as it was read
     signing: Keys = field(default_factory=lambda: Keys([]))
     retry: Retry = field(default_factory=Retry)
     keep_events: float = KEEP_EVENTS  # seconds, of letters that have left; 0 is for ever
@@ -126,6 +127,7 @@ def of(document: Mapping[str, Any], folder: Path) -> Config:
         read_limits(document.get("limits", {})),
         certificate,
         key,
+        None if certificate is None else lasting(certificate),
         _signing(document, folder),
         read_retry(document.get("retry", {})),
         _keep_events(document.get("queue", {})),

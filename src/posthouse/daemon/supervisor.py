@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import IO, Any, Final
 
 from posthouse.config import Config, ConfigError
@@ -28,6 +29,7 @@ from posthouse.daemon.common import Common
 from posthouse.daemon.ports import StartError, bound, shared
 from posthouse.explain import catalogue
 from posthouse.send.queue.files import folder_of
+from posthouse.send.submit.tls import worse
 
 PATIENCE: Final = 20.0  # seconds a worker may take to end before it is killed
 SILENT: Final = 1.0  # seconds to wait for another relay's end without a word
@@ -252,6 +254,8 @@ class Supervisor:
             if fresh.server.data != self.config.server.data:  # the lock is on the old one
                 error = "another data folder needs a restart"
                 raise StartError("data", data=str(fresh.server.data), error=error)
+            if why := worse(fresh.lasting, self.config.lasting, datetime.now(UTC)):
+                raise StartError("certificate", path=str(fresh.certificate), why=why)
             sockets = self._sockets_of(fresh)
         except (ConfigError, StartError) as error:
             self.say("reload_failed", error=error.told(catalogue("en")))  # as all of the log

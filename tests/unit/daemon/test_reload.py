@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,10 @@ from posthouse.config import Config, ConfigError, read
 from posthouse.daemon import supervisor
 from posthouse.daemon.supervisor import Supervisor
 from posthouse.explain import Catalogue
+from posthouse.send.submit.tls import Lasting
 from unit.daemon.installed import config
+
+DAY = timedelta(days=1)
 
 
 @pytest.fixture
@@ -124,6 +128,17 @@ def test_a_bug_in_reading_ends_no_relay_that_works(tmp_path, done) -> None:
     told = failed(Supervisor(config(tmp_path), lambda _post: 0, read_again, lambda *_: None))
     assert told == "IsADirectoryError: no words for this"
     assert done == []
+
+
+def test_a_certificate_that_has_ended_replaces_no_good_one(tmp_path, done) -> None:
+    now = datetime.now(UTC)
+    ended, good = (Lasting(now - 9 * DAY, now + n * DAY) for n in (-1, 1))
+    at = replace(config(tmp_path), certificate=tmp_path / "x.pem", lasting=good)
+    told = failed(Supervisor(at, lambda _post: 0, lambda: replace(at, lasting=ended), print))
+    assert told.startswith(f"The certificate {tmp_path / 'x.pem'} is not valid now (it ended on ")
+    assert done == []
+    _, said = reloaded(replace(at, lasting=ended), replace(at, lasting=ended))
+    assert said == ["reloaded"]  # there is no better one to be kept
 
 
 def test_a_port_that_is_taken_is_told_in_words(tmp_path, done) -> None:

@@ -14,11 +14,12 @@ from __future__ import annotations
 import ipaddress
 import os
 import ssl
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from posthouse.net.clock import Clock
 from posthouse.send.submit.alone import alone
@@ -48,6 +49,29 @@ class CertificateError(Exception):
     encrypted = False
 
 
+class Lasting(NamedTuple):
+    """From when until when a certificate is valid."""
+
+    begin: datetime
+    end: datetime
+
+    def unfit(self, now: datetime) -> str:
+        """Why it is not valid then; "" where it is."""
+        if now < self.begin:
+            return f"it begins on {self.begin.date()} only"
+        return f"it ended on {self.end.date()}" if now >= self.end else ""
+
+
+def worse(fresh: Lasting | None, shown: Lasting | None, now: datetime) -> str:
+    """Why a new certificate must not replace the one that is shown: no client would take it.
+
+    "" where it may; also where the old one is no better, and where nothing is known of one.
+    """
+    if fresh is None or (shown is not None and shown.unfit(now)):
+        return ""
+    return fresh.unfit(now)
+
+
 class Certificates:
     """The owner of what the listeners show."""
 
@@ -60,6 +84,8 @@ class Certificates:
         # Sessions are made from the first context, which keeps the keys of the tickets; a newer
         # one lends it its certificate.
         self._first = self._newest = loaded(certificate, key)
+        self._lasting = lasting(certificate)
+        self._early: datetime | None = None  # when the files that were put aside begin
         self._first.sni_callback = self._hello  # called for each handshake, with a name or without
 
     def context(self) -> ssl.SSLContext:
@@ -67,17 +93,27 @@ class Certificates:
         return self._first
 
     def look(self) -> None:
-        """Load the files again if they have changed."""
-        stamp = self._seen()
-        if stamp == self._stamp:
+        """Load the files again if they have changed, or their time has come."""
+        stamp, now = self._seen(), self._clock.now()
+        if stamp == self._stamp and (self._early is None or now < self._early):
             return
-        self._stamp = stamp
+        self._stamp, self._early = stamp, None
         try:
-            self._newest = loaded(*self._files)
+            self._newest = self._better(now)
         except CertificateError as error:
             self._watch("certificate", {"result": "kept", "reason": str(error)})
         else:
             self._watch("certificate", {"result": "loaded", "file": str(self._files[0])})
+
+    def _better(self, now: datetime) -> ssl.SSLContext:
+        """The files' context, unless the old one is better. Raises CertificateError."""
+        fresh, found = loaded(*self._files), lasting(self._files[0])
+        if why := worse(found, self._lasting, now):
+            if found is not None and now < found.begin:
+                self._early = found.begin
+            raise CertificateError(f"{self._files[0]}: {why}")
+        self._lasting = found
+        return fresh
 
     def _hello(self, handshake: Any, name: str | None, context: ssl.SSLContext) -> None:
         now = self._clock.monotonic()
@@ -129,6 +165,19 @@ def loaded(certificate: Path, key: Path) -> ssl.SSLContext:
     return context
 
 
+def lasting(certificate: Path) -> Lasting | None:
+    """Of the server's own certificate, the first of the file; None where it can't be read."""
+    from cryptography import x509
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd serial numbers are its maker's business
+            found = x509.load_pem_x509_certificate(certificate.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return Lasting(found.not_valid_before_utc, found.not_valid_after_utc)
+
+
 def self_made(folder: Path, now: datetime, names: Sequence[str] = ()) -> tuple[Path, Path]:
     """(certificate, key) made here, for this machine's names and ``names``; kept while good.
 
@@ -144,13 +193,8 @@ def self_made(folder: Path, now: datetime, names: Sequence[str] = ()) -> tuple[P
 
 
 def _still_good(certificate: Path, key: Path, now: datetime) -> bool:
-    from cryptography import x509
-
-    try:
-        found = x509.load_pem_x509_certificate(certificate.read_bytes())
-    except (OSError, ValueError):
-        return False
-    return key.exists() and found.not_valid_after_utc - now > timedelta(days=LEFT)
+    found = lasting(certificate)
+    return found is not None and key.exists() and found.end - now > timedelta(days=LEFT)
 
 
 def _make(now: datetime, names: Sequence[str]) -> tuple[bytes, bytes]:

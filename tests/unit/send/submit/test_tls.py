@@ -9,14 +9,14 @@ import ssl
 import stat
 import warnings
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
 
-from fakes.certs import Authority, Issued
+from fakes.certs import Authority, Issued, Kind
 from posthouse.net.clock import FakeClock
 from posthouse.send.submit import tls
 from posthouse.send.submit.tls import CertificateError, Certificates, self_made
@@ -95,6 +95,37 @@ async def test_a_failing_reload_keeps_what_was_there(files: Files, spoil) -> Non
     files.put(files.two)
     files.clock.advance(tls.LOOK)
     assert await files.shown() == "two"
+
+
+@pytest.mark.parametrize("kind", [Kind.EXPIRED, Kind.NOT_YET_VALID])
+async def test_one_that_no_client_would_take_does_not_replace_a_good_one(
+    files: Files, kind: Kind
+) -> None:
+    files.clock = FakeClock(datetime.now(UTC))
+    files.live = Certificates(files.certificate, files.key, files.clock, files.watch)
+    files.put(files.authority.issue(kind, hosts=("127.0.0.1", "two.d.example")))
+    for _ in range(2):
+        files.clock.advance(tls.LOOK)
+        assert await files.shown() == "one"
+    ((_, told),) = files.told  # once
+    assert told["result"] == "kept"
+    assert str(files.certificate) in told["reason"]
+    begins = files.live._early
+    assert (begins is not None) is (kind is Kind.NOT_YET_VALID)
+    if begins is not None:
+        files.clock.advance((begins - files.clock.now()).total_seconds())
+        files.live.look()
+        assert [facts["result"] for _, facts in files.told] == ["kept", "loaded"]
+
+
+async def test_an_ended_one_may_be_replaced_by_whatever_there_is(files: Files) -> None:
+    files.put(files.authority.issue(Kind.EXPIRED, hosts=("127.0.0.1", "one.d.example")))
+    files.clock = FakeClock(datetime.now(UTC))
+    files.live = Certificates(files.certificate, files.key, files.clock, files.watch)
+    files.put(files.authority.issue(Kind.NOT_YET_VALID, hosts=("127.0.0.1",)))
+    files.clock.advance(tls.LOOK)
+    files.live.look()
+    assert [facts["result"] for _, facts in files.told] == ["loaded"]
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
