@@ -70,8 +70,11 @@ def parse_ip(text: str) -> str | None:
         return None
 
 
-def to_ascii(text: str) -> str:
-    """A domain name in A-label form. Raises HostError; IP addresses are not names."""
+def to_ascii(text: str, *, underscores: bool = False) -> str:
+    """A domain name in A-label form. Raises HostError; IP addresses are not names.
+
+    ``underscores``: no host has them in its name, but a mail domain may, and DNS does not mind.
+    """
     if len(text) > MAX_INPUT:
         raise HostError("too_long", MAX_INPUT)
     name = text.translate(FULL_WIDTH)
@@ -80,7 +83,7 @@ def to_ascii(text: str) -> str:
     if not name:
         raise HostError("empty")
     if name.isascii():
-        _check(name.lower())
+        _check(name.lower().replace("_", "x" if underscores else "_"))
         return name.lower()
     encoded = _encode(name, text)
     try:

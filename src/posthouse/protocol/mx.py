@@ -96,7 +96,7 @@ def _is_name(host: str) -> bool:
 def lookup(domain: str) -> Query[Exchanges]:
     """The records of a domain (U-labels are fine), and what is wrong with them."""
     try:
-        name = to_ascii(domain)
+        name = to_ascii(domain, underscores=True)
     except HostError:
         missing = _finding("domain_missing", Status.FAIL, domain=domain[:100])
         return Exchanges(domain, AnswerStatus.NXDOMAIN, findings=(missing,))

@@ -219,9 +219,9 @@ def _by_preference(found: mx.Exchanges, rng: random.Random, port: int) -> list[P
 
 
 def _is_name(host: str) -> bool:
-    """Whether it can be looked up: no host may have "_" in its name, but DNS does not mind."""
+    """Whether it can be looked up."""
     try:
-        return bool(to_ascii(host.replace("_", "x")))
+        return bool(to_ascii(host, underscores=True))
     except HostError:
         return False
 

@@ -80,6 +80,9 @@ MX = ("e.example", "MX")
             ["a.example", "b.example"],
         ),
         ({("xn--fsq.example", "MX"): ["1 m.example."]}, "例.example", ["m.example"]),
+        # no host name, but a domain that has mail
+        ({("my_shop.example", "MX"): ["1 m.example."]}, "my_shop.example", ["m.example"]),
+        ({("my_shop.example", "A"): ["192.0.2.1"]}, "My_Shop.example", ["my_shop.example"]),
     ],
 )
 async def test_direct(table: Table, domain: str, expected: list[str]) -> None:
