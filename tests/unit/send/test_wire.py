@@ -846,20 +846,27 @@ async def test_421_to_mail_on_a_used_connection_is_no_try(extensions: bytes) -> 
     await six_over_three(replies)
 
 
-async def test_no_more_recipients_at_once_than_the_server_says() -> None:
-    """RFC 9422."""
-    desk = Desk(("PIPELINING", "LIMITS MAILMAX=100 RCPTMAX=2"))
-    items = tuple(Item(n, "", Recipient(f"{n}@e.example"), State.READY) for n in range(5))
+@pytest.mark.parametrize(
+    ("extensions", "people", "parts"),
+    [
+        (("LIMITS MAILMAX=100 RCPTMAX=2",), 5, [2, 2, 1]),  # RFC 9422
+        ((), 250, [100, 100, 50]),  # RFC 5321 section 4.5.3.1.8
+        (("LIMITS MAILMAX=100",), 101, [100, 1]),
+        (("LIMITS RCPTMAX=500",), 250, [250]),
+    ],
+)
+async def test_no_more_recipients_at_once_than_the_server_says_or_every_server_takes(
+    extensions: tuple[str, ...], people: int, parts: list[int]
+) -> None:
+    desk = Desk(("PIPELINING", *extensions))
+    items = tuple(Item(n, "", Recipient(f"{n}@e.example"), State.READY) for n in range(people))
     letter = Letter("1", "alice@d.example", tuple(i.recipient for i in items), MESSAGE, 0.0)
     async with pooling(desk, Hop("x", pool=1)) as (pool, done):
         pool.add(Task(letter, items))
-        await until(lambda: len(done) == 3)
-    assert [list(one.replies) for one in done] == [
-        ["0@e.example", "1@e.example"],
-        ["2@e.example", "3@e.example"],
-        ["4@e.example"],
-    ]
-    assert len(desk.messages) == 3
+        await until(lambda: len(done) == len(parts))
+    assert [len(one.replies) for one in done] == parts
+    assert [name for one in done for name in one.replies] == [f"{n}@e.example" for n in range(people)]
+    assert len(desk.messages) == len(parts)
 
 
 async def test_no_more_messages_on_a_connection_than_the_server_says() -> None:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
+from posthouse.flow import Stage
 from posthouse.letter import (
     Event,
     Item,
@@ -183,8 +184,10 @@ class Dispatcher:
         letter, hop = task.letter, self._hops[way[0]]
         self._room.leave(way, letter.id)
         told = list(zip(task.items, self._judged(task, carried, carrier), strict=True))
-        if hop.fallback and not (self._closing or self._recorder.stopped):
-            told = self._go_round(hop, letter, told, reached=carrier is not None)
+        if not (self._closing or self._recorder.stopped):
+            told = self._go_next(letter, told)
+            if hop.fallback:
+                told = self._go_round(hop, letter, told, reached=carrier is not None)
         self._verdicts.outcomes(letter, told, hop.name)
         self._recorder.record.letters.append(letter.id)
         self._recorder.soon()
@@ -195,6 +198,20 @@ class Dispatcher:
         except Exception as error:  # a bug must not keep a message in hand, neither sent nor tried
             loop.tell("what a server said could not be judged", error)
             return unjudged(task, carried)
+
+    def _go_next(
+        self, letter: Letter, told: list[tuple[Item, Outcome]]
+    ) -> list[tuple[Item, Outcome]]:
+        """Who was too many beside those that were taken is due at once, in a transaction of the
+        rest (RFC 5321 section 4.5.3.1.10): that was no try. The others are given back."""
+        if all(outcome.result is not Result.DELIVERED for _, outcome in told):
+            return told
+        rest = tuple(item for item, outcome in told if _is_too_many(outcome))
+        if rest:  # from the disk, for the command may have held them meanwhile
+            self._hands.difference_update([(letter.id, item.key) for item in rest])
+            self._ready.append((letter.id, rest))
+            self._load_soon()
+        return [one for one in told if not _is_too_many(one[1])]
 
     def _go_round(
         self, hop: Hop, letter: Letter, told: list[tuple[Item, Outcome]], *, reached: bool
@@ -355,6 +372,11 @@ class Dispatcher:
         """Ways that nothing goes any more: a relay meets many domains."""
         for way in [way for way, pool in self.pools.items() if pool.quiet]:
             await self.pools.pop(way).close()
+
+
+def _is_too_many(outcome: Outcome) -> bool:
+    deferred = outcome.result is Result.DEFERRED and outcome.stage is Stage.RCPT
+    return deferred and outcome.cause == "rate.recipients"
 
 
 def _by_way(going: Sequence[tuple[Hop, Item]]) -> list[tuple[Key, tuple[Item, ...]]]:

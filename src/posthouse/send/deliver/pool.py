@@ -37,6 +37,7 @@ from posthouse.send.deliver.tries import LOGIN_SORE, Login, Tries, is_login
 from posthouse.send.hop import Hop, Target
 
 SWEEP: Final = 1.0  # seconds between looks for connections that are over their time
+RECIPIENTS: Final = 100  # of one transaction; every server takes them (RFC 5321 4.5.3.1.8)
 SORE: Final = 15.0  # seconds nothing is tried after nobody could be reached
 ENDING: Final = 5.0  # seconds for what is under way when we end: cut off, it may arrive twice
 
@@ -261,7 +262,7 @@ class Pool:
         return None
 
     def _start(self, carrier: Carrier, task: Task) -> None:
-        if len(task.items) > 1 and "LIMITS" in carrier.extensions:
+        if len(task.items) > RECIPIENTS or "LIMITS" in carrier.extensions:
             task = self._divide(carrier, task)
         try:
             ready = self._prepared(carrier, task)
@@ -289,8 +290,8 @@ class Pool:
 
     def _divide(self, carrier: Carrier, task: Task) -> Task:
         """As many recipients as this server takes at once (RFC 9422 section 4.2), the rest next."""
-        most = session_limits(carrier.extensions).rcpt_max
-        if most is None or len(task.items) <= most:
+        most = session_limits(carrier.extensions).rcpt_max or RECIPIENTS
+        if len(task.items) <= most:
             return task
         self._waiting.appendleft(Task(task.letter, task.items[most:]))
         self._divided(task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
@@ -104,6 +105,49 @@ def test_a_letter_that_cannot_go_does_not_stop_a_paced_way(tmp_path: Path) -> No
             w.check_ends()
             assert list(w.ends().values()).count(["refused"]) == 3
         assert len(paced.begun) == 2
+
+    live(day())
+
+
+# Recipients
+
+
+@pytest.mark.parametrize("code", [452, 552])
+def test_who_is_too_many_for_one_message_is_in_the_next_at_once(tmp_path: Path, code: int) -> None:
+    """RFC 5321 section 4.5.3.1.10: 452, or 552 as of old; it passes with the transaction."""
+
+    async def day() -> None:
+        asked: Counter[int] = Counter()
+
+        def rcpt(server: Server, _: str) -> Reply:
+            asked[len(server.begun)] += 1
+            return OK if asked[len(server.begun)] <= 10 else Reply.make(code, "Too many recipients")
+
+        few = Server("few", rcpt=rcpt)
+        async with world(tmp_path, [few], [{"name": "few", "hosts": ["few"]}]) as w:
+            people = [f"u{n}@few.example" for n in range(24)]
+            await w.send(*people)
+            assert await w.empty(MINUTE) < 5.0
+            w.check_ends()
+            assert not w.reports()
+        assert [len(one.recipients) for one in few.taken] == [10, 10, 4]
+        assert sorted(r for one in few.taken for r in one.recipients) == sorted(people)
+
+    live(day())
+
+
+def test_a_server_that_takes_nobody_is_not_asked_again_at_once(tmp_path: Path) -> None:
+    """It says so of the first recipient, too: that is no matter of how many there are."""
+
+    async def day() -> None:
+        no = Reply.make(452, "Too many recipients", "4.5.3")
+        busy = Server("busy", rcpt=lambda _server, _address: no)
+        async with world(tmp_path, [busy], [{"name": "busy", "hosts": ["busy"]}]) as w:
+            await w.send("a@busy.example", "b@busy.example")
+            await w.pass_(40)
+            assert len(busy.begun) == 1
+            busy.rcpt = lambda _server, _address: OK
+            await w.empty(HOUR)
 
     live(day())
 
