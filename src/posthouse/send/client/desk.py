@@ -24,7 +24,7 @@ from posthouse.net.smtp_work import Carried
 from posthouse.send.client.compose import compose
 from posthouse.send.client.facts import Done, Draft, Envelope, Message, Unusable
 from posthouse.send.client.journal import Book, JournalError
-from posthouse.send.client.outcomes import outcomes_of
+from posthouse.send.client.outcomes import TOO_MANY, outcomes_of
 
 HELD: Final = 64_000_000  # octets of messages that wait for a further try: then no new ones
 HELD_MESSAGES: Final = 1_000
@@ -215,10 +215,11 @@ class Desk:
         job.unsure = job.unsure or carried.unsure
         if carried.failure is not None and not carried.unsure and used and not taken:
             job.left += deferred  # the connection had its time: that says nothing of the message
-        elif taken and all(found[r].enhanced == "4.5.3" for r in deferred):
-            job.left += deferred  # too many recipients at once (RFC 5321 section 4.5.3.1.10)
         else:
-            job.later += deferred
+            for one in deferred:
+                # Too many recipients at once (RFC 5321 section 4.5.3.1.10).
+                more = taken and found[one].cause == TOO_MANY
+                (job.left if more else job.later).append(one)
         self._note(job, taken, found, unsure=carried.unsure)
         if job.left:
             self.put_back(job)

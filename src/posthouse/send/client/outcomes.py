@@ -7,6 +7,7 @@ Enters: a ``Carried``, or what kept a connection from being opened. Leaves: outc
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from posthouse.explain import explain_failure, explain_reply
 from posthouse.explain.explanation import Explanation
@@ -15,6 +16,8 @@ from posthouse.letter import Outcome, Result
 from posthouse.net.smtp_carry import Refused
 from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp.reply import Reply
+
+TOO_MANY: Final = "rate.recipients"  # the cause of a refusal that holds for one transaction alone
 
 
 def outcomes_of(
@@ -43,8 +46,10 @@ def _answered(one: str, stage: Stage, reply: Reply, host: str, where: str) -> Ou
     if reply.is_success:
         result, cause = Result.DELIVERED, None
     else:
-        result = Result.REFUSED if reply.code >= 500 else Result.DEFERRED  # RFC 5321 4.2.1
         cause = explain_reply(reply, stage=stage, host=host).cause.id
+        passing = cause == TOO_MANY and stage is Stage.RCPT  # RFC 5321 section 4.5.3.1.10, of 552
+        refused = reply.code >= 500 and not passing  # section 4.2.1
+        result = Result.REFUSED if refused else Result.DEFERRED
     enhanced = str(reply.enhanced) if reply.enhanced else ""
     return Outcome(one, result, reply.code, enhanced, reply.text, where, stage, cause)
 

@@ -149,6 +149,19 @@ async def test_more_recipients_than_the_server_takes_at_once() -> None:
     assert sorted(got) == sorted(to)
 
 
+@pytest.mark.parametrize("no", ["452 Too many recipients", "552 5.5.3 Too many recipients"])
+async def test_however_the_server_says_that_they_are_too_many(no: str) -> None:
+    """RFC 5321 section 4.5.3.1.10: 452 or, as of old, 552; nobody asks for an enhanced code."""
+    yes = "250 2.1.5 ok"
+    answers = (*[yes] * 2, "450 4.2.0 later", *[no] * 5, *[yes] * 2, *[no] * 3, yes)
+    to = [f"r{n}@e.example" for n in range(8)]
+    async with FakeSmtpServer(Behaviour(replies=(("^RCPT", answers),))) as server:
+        _, told = await sent(server, [letter(0, to=to)])
+    assert statuses(told) == {"sent": 1}
+    got = [[r.recipient[:2] for r in message.recipients] for message in server.messages]
+    assert got == [["r0", "r1"], ["r3", "r4"], ["r5", "r6", "r7"], ["r2"]]
+
+
 async def test_the_same_message_twice_in_the_input_goes_once() -> None:
     async with FakeSmtpServer() as server:
         _, told = await sent(server, [*letters(3), *letters(3)])
