@@ -472,7 +472,8 @@ class Carrier(asyncio.Protocol):
             self._held += pieces
             self._write_on()
         elif self._transport is not None and not self._transport.is_closing():
-            self._transport.writelines(pieces)
+            # asyncio's own, from Python 3.12 on, never gets rid of an empty one and spins.
+            self._transport.writelines([one for one in pieces if one])
 
     def _hold(self, content: bytes) -> None:
         """A long message goes part by part, as it is taken: so a slow server is told from a dead

@@ -175,7 +175,7 @@ def reversed_ip(address: str) -> str:
         ip = ip.ipv4_mapped
     if isinstance(ip, IPv4Address):
         return ".".join(reversed(str(ip).split(".")))
-    return ".".join(reversed(ip.exploded.replace(":", "")))
+    return ".".join(reversed(f"{int(ip):032x}"))
 
 
 def question(subject: str, list_: Blocklist) -> str:

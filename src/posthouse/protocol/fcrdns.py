@@ -141,9 +141,9 @@ def _holds(name: str, ip: IPv4Address | IPv6Address) -> bool:
     """Whether the address stands in the name, in any of the usual ways to write it."""
     if isinstance(ip, IPv6Address):
         bare = name.replace("-", "").replace(".", "").replace(":", "")
-        digits = ip.exploded.replace(":", "")
+        digits = f"{int(ip):032x}"
         groups = [part.lstrip("0") for part in _PART.split(name)]
-        wanted = [group.lstrip("0") for group in ip.exploded.split(":")]
+        wanted = [digits[at : at + 4].lstrip("0") for at in range(0, 32, 4)]
         found, short = ([g for g in each if g] for each in (groups, wanted))
         written = len(short) > 2 and _run(found, short)  # zeros are written in many ways
         return digits in bare or digits[::-1] in bare or written

@@ -140,6 +140,30 @@ async def test_many_messages_on_one_connection(extensions: tuple[str, ...]) -> N
     assert desk.messages == [MESSAGE] * 3
 
 
+@pytest.mark.parametrize("extensions", [("PIPELINING",), ()])
+async def test_no_empty_piece_is_handed_to_the_transport(extensions: tuple[str, ...]) -> None:
+    """asyncio of Python 3.12 and later never gets rid of one, and its loop spins for ever."""
+    async with carrying(Desk(extensions)) as carrier:
+        there = carrier._transport
+        assert there is not None
+        handed: list[bytes] = []
+
+        class Noted:
+            """The transport, and what it is handed."""
+
+            def writelines(self, pieces: list[bytes]) -> None:
+                handed.extend(pieces)
+                there.writelines(pieces)
+
+            def __getattr__(self, name: str) -> object:
+                return getattr(there, name)
+
+        carrier._transport = Noted()  # type: ignore[assignment]
+        await carry(carrier)
+        assert MESSAGE in handed
+        assert all(handed)
+
+
 async def carry_two(carrier: Carrier, *recipients: c.Rcpt) -> list[Carried]:
     async with asyncio.timeout(5):
         return await asyncio.gather(*[carrier.carry(MAIL, (r,), MESSAGE) for r in recipients])
@@ -865,7 +889,9 @@ async def test_no_more_recipients_at_once_than_the_server_says_or_every_server_t
         pool.add(Task(letter, items))
         await until(lambda: len(done) == len(parts))
     assert [len(one.replies) for one in done] == parts
-    assert [name for one in done for name in one.replies] == [f"{n}@e.example" for n in range(people)]
+    assert [name for one in done for name in one.replies] == [
+        f"{n}@e.example" for n in range(people)
+    ]
     assert len(desk.messages) == len(parts)
 
 
