@@ -142,9 +142,10 @@ def _of_our_choice(carrier: Carrier | None) -> bool:
 def _delivered(address: str, reply: Reply, host: str, carrier: Carrier | None) -> Outcome:
     action = ""
     if isinstance(carrier, Line):
-        # RFC 3461 section 5.2.2: a server that offers DSN reports itself; LMTP is the mailbox.
+        # RFC 3461 section 5.2.2: a server that offers DSN reports itself, and the sender is to be
+        # told once; LMTP is the mailbox.
         action = "delivered" if carrier.hop.lmtp else "relayed"
-        if action == "relayed" and "DSN" in carrier.extensions:
+        if "DSN" in carrier.extensions:
             action = ""
     enhanced = str(reply.enhanced) if reply.enhanced else ""
     return Outcome(

@@ -142,7 +142,8 @@ def test_each_recipient_has_its_own_in_their_order() -> None:
     [
         (Known(direct=True), "relayed"),
         (Known(direct=True, offers=("DSN",)), ""),  # it reports itself
-        (Known(direct=False, lmtp=True, offers=("DSN",)), "delivered"),
+        (Known(direct=False, lmtp=True), "delivered"),
+        (Known(direct=False, lmtp=True, offers=("DSN",)), ""),  # so does this one
     ],
 )
 def test_who_reports_a_success(line: Line, action: str) -> None:
