@@ -215,7 +215,7 @@ def subject(case: Case) -> str:
         ("delivered", "en"): "Delivered: ", ("delivered", "zh"): "邮件已送达：",
         ("relayed", "en"): "Handed over: ", ("relayed", "zh"): "邮件已转交：",
     }  # fmt: skip
-    more = {"en": " and 2 more", "zh": " 等另外 2 个收件人"} if len(case.told) > 1 else {}
+    more = {"en": " and 2 more", "zh": " 及另外 2 个收件人"} if len(case.told) > 1 else {}
     item, outcome = case.told[0]
     kind, address = outcome.action or case.kind, item.recipient.address
     return " / ".join(f"{words[kind, lang]}{address}{more.get(lang, '')}" for lang in case.langs)

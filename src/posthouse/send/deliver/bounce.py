@@ -158,9 +158,10 @@ class Bounces:
         found = _explanation(outcome)
         if found is not None:
             yield words.text("bounce.line.why", title=title(found, words.lang))
-            steps = self._remedy(words, found, outcome).splitlines()
+            steps = self._remedy(words, found, outcome, kind).splitlines()
             todo = [words.text("bounce.line.remedy"), *(f"  - {step}" for step in steps if step)]
-            yield "\n".join(todo)
+            if steps:
+                yield "\n".join(todo)
         said = _said(outcome)
         if said:
             named = "said" if host else "said_unnamed"
@@ -170,13 +171,17 @@ class Bounces:
         if "may arrive twice" in outcome.text and not outcome.code:
             yield words.text("bounce.line.twice")
 
-    def _remedy(self, words: Catalogue, found: Explanation, outcome: Outcome) -> str:
-        """Remedies speak to who can act: a sender can't mend our settings, or their server."""
+    def _remedy(self, words: Catalogue, found: Explanation, outcome: Outcome, kind: str) -> str:
+        """Remedies speak to who can act: a sender can't mend our settings, or their server.
+
+        Nor is there anything to do while we try: who then sends it again has it arrive twice.
+        """
         if ours(outcome._replace(result=Result.DEFERRED)):
             return words.text("bounce.line.ours", name=self._name)
+        waits = kind == "delayed"
         if found.cause.id.startswith(_NETWORK):
-            return words.text("bounce.line.unreachable")
-        return remedy(found, words.lang)
+            return words.text("bounce.line.unreachable_yet" if waits else "bounce.line.unreachable")
+        return "" if waits else remedy(found, words.lang)
 
 
 def _letter(id_: str, to: str, report: bytes, now: float, message_id: str) -> Letter:
@@ -201,12 +206,17 @@ def _wants(item: Item, outcome: Outcome, kind: str) -> bool:
 
 
 def _together(told: Sequence[Told_]) -> list[tuple[Outcome, list[str]]]:
-    """Recipients that came to the same end, under one explanation."""
-    groups: dict[Outcome, list[str]] = {}
+    """Recipients that came to the same end, under one explanation.
+
+    Many a server says each one's address in its reply: the words to the first stand for all.
+    """
+    groups: dict[Outcome, tuple[Outcome, list[str]]] = {}
     for item, outcome in told:
-        same = outcome._replace(recipient="", wait=None)
-        groups.setdefault(same, []).append(item.recipient.address)
-    return list(groups.items())
+        address = item.recipient.address
+        text = outcome.text.replace(address, "")
+        same = outcome._replace(recipient="", wait=None, text=text)
+        groups.setdefault(same, (outcome, []))[1].append(address)
+    return list(groups.values())
 
 
 def _explanation(outcome: Outcome) -> Explanation | None:

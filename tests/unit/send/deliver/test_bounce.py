@@ -376,7 +376,41 @@ def test_one_report_for_many() -> None:
     assert text.count("late@f.example") == 2
 
 
+@pytest.mark.parametrize("where", ["{}: Recipient address rejected: User unknown", "no {} here"])
+def test_who_is_named_in_the_reply_is_told_with_the_others(where: str) -> None:
+    names = [f"user{n}@e.example" for n in range(40)]
+    told = [(item(name), UNKNOWN._replace(text=where.format(name))) for name in names]
+    report = bounces()(letter(), told, "failed", NOW)
+    assert report is not None
+    assert [one.recipient for one in read(report).recipients] == names
+    status = report.content.partition(b"message/delivery-status")[2]
+    assert all(status.count(name.encode()) == 2 for name in names)  # its address, and the reply
+    text = text_of(report)
+    assert text.count(where.format(names[0])) == 2  # once in each language
+    assert text.count(where.format(names[1])) == 0
+    assert all(name in text for name in names)
+
+
 # The text
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        LATER,
+        LATER._replace(code=452, enhanced="4.2.2", text="Full", cause="rcpt.mailbox_full"),
+        LATER._replace(code=451, enhanced="4.3.0", text="Not now", cause="server.error"),
+    ],
+)
+def test_nobody_is_told_to_send_again_what_is_still_tried(one: Outcome) -> None:
+    """It would arrive twice."""
+    text = text_of(made(one, "delayed", now=ACCEPTED + 5 * HOUR))
+    assert "You need not do anything" in text
+    assert "您无需操作" in text
+    for again in ("send again", "Try again", "send a smaller", "稍后重发", "再发"):
+        assert again not in text
+    failed = text_of(made(one, "failed", now=ACCEPTED + 6 * DAY))
+    assert "What to do:" in failed
 
 
 def test_the_words_of_both_languages_with_the_servers_own() -> None:
