@@ -1,10 +1,13 @@
 """Whose turn it is on a paced way: one message each interval, whichever process sends it.
 
 Enters: a hop with an ``interval``, the domain where its MX decides, monotonic seconds. Leaves: how
-long to wait; 0.0 where the turn is ours, and then it is taken. Called by ``pool``. The owner of
-when the last message went: a file a hop, since workers, lanes and the process after a restart send
-to the same server. Monotonic time is the same to all processes until the machine starts anew;
-what is later than now is from before that, and counts as just now.
+long to wait; 0.0 where the turn is ours, and then it is taken. Called by ``pool``. An interval
+begins where the last message was answered: what leaves us 30 s after another may arrive a
+millisecond less than that after it, and who has answered one had it before.
+
+The owner of when the last message went: a file a hop, since workers, lanes and the process after a
+restart send to the same server. Monotonic time is the same to all processes until the machine
+starts anew; what is later than now is from before that, and counts as just now.
 
 Nothing raises: where the file can't be used, what this process knows holds.
 """
@@ -38,7 +41,11 @@ class Turns:
         """Seconds until it may be somebody's turn; nothing is taken."""
         return self._ask(hop, domain, now, take=False)
 
-    def _ask(self, hop: Hop, domain: str, now: float, *, take: bool) -> float:
+    def over(self, hop: Hop, domain: str, now: float) -> None:
+        """What had the turn is answered, or has failed: the interval begins."""
+        self._ask(hop, domain, now, take=True, ours=True)
+
+    def _ask(self, hop: Hop, domain: str, now: float, *, take: bool, ours: bool = False) -> float:
         with contextlib.ExitStack() as stack:
             file = _locked(self._folder, hop.name)
             if file is not None:
@@ -50,7 +57,7 @@ class Turns:
             lasts = {name: min(at, now) for name, at in self._known.get(hop.name, {}).items()}
             lasts = {name: at for name, at in lasts.items() if at + hop.interval > now}
             wait = lasts[domain] + hop.interval - now if domain in lasts else 0.0
-            if take and wait == 0.0:
+            if ours or (take and wait == 0.0):
                 lasts[domain] = now
             self._known[hop.name] = lasts
             if file is not None:

@@ -300,6 +300,9 @@ class Pool:
     def _done(self, carrier: Carrier, task: Task, done: asyncio.Future[Carried]) -> None:
         carried = done.result()
         self._busy.pop(carrier, None)
+        if self.hop.interval:
+            self._next = self._now() + self.hop.interval
+            self._turns.over(self.hop, self.way.domain, self._now())
         if _was_gone(carrier, carried):
             carrier.quit()
             self._waiting.appendleft(task)

@@ -77,6 +77,22 @@ def test_the_gap_holds_through_failures_and_restarts(tmp_path: Path) -> None:
     live(day())
 
 
+def test_a_gap_is_counted_from_the_answer(tmp_path: Path) -> None:
+    """Whatever the way there takes from one of two messages, the server sees all of the gap."""
+
+    async def day() -> None:
+        paced = Server("paced", work=4.0)
+        async with world(tmp_path, [paced], [PACED]) as w:
+            for n in range(5):
+                await w.send(f"p{n}@paced.example")
+            await w.empty(HOUR)
+        answered = [taken.at for taken in paced.taken]
+        assert min(gaps(paced.begun)) >= 34.0
+        assert [n for n in range(4) if paced.begun[n + 1] - answered[n] < 30.0] == []
+
+    live(day())
+
+
 def test_the_gap_holds_when_a_quiet_way_was_forgotten(tmp_path: Path) -> None:
     async def day() -> None:
         paced = Server("paced")

@@ -25,6 +25,14 @@ def test_one_turn_each_interval_whoever_asks(tmp_path: Path) -> None:
     assert one.take(HOP, "", 130.0) == 30.0
 
 
+def test_the_interval_begins_with_the_answer(tmp_path: Path) -> None:
+    one, two = Turns(tmp_path), Turns(tmp_path)
+    assert one.take(HOP, "", 100.0) == 0.0
+    one.over(HOP, "", 102.5)
+    assert two.take(HOP, "", 130.0) == 2.5
+    assert two.take(HOP, "", 132.5) == 0.0
+
+
 def test_each_domain_and_each_hop_has_its_own(tmp_path: Path) -> None:
     turns = Turns(tmp_path)
     assert turns.take(HOP, "a.example", 100.0) == 0.0
