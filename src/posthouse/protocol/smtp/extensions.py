@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 _XCHAR: Final = r"(?:[\x21-\x2a\x2c-\x3c\x3e-\x7e]|(?-i:\+[0-9A-F]{2}))"  # RFC 3461 section 4
-_XTEXT: Final = re.compile(rf"{_XCHAR}*", re.IGNORECASE)
+_XTEXT: Final = re.compile(rf"{_XCHAR}*", re.IGNORECASE | re.ASCII)
 _SIZE: Final = re.compile(r"[0-9]{1,20}")
 _ERASED: Final = re.compile(r"(?:X{4,}[A-Z]?|\*{4,})")
 
@@ -27,7 +27,9 @@ class Parameter:
 
 
 def _p(needs: str, pattern: str | None) -> Parameter:
-    return Parameter(needs, None if pattern is None else re.compile(pattern, re.IGNORECASE))
+    # ASCII: else U+017F is an S, U+0131 an I, and what goes on to the next server no parameter.
+    flags = re.IGNORECASE | re.ASCII
+    return Parameter(needs, None if pattern is None else re.compile(pattern, flags))
 
 
 MAIL_PARAMETERS: Final[Mapping[str, Parameter]] = {

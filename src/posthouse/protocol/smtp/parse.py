@@ -1,8 +1,9 @@
 """A command line as the server reads it. See ``command``; ``write`` is the other direction.
 
 ``parse_command`` takes a line without its CRLF and gives a command, or raises CommandError with
-the reply that RFC 5321 section 4.2.2 asks for. Strict, but for three habits of real clients that
-harm nobody: blanks after "FROM:" and "TO:", blanks at the end, blanks inside an EHLO name.
+the reply that RFC 5321 section 4.2.2 asks for. Strict, but for four habits of real clients that
+harm nobody: blanks after "FROM:" and "TO:", blanks at the end, blanks inside an EHLO name, and
+there what a computer is called in no ASCII, in whatever charset: its octets are "?".
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _MECHANISM: Final = re.compile(r"[A-Z0-9_-]{1,20}")  # RFC 4422 section 3.1
 _PARAMETER: Final = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9-]*)(?:=(?P<value>[\x21-\x3c\x3e-\x7e\u0080-\U0010ffff]+))?"
 )
-_BDAT: Final = re.compile(r"([0-9]{1,18})(?:[ ]+(LAST))?", re.IGNORECASE)
+_BDAT: Final = re.compile(r"([0-9]{1,18})(?:[ ]+(LAST))?", re.IGNORECASE | re.ASCII)
 # The lines that a relay hears all day, at one go. What is odd in the least is left to the parsers.
 _USUAL: Final = re.compile(
     rb"(?:(?i:(MAIL FROM))|(?i:RCPT TO)):<(%b)>"
@@ -44,6 +45,8 @@ _USUAL_WORDS: Final[Mapping[bytes, c.Command]] = {
     b"QUIT\r\n": c.Quit(),
 }
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_HELLO: Final = re.compile(rb"[ \t]*(?:EHLO|HELO|LHLO)[ \t]", re.IGNORECASE)
+_BEYOND_ASCII: Final = re.compile(rb"[\x80-\xff]")
 
 
 class CommandError(ProtocolError):
@@ -103,6 +106,8 @@ def split_command(line: bytes) -> tuple[str, str]:
     """The verb as the state table calls it, and the rest; of what is none "UNKNOWN" and all."""
     if _CONTROL.search(line):
         raise CommandError(Reply.make(500, "Control character in command", "5.5.2"), "control")
+    if _HELLO.match(line):  # RFC 5321 section 4.1.4: no name is a reason to refuse a message
+        line = _BEYOND_ASCII.sub(b"?", line)
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError:
@@ -110,7 +115,7 @@ def split_command(line: bytes) -> tuple[str, str]:
     if '"' not in text:  # in a quoted local part a tab would be another address
         text = text.replace("\t", " ")
     verb, _, rest = text.strip(" ").partition(" ")
-    verb = verb.upper()
+    verb = verb.upper() if verb.isascii() else ""  # the upper case of U+017F is an S
     return (verb, rest.strip(" ")) if verb in _PARSERS else (c.Unknown.verb, text)
 
 
@@ -145,7 +150,7 @@ class _Context:
 
 def _name(kind: type[c.Ehlo] | type[c.Helo] | type[c.Lhlo]) -> Parser:
     def parse(rest: str, _: _Context) -> c.Command:
-        if not rest or not rest.isascii():
+        if not rest:
             raise _syntax(f"Syntax: {kind.verb} hostname")
         return kind(rest)
 
