@@ -172,10 +172,8 @@ def _stuffed(message: bytes) -> bytes:
 def _claims(header: Header, author: Author) -> Reply | None:
     """Whom the message names as its own: every address of From, and Sender where there is one; the
     same of whoever sends it again, the last of them, who stands on top (RFC 5322 section 3.6.6)."""
-    if len(header.authors) > 1:  # RFC 5322 section 3.6: one, or readers see different authors
-        return replies.SEVERAL_FROM
-    if len(header.senders) > 1:
-        return replies.SEVERAL_SENDER
+    if (refused := _number(header, author)) is not None:
+        return refused
     for values, most, what, unclear in (
         (header.authors, MAILBOXES, "Header From", replies.BAD_FROM),
         (header.senders, 1, "Header Sender", replies.BAD_SENDER),
@@ -192,6 +190,16 @@ def _claims(header: Header, author: Author) -> Reply | None:
             if not all(map(author.senders.allow, addresses)):
                 return replies.use(550, what, author.senders.patterns)
     return None
+
+
+def _number(header: Header, author: Author) -> Reply | None:
+    """RFC 5322 section 3.6: one From and one Sender at most, or readers see different people; and
+    no less, where the envelope names nobody either."""
+    if len(header.authors) > 1:
+        return replies.SEVERAL_FROM
+    if len(header.senders) > 1:
+        return replies.SEVERAL_SENDER
+    return None if header.authors or author.sender else replies.NO_FROM
 
 
 def _id_of(header: Header) -> str:

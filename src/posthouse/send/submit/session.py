@@ -246,8 +246,9 @@ class Session:
             return replies.LOGIN_FIRST, "no_login"
         if not self._still():
             return replies.CHANGED, "login_changed"
-        if not identity.senders.allow(sender):
-            # The null path too: bounces come from servers, not from those who sign in.
+        # Receipts and automatic answers come from the null path (RFC 8098 section 3, RFC 3834
+        # section 3.3); whose they are, From says.
+        if sender and not identity.senders.allow(sender):
             return replies.use(553, "Sender", identity.senders.patterns), "sender"
         return None
 

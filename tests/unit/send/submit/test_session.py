@@ -117,7 +117,7 @@ SIGNED_IN = [
     (["MAIL FROM:<ALICE@d.example>"], "250 2.1.0", ""),
     (["MAIL FROM:<bob@shop.d.example>"], "250 2.1.0", ""),
     (["MAIL FROM:<bob@d.example>"], "553 5.7.1", "alice@d.example, *@shop.d.example"),
-    (["MAIL FROM:<>"], "553 5.7.1", "alice@d.example"),
+    (["MAIL FROM:<>"], "250 2.1.0", ""),
     ([f"MAIL FROM:<{ALICE}> SIZE=52428800"], "250 2.1.0", ""),
     ([f"MAIL FROM:<{ALICE}> SIZE=52428801"], "552 5.3.4", "52428800"),
     ([f"MAIL FROM:<{ALICE}> SIZE=99999999999999999999"], "552 5.3.4", ""),
@@ -164,6 +164,29 @@ async def test_one_identity(world: World, authzid: str, expected: str) -> None:
     async with world.client(Mode.TLS) as client:
         await client.say("EHLO x")
         assert await client.say(f"AUTH PLAIN {plain(ALICE, world.secret, authzid)}") == expected
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (b"From: alice@d.example", "250 2.0.0"),
+        (b"From: bob@shop.d.example", "250 2.0.0"),
+        (b"From: eve@d.example", "550 5.7.1"),
+        (b"From: alice@d.example\r\nSender: eve@d.example", "550 5.7.1"),
+        (b"From: <>", "550 5.6.0"),
+        (b"Sender: alice@d.example", "550 5.6.0"),
+        (b"Subject: x", "550 5.6.0"),
+    ],
+)
+async def test_a_receipt_has_no_sender_and_an_author(
+    world: World, header: bytes, expected: str
+) -> None:
+    """RFC 8098 section 3: mail programs send it from the null path, and it belongs to the login."""
+    async with world.alice() as client:
+        assert await client.deliver(header + b"\r\n\r\nread\r\n", "") == expected
+    assert [(one.sender, one.user) for one in world.kept] == (
+        [("", ALICE)] if expected == "250 2.0.0" else []
+    )
 
 
 async def test_starttls_forgets_who_was_there(world: World) -> None:
