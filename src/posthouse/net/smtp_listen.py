@@ -26,10 +26,13 @@ from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.connection import Connection, Role
 from posthouse.protocol.smtp.errors import LocalProtocolError
 from posthouse.protocol.smtp.events import BodyChunk, BodyEnd, CommandReceived, Event, Refused
-from posthouse.protocol.smtp.reply import Reply
+from posthouse.protocol.smtp.reply import EnhancedCode, Reply
 from posthouse.protocol.smtp.state import State
 
-ERRORS: Final = 20  # refused commands before the session ends, as in Postfix
+ERRORS: Final = 20  # refused commands, since the last message, before the session ends
+# Of an error is a recipient beyond the most of a message. RFC 5321 section 4.5.3.1.10: each of the
+# rest is told 452, and the message goes to those before; so a thousand more are let through.
+EXCESS: Final = 1 / 64
 WAIT: Final = 300.0  # seconds for the next command or data (RFC 5321 section 4.5.3.2.7)
 CLOSING: Final = 0.05  # seconds between looks for sessions that have come to their end
 GRACE: Final = 1.0  # seconds of silence after which one without a message is not about to send it
@@ -44,6 +47,8 @@ _SLOW: Final = Reply.make(421, "Timed out, closing connection", "4.4.2")
 _ENOUGH: Final = Reply.make(421, "Too many errors, closing connection", "4.7.0")
 _SHUT: Final = Reply.make(421, "Connection ends here, connect again", "4.3.2")
 _LATER: Final = Reply.make(451, "Local error, try again later", "4.3.0")
+_TOO_MANY: Final = EnhancedCode(4, 5, 3)
+_MESSAGE: Final = (c.MessageEnd.verb, c.Bdat(0, last=True).row)  # what ends a message
 
 
 class Listener:
@@ -158,7 +163,7 @@ class _Protocol(asyncio.Protocol):
         self._events: list[Event] = []
         self._out: list[bytes] = []
         self._busy: asyncio.Future[Any] | None = None  # an answer that waits
-        self._errors = 0
+        self._errors = 0.0
         self._shutting = False
         self._handed_in = False  # a message, at least one
         self._paused = False
@@ -334,6 +339,7 @@ class _Protocol(asyncio.Protocol):
     def _said(self, reply: Reply) -> None:
         """A reply to the oldest command; what was pipelined behind it can be looked at now."""
         side = self._side
+        owed = side.awaited[0].name if side.awaited else ""
         self._out.append(side.send(reply))
         state = side.session.state
         if state is State.TLS:
@@ -342,8 +348,10 @@ class _Protocol(asyncio.Protocol):
         if state is State.CLOSED:
             self._hang_up()
             return
-        if reply.code >= 400:
-            self._errors += 1
+        if reply.code < 300 and owed in _MESSAGE:
+            self._errors = 0
+        elif reply.code >= 400:
+            self._errors += EXCESS if reply.enhanced == _TOO_MANY else 1
             if self._errors >= self._listener.errors:
                 self.end(_ENOUGH, "errors")
                 return

@@ -10,6 +10,7 @@ import pytest
 
 from posthouse.letter import QueueFull, StoreError
 from posthouse.net import smtp_listen
+from posthouse.net.smtp_listen import ERRORS, EXCESS
 from posthouse.net.smtp_session import Peer
 from posthouse.protocol.message.received import parse_received
 from posthouse.send.submit import login
@@ -505,6 +506,47 @@ async def test_mail_and_rset_cost_nothing(tmp_path) -> None:
             await client.say(f"MAIL FROM:<{ALICE}>")
             await client.say("RSET")
         assert await client.deliver(MESSAGE) == "250 2.0.0"
+
+
+@pytest.mark.parametrize("recipients", [3, 100])
+async def test_the_rest_of_a_long_list_does_not_lose_those_before_it(
+    tmp_path: Path, recipients: int
+) -> None:
+    """RFC 5321 section 4.5.3.1.10: 452 to each, and the message goes to the others."""
+    world = World(tmp_path, recipients=recipients)
+    rest = int(ERRORS / EXCESS) - 1
+    async with world.alice() as client:
+        for _ in range(2):
+            await client.say(f"MAIL FROM:<{ALICE}>")
+            many = [f"RCPT TO:<b{n}@e.example>" for n in range(recipients + rest)]
+            assert await client.say(*many, "NOOP") == "250 2.0.0"
+            await client.say("DATA")
+            client.write(MESSAGE + b".\r\n")
+            assert await client.reply() == "250 2.0.0"
+        await client.say(f"MAIL FROM:<{ALICE}>")
+        many = [f"RCPT TO:<b{n}@e.example>" for n in range(recipients + rest + 2)]
+        client.write("".join(f"{line}\r\n" for line in many).encode())
+        assert b"421 4.7.0 " in await client.rest()  # but there is an end
+    assert [len(letter.recipients) for letter in world.kept] == [recipients] * 2
+    assert world.reasons().count("recipients") == 3 * rest + 1
+
+
+async def test_errors_are_counted_from_the_last_message(world: World) -> None:
+    """A client that keeps its connection may name a bad recipient now and then."""
+    body = HEADER + b"\r\nx\r\n"
+    async with world.alice() as client:
+        for chunked in (False, True) * 2:
+            for _ in range(ERRORS - 1):
+                assert await client.say("RCPT TO:<nobody>") == "503 5.5.1"
+            if chunked:
+                await client.say(f"MAIL FROM:<{ALICE}>", "RCPT TO:<bob@e.example>")
+                client.write(f"BDAT {len(body)} LAST\r\n".encode() + body)
+                assert await client.reply() == "250 2.0.0"
+            else:
+                assert await client.deliver(body) == "250 2.0.0"
+        said = [await client.say("RCPT TO:<nobody>") for _ in range(ERRORS)]
+        assert said == ["503 5.5.1"] * ERRORS
+        assert await client.reply() == "421 4.7.0"
 
 
 # From where
