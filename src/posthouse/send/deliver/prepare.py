@@ -99,7 +99,7 @@ class Prepare:
         letter = task.letter
         ascii_only = letter.content.isascii()
         addresses = _has_utf8_address(task)
-        utf8 = addresses or (not ascii_only and _has_utf8_header(letter, extensions))
+        utf8 = addresses or (not ascii_only and _has_utf8_header(letter))
         if utf8 and "SMTPUTF8" not in extensions:  # RFC 6531 section 3.2
             whose = "an address" if addresses else "the header"
             text = f"SMTPUTF8 is required for {whose}, but was not offered"
@@ -195,16 +195,18 @@ def _has_utf8_address(task: Task) -> bool:
     return not all(item.recipient.address.isascii() for item in task.items)
 
 
-def _has_utf8_header(letter: Letter, extensions: Mapping[str, str]) -> bool:
-    """Whether SMTPUTF8 is needed for the header (RFC 6531 section 3.2).
+def _has_utf8_header(letter: Letter) -> bool:
+    """Whether SMTPUTF8 is needed for a header, also for one of a part (RFC 6531 section 3.2).
 
-    A header in some old charset is no internationalized one: it goes as it came, as ever. So does
-    one of a part, which many write in UTF-8 without a thought, but of a client that said SMTPUTF8.
+    Only a client that said SMTPUTF8 can mean it. What others write so goes as it came, as ever and
+    as one in some older charset does: scripts do that without a thought, and to ask for SMTPUTF8 in
+    their place would have it bounce wherever a server on the way lacks it.
     """
-    if _is_beyond_ascii(header_of(letter.content)):
-        return True
-    asked = "SMTPUTF8" in letter.params and "SMTPUTF8" not in extensions
-    return asked and _is_beyond_ascii(b"".join(part_headers(letter.content)))
+    if "SMTPUTF8" not in letter.params:
+        return False
+    return _is_beyond_ascii(header_of(letter.content)) or _is_beyond_ascii(
+        b"".join(part_headers(letter.content))
+    )
 
 
 def _is_beyond_ascii(header: bytes) -> bool:

@@ -455,7 +455,7 @@ def test_a_sender_is_not_told_to_mend_our_settings() -> None:
     ],
 )
 def test_what_smtputf8_was_needed_for(sender: str, lang: str, has: str, lacks: str) -> None:
-    of = letter(sender, "Subject: Grüße\r\n\r\nhi\r\n".encode())
+    of = letter(sender, "Subject: Grüße\r\n\r\nhi\r\n".encode(), SMTPUTF8="")
     one = prepared(of, item(), **{"8BITMIME": ""})
     assert isinstance(one, Outcome)
     text = text_of(made(one, of=of, langs=(lang,)))
