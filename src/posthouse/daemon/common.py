@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from posthouse.send import crowd
+from posthouse.send.deliver.tries import Replies
 from posthouse.send.queue.files import LaneError, counted, lanes_in
 from posthouse.send.queue.places import Places
 from posthouse.send.submit.limits import Ledger
@@ -27,6 +28,7 @@ class Common:
         self.failed_pairs = Ledger(1, forks=forks)  # logins, of a user from an address
         self.failed_places = Ledger(1, forks=forks)  # logins, from an address
         self.hop_logins = Ledger(1, HOPS, forks=forks)  # those being tried, or refused lately
+        self.hop_replies = Replies(HOPS, forks=forks)  # and with which words
         self.crowd = crowd.memory(forks=forks)  # connections of each address
 
     def begin(self, data: Path) -> None:

@@ -165,6 +165,7 @@ class Relay:
                 prepare=prepare,
                 turns=turns,
                 tries=tries,
+                replies=self._common.hop_replies,
                 slots=slots,
                 alarm=self._alarm,
                 say=self._say,

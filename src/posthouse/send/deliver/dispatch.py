@@ -41,7 +41,7 @@ from posthouse.send.deliver.recorder import Record, Recorder
 from posthouse.send.deliver.room import Due, Key, Room
 from posthouse.send.deliver.slots import Slots
 from posthouse.send.deliver.steady import Steady
-from posthouse.send.deliver.tries import Tries
+from posthouse.send.deliver.tries import Replies, Tries
 from posthouse.send.deliver.verdict import Verdicts
 from posthouse.send.hop import Action, Hop
 
@@ -67,6 +67,7 @@ class Dispatcher:
         prepare: Prepare = as_it_is,
         turns: Turns | None = None,
         tries: Tries | None = None,
+        replies: Replies | None = None,
         slots: Callable[[Way], Slots | None] = lambda _way: None,
         watch: Callable[[Event], None] = lambda _event: None,
         alarm: Callable[[Outcome, str], None] = lambda _outcome, _hop: None,
@@ -82,6 +83,7 @@ class Dispatcher:
         self._prepare = prepare
         self._turns = turns or Turns()
         self._tries = tries
+        self._replies = replies
         self._slots = slots
         self._watch = watch
         self._say = say
@@ -169,6 +171,7 @@ class Dispatcher:
                 prepare=self._prepare,
                 turns=self._turns,
                 tries=self._tries,
+                replies=self._replies,
                 slots=self._slots(to),
             )
         pool.add(Task(letter, items))

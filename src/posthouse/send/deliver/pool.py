@@ -33,7 +33,7 @@ from posthouse.send.deliver.pace import Turns
 from posthouse.send.deliver.shares import Shares
 from posthouse.send.deliver.slots import AGAIN, Slots
 from posthouse.send.deliver.speed import Speed
-from posthouse.send.deliver.tries import LOGIN_SORE, Login, Tries, is_login
+from posthouse.send.deliver.tries import LOGIN_SORE, Login, Replies, Tries, is_login
 from posthouse.send.hop import Hop, Target
 
 SWEEP: Final = 1.0  # seconds between looks for connections that are over their time
@@ -115,6 +115,7 @@ class Pool:
         prepare: Prepare = as_it_is,
         turns: Turns | None = None,
         tries: Tries | None = None,
+        replies: Replies | None = None,
         slots: Slots | None = None,
     ) -> None:
         self.way = way
@@ -125,7 +126,7 @@ class Pool:
         self._prepare = prepare
         self._sore: tuple[float, NetworkFailure | Refused] | None = None  # until then, and why
         self._paused = False
-        self._login = Login(way.hop, tries, now=now, sleep=sleep)
+        self._login = Login(way.hop, tries, replies, now=now, sleep=sleep)
         self._now = now
         self._sleep = sleep
         self._waiting: deque[Task] = deque()

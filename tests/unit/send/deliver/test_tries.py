@@ -16,7 +16,7 @@ from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.deliver import tries
 from posthouse.send.deliver.pool import Pool, Task, Way
-from posthouse.send.deliver.tries import FRESH, LOGIN_SORE, Login
+from posthouse.send.deliver.tries import FRESH, LOGIN_SORE, Login, Replies
 from posthouse.send.hop import Hop
 from posthouse.send.submit.limits import Ledger, Rate, Rates
 
@@ -31,6 +31,7 @@ class World:
     def __init__(self) -> None:
         self.now = 1_000.0
         self.ledger = Ledger(1, 64)
+        self.replies = Replies(64)
 
     async def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -39,7 +40,7 @@ class World:
     def login(self, hop: Hop = HOP) -> Login:
         """What another worker knows."""
         shared = Rates([Rate(1, LOGIN_SORE)], ledger=self.ledger)
-        return Login(hop, shared, now=lambda: self.now, sleep=self.sleep)
+        return Login(hop, shared, self.replies, now=lambda: self.now, sleep=self.sleep)
 
 
 async def refused(login: Login) -> bool:
@@ -78,6 +79,19 @@ async def test_after_a_refusal_nobody_tries_for_five_minutes() -> None:
     two.failed(known.value)  # being told of it is no try, and makes nothing longer
     world.now = 1_000.0 + LOGIN_SORE + 20
     assert not await refused(two)
+
+
+async def test_who_did_not_hear_the_refusal_knows_its_words() -> None:
+    world = World()
+    blocked = Reply.make(535, "账号 is blocked " + "é" * 600, "5.7.0")
+    await (one := world.login()).turn()
+    one.failed(Refused(Stage.AUTH, blocked))
+    with pytest.raises(Refused) as known:
+        await world.login().turn()
+    assert not known.value.heard
+    assert str(known.value.reply).startswith("535 5.7.0 账号 is blocked ééé")
+    world.replies.put("somebody else's", Reply.make(535, "No"))
+    assert world.replies.get("nobody's") is None
 
 
 async def test_a_server_that_cannot_judge_it_now_refuses_nothing() -> None:
