@@ -133,6 +133,7 @@ class Failure(StrEnum):
     TIMEOUT = "timeout"  # no answer to our SYN
     UNREACHABLE = "unreachable"  # ICMP says so
     OFFLINE = "offline"  # this machine has no route at all
+    EXHAUSTED = "exhausted"  # this machine has no file descriptor, port or memory left for it
     CLOSED = "closed"  # the peer ended the connection in an orderly way, too early
     RESET = "reset"  # RST in the middle
     SILENT = "silent"  # connected, but nothing comes within the time allowed

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import resource
 import shutil
 import signal
 import smtplib
@@ -522,6 +523,22 @@ def test_connections_of_one_address_are_counted_over_all_workers(far: FakeSmtpSe
         ours.wait_for_log("worker_ended")
         process.wait_until("a new worker", lambda: len(ours.workers()) == 2)
         assert let_through(1) == 1  # those of the worker that died are gone
+
+
+def test_no_descriptor_left_is_our_own_trouble_and_passes(far: FakeSmtpServer) -> None:
+    with relay.running(relay.text(PLAIN)) as ours, ours.client() as client:
+        (worker,) = ours.workers()
+        limits = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+        there = max(int(fd.name) for fd in Path(f"/proc/{worker}/fd").iterdir()) + 1
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (there, limits[1]))
+        client.sendmail(ALICE, [BOB], MESSAGE)
+        (alarm, *_) = ours.wait_for_log("alarm")
+        assert (alarm["cause"], alarm["hop"]) == ("conn.local", "far")
+        (deferred, *_) = ours.wait_for_log("deferred")
+        assert deferred["cause"] == "conn.local"
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, limits)
+        ours.wait_until_empty()
+        assert len(far.messages) == 1
 
 
 # Metrics

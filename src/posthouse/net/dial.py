@@ -263,6 +263,7 @@ _WEIGHT: Final = (
     Failure.TIMEOUT,
     Failure.UNREACHABLE,
     Failure.OFFLINE,
+    Failure.EXHAUSTED,
 )
 
 

@@ -35,6 +35,10 @@ PORT: Final = 53
 Server = tuple[str, int]
 
 _FAILED: Final = {REFUSED: AnswerStatus.REFUSED}
+_UNASKED: Final = {
+    Failure.REFUSED: AnswerStatus.REFUSED,
+    Failure.EXHAUSTED: AnswerStatus.EXHAUSTED,
+}
 
 
 def system_servers() -> list[Server]:
@@ -74,7 +78,7 @@ class Client:
                     reply = await _tcp(question, server)
         except (OSError, NetworkFailure) as error:
             kind = (error if isinstance(error, NetworkFailure) else failure_of(error)).failure
-            status = AnswerStatus.REFUSED if kind is Failure.REFUSED else AnswerStatus.TIMEOUT
+            status = _UNASKED.get(kind, AnswerStatus.TIMEOUT)
             offline = kind is Failure.OFFLINE
             return Answer(question.name, question.type, status, server=text, offline=offline)
         except WireError:

@@ -19,6 +19,10 @@ READ_LIMIT: Final = 65_536  # bytes one read gives at most, unless told otherwis
 BUFFER_LIMIT: Final = 262_144  # bytes kept for a slow reader before the peer has to wait
 
 
+# The process's open files, the system's, its memory for sockets.
+EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
 def failure_of(error: BaseException | None, stage: Stage = Stage.ANY) -> NetworkFailure:
     """The OS's error in our words; None is a connection that this side has closed already."""
     if error is None:
@@ -41,6 +45,7 @@ _KINDS: Final = {
     errno.EAFNOSUPPORT: Failure.OFFLINE,
     errno.ENETUNREACH: Failure.OFFLINE,
     errno.ENETDOWN: Failure.OFFLINE,
+    **dict.fromkeys(EXHAUSTED, Failure.EXHAUSTED),
 }
 
 

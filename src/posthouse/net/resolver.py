@@ -212,6 +212,7 @@ def unresolved(
 
 # In the order in which they count.
 _NO_ADDRESS: Final = (
+    (AnswerStatus.EXHAUSTED, Failure.EXHAUSTED),
     (AnswerStatus.NXDOMAIN, Failure.NAME_NOT_FOUND),
     (AnswerStatus.TIMEOUT, Failure.DNS_TIMEOUT),
     (AnswerStatus.SERVFAIL, Failure.DNS_FAILED),

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from posthouse.flow import Failure, NetworkFailure, Stage
+from posthouse.net.pipe import EXHAUSTED
 from posthouse.net.tls import PROBLEM_OF
 
 IPV6_SITE: Final = 64  # bits: one customer has as many IPv6 addresses as it likes
@@ -93,6 +94,8 @@ def failure_of(
         kind, stage = Failure.RESET, Stage.TLS if shaking else Stage.CONNECT
     elif isinstance(error, TimeoutError):
         kind, stage = Failure.TIMEOUT, Stage.CONNECT
+    elif isinstance(error, OSError) and error.errno in EXHAUSTED:
+        kind, stage = Failure.EXHAUSTED, Stage.CONNECT
     else:
         kind, stage = Failure.UNREACHABLE, Stage.CONNECT
     return NetworkFailure(kind, stage, **detail)

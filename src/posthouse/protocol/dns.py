@@ -25,6 +25,7 @@ class AnswerStatus(StrEnum):
     SERVFAIL = "servfail"  # also: bogus DNSSEC, a malformed answer
     TIMEOUT = "timeout"
     REFUSED = "refused"
+    EXHAUSTED = "exhausted"  # this machine has no room for one more socket to ask by
 
 
 @dataclass(frozen=True, slots=True)

@@ -418,6 +418,8 @@ async def _within(work: Any, seconds: float, place: Place, stage: Stage = Stage.
 def _dns_failure(statuses: set[AnswerStatus]) -> Failure:
     """The doubt comes first, unlike in ``net.resolver.unresolved``: some servers say NXDOMAIN to
     AAAA of a name that has A (RFC 4074 section 4.2), and a sender is told what we say here."""
+    if AnswerStatus.EXHAUSTED in statuses:
+        return Failure.EXHAUSTED
     if AnswerStatus.TIMEOUT in statuses:
         return Failure.DNS_TIMEOUT
     if statuses & {AnswerStatus.SERVFAIL, AnswerStatus.REFUSED}:

@@ -37,7 +37,7 @@ _OURS: Final = frozenset(
     {
         *("auth.required", "auth.credentials", "auth.app_password", "auth.disabled"),
         *("auth.mechanism", "tls.required", "tls.failed", "tls.certificate", "relay.denied"),
-        *("sender.account_blocked", "sender.quota"),
+        *("sender.account_blocked", "sender.quota", "conn.local"),
     }
 )
 # These pass by themselves, whatever the code: RFC 5321 section 4.5.3.1.10 says so of 552 for too
@@ -57,6 +57,7 @@ _WORDS: Final = {
     Failure.TIMEOUT: "Connection timed out",
     Failure.UNREACHABLE: "Network is unreachable",
     Failure.OFFLINE: "No route to host",
+    Failure.EXHAUSTED: "Too many open files or sockets here",
     Failure.CLOSED: "Lost connection",
     Failure.RESET: "Connection reset by peer",
     Failure.SILENT: "Conversation timed out",

@@ -179,6 +179,12 @@ def _priority(target: Target) -> int:
     return target.priority
 
 
+_UNANSWERED: Final = {
+    AnswerStatus.TIMEOUT: Failure.DNS_TIMEOUT,
+    AnswerStatus.EXHAUSTED: Failure.EXHAUSTED,
+}
+
+
 async def exchangers(domain: str, resolver: Resolver, rng: random.Random, port: int) -> list[Place]:
     """The servers that take a domain's mail: itself, for want of any."""
     if domain.startswith("["):  # RFC 5321 section 4.1.3: an address literal is its own server
@@ -192,8 +198,7 @@ async def exchangers(domain: str, resolver: Resolver, rng: random.Random, port: 
     if found.status is AnswerStatus.NXDOMAIN:
         raise never(550, "5.1.2", f"The domain {domain} does not exist")
     if found.status not in (AnswerStatus.OK, AnswerStatus.NODATA):
-        timed_out = found.status is AnswerStatus.TIMEOUT
-        kind = Failure.DNS_TIMEOUT if timed_out else Failure.DNS_FAILED
+        kind = _UNANSWERED.get(found.status, Failure.DNS_FAILED)
         raise NetworkFailure(kind, Stage.DNS, host=domain, status=str(found.status))
     if not found.records:  # RFC 5321 section 5.1: the implicit MX
         return [Place(found.domain, port, direct=True, implied=True)]
