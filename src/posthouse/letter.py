@@ -116,6 +116,7 @@ class Item(NamedTuple):
     last: str = ""  # the last answer, for people
     cause: str | None = None
     warned: bool = False  # the sender has been told of the delay
+    released: bool = False  # by a person: rules do not hold it any more
 
 
 @dataclass(frozen=True, slots=True)

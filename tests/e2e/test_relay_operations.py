@@ -369,6 +369,23 @@ def test_a_reload_asked_for_before_the_relay_can_hear_it_is_kept_until_it_can() 
             assert early.wait(30) == 0
 
 
+def test_a_rule_that_comes_later_holds_what_was_tried_and_a_person_lets_it_go() -> None:
+    hold = f'[[route]]\nname = "wait"\nrecipient = ["{BOB}"]\naction = "hold"\n'
+    with relay.running(relay.text(PLAIN)) as ours:
+        ours.send(MESSAGE, ALICE, BOB)
+        ours.wait_for_log("deferred")
+        ours.rewrite(relay.text(PLAIN.replace("[[route]]", hold + "[[route]]")))
+        (held, *_) = ours.wait_for_log("held")
+        assert held["rule"] == "wait"
+        tried = len(ours.log("deferred"))
+        assert ours.command("queue", "release", "--all").ok
+        ours.wait_for_log("deferred", tried + 2)
+        assert len(ours.log("held")) == 1
+        os.kill(ours.workers()[0], signal.SIGKILL)
+        ours.wait_for_log("deferred", tried + 4)  # also by a worker that was started anew
+        assert len(ours.log("held")) == 1
+
+
 # A full queue
 
 

@@ -276,7 +276,7 @@ class Relay:
         if self._facts[0] != letter.id:  # of one letter for all its recipients
             self._facts = (letter.id, facts_of(letter))
         return self._config.routes.choose(
-            self._facts[1], item.recipient.address, released=item.attempts > 0
+            self._facts[1], item.recipient.address, released=item.released
         )
 
     def _alarm(self, outcome: Outcome, hop: str) -> None:

@@ -91,8 +91,8 @@ def test_a_letter_is_written_before_its_outcome_in_one_batch(tables: Tables) -> 
 
 
 def test_what_is_held_meanwhile_stays_held_and_was_tried(tmp_path: Path, tables: Tables) -> None:
-    """Without the try a rule that holds held it once more, when it had been released; without the
-    warning there was a second one."""
+    """Without the try the next one came too soon, when it had been released; without the warning
+    there was a second one."""
     kept = put(letter(1))
     tables.commit([kept])
     with closing(sqlite3.connect(tmp_path / "lane.db")) as db, db:

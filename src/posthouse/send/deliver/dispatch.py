@@ -266,6 +266,7 @@ class Dispatcher:
             one.outcome.last,
             one.outcome.cause,
             one.warned,
+            item.released,
         )
         self._agenda.add(later, due)
 

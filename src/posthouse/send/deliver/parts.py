@@ -20,7 +20,7 @@ class Choose(Protocol):
     """The routes."""
 
     def __call__(self, letter: Letter, item: Item) -> Choice:
-        """What is done with one recipient; an ``item`` tried before may have been released."""
+        """What is done with one recipient; an ``item`` may have been released."""
         ...
 
 

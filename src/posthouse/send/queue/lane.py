@@ -168,9 +168,14 @@ class Lane:
         seen = self._changes()
         with _told(self._path):
             items = [rows.item_of(row) for row in self._reader.execute(_ALL_ITEMS)]
+            released = {(text_of(letter), n) for letter, n in self._reader.execute(_RELEASED)}
         self._count_letters()
         self._seen = seen  # what could not be read is still to be seen
-        return tuple(item for item in items if item.letter not in self._putting)
+        return tuple(
+            item._replace(released=True) if (item.letter, item.key) in released else item
+            for item in items
+            if item.letter not in self._putting
+        )
 
     def changed(self) -> bool:
         """See ``Queue``. The command counts its changes in the file."""
@@ -262,6 +267,11 @@ _TO_BE_TRIED: Final = (
     "SELECT address, params FROM recipients WHERE letter = ? AND state <> 'held' ORDER BY n"
 )
 _ALL_ITEMS: Final = f"SELECT {rows.ITEM} FROM recipients"  # noqa: S608  nothing but names
+# What is still here was never pruned, so its events tell it.
+_RELEASED: Final = (
+    "SELECT r.letter, r.n FROM events JOIN recipients AS r"
+    " ON r.letter = events.letter AND r.address = events.recipient WHERE kind = 'released'"
+)
 _OTHERS: Final = "SELECT count(*) FROM letters WHERE id NOT IN (SELECT value FROM json_each(?))"
 _HIGHEST: Final = (
     "SELECT max(coalesce((SELECT max(id) FROM letters), 0),"

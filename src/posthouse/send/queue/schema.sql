@@ -33,6 +33,8 @@ CREATE TABLE IF NOT EXISTS events (
     data TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS events_letter ON events (letter);
+-- Whom a person has let go: each look at the queue asks for these.
+CREATE INDEX IF NOT EXISTS events_released ON events (letter, recipient) WHERE kind = 'released';
 -- One row: how often the command has changed this lane. Its worker looks at it.
 CREATE TABLE IF NOT EXISTS changes (n INTEGER NOT NULL);
 INSERT INTO changes SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM changes);
