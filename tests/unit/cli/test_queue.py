@@ -132,6 +132,17 @@ def test_an_empty_list_is_no_problem(world: World, data: Path) -> None:
     assert run(world, data, "list").out == "No message waits.\n"
 
 
+def test_a_line_for_each_message(world: World, data: Path) -> None:
+    whole = run(world, data, "list", "--json").json["messages"]
+    lines = [json.loads(line) for line in run(world, data, "list", "--jsonl").out.splitlines()]
+    assert lines == [{"schema": 1, **one} for one in whole]
+    assert len(run(world, data, "list", "--jsonl", "--limit", "1").out.splitlines()) == 1
+    broken(data, 1, 0)
+    ran = run(world, data, "list", "--jsonl")
+    assert (ran.code, len(ran.out.splitlines())) == (3, len(whole))
+    assert "lane-1.sqlite" in ran.err
+
+
 def broken(data: Path, lane: int, at: int) -> None:
     """Another lane: a copy of the first, with rubbish from an octet on."""
     content = (data / "queue" / "lane-0.sqlite").read_bytes()

@@ -234,6 +234,28 @@ async def test_changes(filled, first, act, query, changed, state, event) -> None
     assert not two.changed()  # nothing of its letters fits
 
 
+async def test_whom_a_person_let_go_the_lane_knows_whatever_came_since(filled) -> None:
+    data, (one, _) = filled
+    with Desk(data) as desk:
+        for act in (Act.HOLD, Act.RELEASE):
+            desk.do(desk.pick(Query(recipient="eve@*"), act), NOW)
+    (item,) = [item for item in await one.waiting() if item.released]
+    assert item.recipient.address == "eve@E.example"
+    await one.settle([deferred(item, NOW + HOUR)], [])
+    assert [item.key for item in await one.waiting() if item.released] == [item.key]
+
+
+@pytest.mark.parametrize("oldest", [True, False])
+async def test_one_after_the_other_is_the_same_as_all_at_once(
+    filled, oldest: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STEP", 1)
+    data, _ = filled
+    with Desk(data) as desk:
+        for query, _hours in QUERIES:
+            assert tuple(desk.each(query, oldest=oldest)) == desk.list(query, oldest=oldest).entries
+
+
 def states_of(items: Sequence[Item]) -> dict[str, State]:
     return {item.recipient.address: item.state for item in items}
 

@@ -5,8 +5,10 @@ A lane that can't be read hides no other from ``list``: it is told of, and the e
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -18,6 +20,7 @@ from posthouse.explain import Catalogue
 
 if TYPE_CHECKING:
     from posthouse.send.queue.desk import Desk
+    from posthouse.send.queue.query import Query
 
 LIMIT: Final = 100  # messages listed unless told otherwise: some screens, not a flood
 
@@ -38,6 +41,7 @@ def subcommand(words: Catalogue, name: str) -> Command:
     if name == "list":
         own = [
             *choose.filters(words),
+            click.Option(["--jsonl"], is_flag=True, help=text("jsonl")),
             click.Option(["--oldest"], is_flag=True, help=text("oldest")),
             click.Option(
                 ["--limit"],
@@ -67,6 +71,8 @@ def _list(asked: Session, desk: Desk, given: Mapping[str, Any]) -> int:
 
     now = time.time()
     query = choose.query(asked.words, given, now)
+    if given["jsonl"]:
+        return _lines(asked, desk, query, given)
     page = desk.list(query, limit=given["limit"], oldest=given["oldest"])
     if asked.json:
         messages = [show.entry_dict(entry) for entry in page.entries]
@@ -74,6 +80,21 @@ def _list(asked: Session, desk: Desk, given: Mapping[str, Any]) -> int:
         print_json({"total": page.total, "messages": messages, "unreadable": lost})
     elif page.entries or not desk.unreadable:  # who knows what waits in the others
         show.page(asked, page, now, filtered=choose.is_filtered(given))
+    return _unreadable(asked, desk)
+
+
+def _lines(asked: Session, desk: Desk, query: Query, given: Mapping[str, Any]) -> int:
+    """As they are read: a queue of any length."""
+    from posthouse.cli.answer import json_line
+    from posthouse.cli.queue import show
+
+    for entry in islice(desk.each(query, oldest=given["oldest"]), given["limit"] or None):
+        sys.stdout.write(json_line(show.entry_dict(entry)) + "\n")
+    return _unreadable(asked, desk)
+
+
+def _unreadable(asked: Session, desk: Desk) -> int:
+    """What is missing; the exit code."""
     for error in desk.unreadable:
         click.echo(f"posthouse: {choose.told(asked.words, error)}", err=True)
     return choose.UNDETERMINED if desk.unreadable else 0

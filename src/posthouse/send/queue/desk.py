@@ -32,6 +32,7 @@ from posthouse.send.queue.prune import Pruned, prune
 from posthouse.send.queue.query import Query, Where
 
 WHOLE: Final = 1 << 30  # octets: more than SQLite keeps in one value (10^9)
+STEP: Final = 5_000  # letters read at once where all are gone through
 EVENTS: Final = 10_000  # of one letter that are shown, the latest: with 1,000 recipients for days
 
 Key = tuple[int, int]  # a recipient: the letter's number and its place in it
@@ -165,6 +166,28 @@ class Desk:
         merged = heapq.merge(*found, key=lambda one: number_of(one.id), reverse=not oldest)
         entries = tuple(merged)
         return Page(entries[:limit] if limit else entries, total)
+
+    def each(self, query: Query, *, oldest: bool = False) -> Iterator[Entry]:
+        """The same one after the other, in little memory; each as it is when it is read."""
+        own = [self._each(path, db, query, oldest) for path, db in self._lanes]
+        yield from heapq.merge(*own, key=lambda one: number_of(one.id), reverse=not oldest)
+
+    def _each(
+        self, path: Path, db: sqlite3.Connection, query: Query, oldest: bool
+    ) -> Iterator[Entry]:
+        where, behind = queries.of_letters(query), ">" if oldest else "<"
+        part, last = where, 0
+        try:
+            while True:
+                with told(path):
+                    found = _entries(db, part, query, STEP, oldest)
+                yield from found
+                if len(found) < STEP:
+                    return
+                last = number_of(found[-1].id)
+                part = Where(f"{where.text} AND id {behind} ?", (*where.values, last))
+        except LaneError as error:
+            self._pass(error)
 
     def show(self, letter: str) -> Shown | None:
         """One letter, also one that has left the queue; None where nothing is known of it."""
