@@ -22,7 +22,7 @@ from typing import Any, Final, cast
 
 from posthouse.flow import Failure, NetworkFailure, Security, Stage
 from posthouse.net.smtp_work import Carried, Work
-from posthouse.net.tcp import failure_of, keep_alive
+from posthouse.net.tcp import failure_of, has_vanished, keep_alive
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.connection import Connection, Role
 from posthouse.protocol.smtp.errors import LocalProtocolError
@@ -183,12 +183,17 @@ class Carrier(asyncio.Protocol):
         """Whether the peer does not take what we have said."""
         return bool(self._held or self._full)
 
+    @property
+    def vanished(self) -> bool:
+        """Whether there is nobody any more: the link is cut, the machine is off."""
+        return has_vanished(self._transport)
+
     def quit(self) -> None:
         """Say QUIT without waiting for the answer; it is over anyway.
 
         Behind what is not taken it would never leave, nor would we: that is hung up on.
         """
-        if self._unsent:
+        if self._unsent or self.vanished:
             self.abort(NetworkFailure(Failure.CLOSED, Stage.ANY))
             return
         with contextlib.suppress(LocalProtocolError):

@@ -43,6 +43,7 @@ class FakeCarrier:
     opened: float = 0.0
     used: float = 0.0
     deadline: float = float("inf")
+    vanished: bool = False
 
     def carry(
         self, mail: Any, recipients: Sequence[Any], content: bytes

@@ -119,6 +119,8 @@ class World:
 class _Carrier:
     """A connection."""
 
+    vanished = False
+
     def __init__(self, world: World) -> None:
         self.world = world
         self.extensions: Mapping[str, str] = {}

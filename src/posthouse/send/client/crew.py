@@ -175,7 +175,8 @@ class Crew:
         while True:
             await asyncio.sleep(SWEEP)
             for carrier in list(self._busy):
-                if carrier.room < 2 and carrier.deadline < loop.time():
+                late = carrier.deadline < loop.time() or carrier.vanished
+                if late and carrier.room < 2:
                     carrier.abort(NetworkFailure(Failure.SILENT, Stage.ANY))
 
     # -- messages

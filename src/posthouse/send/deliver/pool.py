@@ -413,7 +413,7 @@ class Pool:
         while True:
             await asyncio.sleep(SWEEP)
             loop_time, now = asyncio.get_running_loop().time(), self._now()
-            for carrier in [k for k in self._busy if k.deadline < loop_time]:
+            for carrier in [k for k in self._busy if k.deadline < loop_time or k.vanished]:
                 carrier.abort(NetworkFailure(Failure.SILENT, Stage.ANY))
             for carrier in [k for k in self._idle if self._stale(k, now)]:
                 self._idle.remove(carrier)
@@ -425,7 +425,7 @@ class Pool:
     def _stale(self, carrier: Carrier, now: float) -> bool:
         if carrier.failure is not None or now - carrier.opened > self.hop.lifetime:
             return True
-        return now - carrier.used > self.hop.idle
+        return now - carrier.used > self.hop.idle or carrier.vanished
 
 
 def _was_gone(carrier: Carrier, carried: Carried) -> bool:
