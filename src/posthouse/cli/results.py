@@ -320,6 +320,8 @@ def show_many(screen: Screen, report: Report) -> None:
 
 def _causes(screen: Screen, report: Report) -> None:
     groups = sorted(report.tally.groups.values(), key=lambda group: -group.count)
+    end, host = report.end, report.place.host
+    stopped = None if end.stopped is None else client.why(end.stopped, host).cause.id
     if groups:
         screen.heading("send.summary.causes")
     for group in groups[:SHOWN]:
@@ -333,4 +335,5 @@ def _causes(screen: Screen, report: Report) -> None:
         screen.hanging(" ", screen.words.text("send.summary.example", names=names))
         if text := _example(group.outcome):
             screen.hanging(" ", screen.words.text("send.said", text=text))
-        _steps(screen, group_remedy(screen, group, report.place.host))
+        if group.id != stopped:  # that stands above
+            _steps(screen, group_remedy(screen, group, report.place.host))

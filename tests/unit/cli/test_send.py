@@ -312,6 +312,15 @@ def test_who_has_not_got_one_of_many_is_not_told_to_wait_for_nothing(
     assert "".join(remedy.split()) in "".join(ran.out.split())
 
 
+def test_why_a_run_was_ended_is_told_once(world: World, tmp_path: Path) -> None:
+    replies = (("MAIL FROM", "550 5.4.5 Daily user sending limit exceeded"),)
+    with running(FakeSmtpServer(Behaviour(replies=replies, errors=999))) as server:
+        ran = plain(world, server, "--many", write_many(tmp_path, 100))
+    assert ran.code == 1
+    assert ran.out.count("Do not send the rejected messages in a loop") == 1
+    assert "Run the same command again" in ran.out
+
+
 def test_a_server_that_says_goodbye_has_answered(world: World, letter: str) -> None:
     behaviour = Behaviour(replies=(("MAIL FROM", "421 4.7.0 Too many messages today"),))
     with running(FakeSmtpServer(behaviour)) as busy:

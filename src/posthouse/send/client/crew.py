@@ -6,19 +6,22 @@ end of the first, so that a message costs one round trip. The first connection c
 signs in; only when it stands are others opened. A connection that breaks is opened again.
 
 It ends early where nothing can come of going on: the server can't be reached, the login is refused,
-or it refuses one message after the other before a recipient is named; and where the desk closes.
+or one message after the other is refused for what we are and not for what it is (an account at its
+limit); and where the desk closes. Where such answers are for now, all rest before they go on.
 Raises nothing: ``Crew.stopped`` says why it ended early.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from posthouse.flow import Failure, NetworkFailure, Stage
+from posthouse.letter import Outcome, Result
 from posthouse.net.smtp_carry import Carrier, Refused
 from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp import command as c
@@ -31,9 +34,21 @@ CONNECTIONS: Final = 10  # providers allow about so many
 PAUSES: Final = (5.0, 20.0, 60.0)  # seconds before each further try of what was deferred
 REOPEN: Final = (0.0, 1.0, 5.0, 15.0)  # seconds before each try to open a lost connection again
 RECIPIENTS: Final = 100  # of one transaction, which every server takes (RFC 5321 4.5.3.1.8)
-HOPELESS: Final = 20  # messages refused at MAIL, none taken: it is not about the messages
+HOPELESS: Final = 20  # messages refused for what we are, one after the other, none taken
 SWEEP: Final = 1.0  # seconds between looks for connections that hang
 LAST_WORDS: Final = 10.0  # seconds that an interruption leaves to what is under way
+AT_WORK: Final = 10.0  # seconds one message may take and still go at the rate asked for
+# Answers that the next message will get as well, whoever it is for.
+ABOUT_US: Final = frozenset(
+    {
+        *("auth.required", "auth.credentials", "auth.app_password", "auth.disabled"),
+        *("auth.mechanism", "auth.temporary", "tls.required", "sender.account_blocked"),
+        *("sender.quota", "sender.reputation", "sender.ip_identity"),
+        *("rate.limited", "server.error", "conn.lost"),
+    }
+)
+# To wait for these takes hours, whatever the code, and each try may count.
+LASTING: Final = frozenset({"sender.quota", "sender.account_blocked"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +79,12 @@ class Crew:
         self._terms = terms
         self._busy: set[Carrier] = set()
         self._alive = 0  # connections that work, or are being opened again
+        self._turn = asyncio.Lock()  # of the connection whose message goes next, where they wait
         self._slot = 0.0  # when the rate lets the next message go
+        self._rest = 0.0  # until when no message goes
         self._taken = False  # the server has taken a message of this run
-        self._refused = 0  # messages refused at MAIL while it has not
+        self._refused = 0  # messages refused for what we are, since it took one or we rested
+        self._rests = 0  # since it took one
         self.opened = 0
         self.stopped: NetworkFailure | Refused | None = None
 
@@ -86,7 +104,7 @@ class Crew:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._work(carrier))
-                for _ in range(self._terms.connections - 1):
+                for _ in range(self._needed - 1):
                     group.create_task(self._join())
         except BaseExceptionGroup as several:
             raise several.exceptions[0] from None
@@ -97,6 +115,13 @@ class Crew:
         """Take no more; what is under way may still be answered, for some seconds."""
         self._desk.close()
         asyncio.get_running_loop().call_later(LAST_WORDS, self._hang_up)
+
+    @property
+    def _needed(self) -> int:
+        """Connections that the rate can keep at work: servers hang up on those that idle."""
+        terms = self._terms
+        most = math.inf if terms.rate is None else math.ceil(terms.rate * AT_WORK)
+        return int(min(terms.connections, most))
 
     @property
     def busy(self) -> bool:
@@ -210,8 +235,7 @@ class Crew:
             job = await self._desk.take()
             if job is None:
                 return None
-            await self._pace()
-            if self._desk.closed or carrier.failure is not None:
+            if not await self._may_go(carrier):
                 self._desk.put_back(job, first=True)
                 return None
             problem = unfit(job.message, carrier.extensions)
@@ -240,8 +264,7 @@ class Crew:
 
     async def _land(self, flight: _Flight, carrier: Carrier) -> bool:
         carried = await flight.carried
-        self._judge(carried)
-        self._desk.settle(
+        found = self._desk.settle(
             flight.job,
             flight.tried,
             carried,
@@ -249,28 +272,54 @@ class Crew:
             peer=carrier.peer,
             used=carrier.carried > 1,
         )
+        self._judge(carried, found)
         return bool(carried.replies)
 
-    def _judge(self, carried: Carried) -> None:
-        """Whether it makes sense to go on at all."""
-        replies = carried.replies.values()
-        self._taken = self._taken or any(reply.is_success for _, reply in replies)
-        no = [reply for stage, reply in replies if stage is Stage.MAIL and reply.code >= 500]
-        if self._taken or not no:
-            return
-        self._refused += 1
-        if self._refused >= HOPELESS:
-            self._end(Refused(Stage.MAIL, no[0]))
-
-    async def _pace(self) -> None:
-        """Wait for the slot of one message."""
-        if self._terms.rate is None:
+    def _judge(self, carried: Carried, found: Mapping[str, Outcome]) -> None:
+        """Whether it makes sense to go on: at all, or now."""
+        if any(one.result is Result.DELIVERED for one in found.values()):
+            self._taken, self._refused, self._rests = True, 0, 0
             return
         now = asyncio.get_running_loop().time()
-        begin = max(now, self._slot)
-        self._slot = begin + 1 / self._terms.rate
-        if begin > now:
-            await self._desk.pause(begin - now)
+        against = [one for one in found.values() if one.code and self._about_us(one)]
+        if not against or now < self._rest:  # what was under way is answered like that, too
+            return
+        self._refused += 1
+        if self._refused < HOPELESS:
+            return
+        last, pauses = against[-1], self._terms.pauses
+        if last.code >= 500 or last.cause in LASTING or self._rests >= len(pauses):
+            self._end(Refused(*carried.replies[last.recipient]))
+            return
+        self._rest = now + pauses[self._rests]
+        self._refused, self._rests = 0, self._rests + 1
+
+    def _about_us(self, outcome: Outcome) -> bool:
+        """Whether it is no answer to this message: the next one would hear the same.
+
+        MAIL names no recipient yet; but where others were taken, it may be about that sender.
+        """
+        early = outcome.stage is Stage.MAIL or outcome.cause == "relay.denied"
+        return outcome.cause in ABOUT_US or (early and not self._taken)
+
+    async def _may_go(self, carrier: Carrier) -> bool:
+        """Wait until the rate, or a rest, lets a message go; False where this one can't any more.
+
+        Who lost the connection meanwhile has used nothing up: the next in line goes instead.
+        """
+        clock, rate = asyncio.get_running_loop().time, self._terms.rate
+        if rate is not None or self._rest > clock():
+            async with self._turn:
+                now = clock()
+                begin = max(now, self._slot, self._rest)
+                if begin > now:
+                    await self._desk.pause(begin - now)
+                if rate is not None and self._usable(carrier):
+                    self._slot = begin + 1 / rate
+        return self._usable(carrier)
+
+    def _usable(self, carrier: Carrier) -> bool:
+        return not self._desk.closed and carrier.failure is None
 
 
 def unfit(message: Message, offered: Mapping[str, str]) -> Unusable | None:

@@ -203,8 +203,8 @@ class Desk:
 
     def settle(
         self, job: Job, tried: Sequence[str], carried: Carried, *, host: str, peer: str, used: bool
-    ) -> None:
-        """One try is over. ``used``: the connection that broke had carried others before."""
+    ) -> dict[str, Outcome]:
+        """One try is over: how. ``used``: the connection that broke had carried others before."""
         self.handed -= 1
         found = outcomes_of(tried, carried, host, peer)
         taken = [r for r in tried if found[r].result is Result.DELIVERED]
@@ -227,6 +227,7 @@ class Desk:
             self._again(job)
         else:
             self.finish(job)
+        return found
 
     def _note(
         self, job: Job, taken: Sequence[str], found: dict[str, Outcome], *, unsure: bool

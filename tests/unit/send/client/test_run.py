@@ -331,6 +331,35 @@ async def test_a_server_that_refuses_every_sender_is_not_asked_a_thousand_times(
     assert all(done.status == "refused" for done in told)
 
 
+@pytest.mark.parametrize("where", ["^MAIL FROM", "^RCPT TO", r"^\.$"])
+@pytest.mark.parametrize(
+    "no",
+    [
+        "550 5.4.5 Daily user sending limit exceeded",
+        "452 4.4.5 Daily sending limit exceeded, try tomorrow",
+        "530 5.7.0 Authentication required",
+    ],
+)
+async def test_an_account_at_its_limit_ends_it_whatever_went_before(where: str, no: str) -> None:
+    """Each further try may count against it, and nothing that is still to come would be taken."""
+    answers = ("250 ok",) * 5 + (no,)
+    behaviour = Behaviour(replies=((where, answers),), errors=1000)
+    async with FakeSmtpServer(behaviour) as server:
+        end, told = await sent(server, letters(1000))
+    assert isinstance(end.stopped, Refused)
+    assert statuses(told)["sent"] == 5
+    assert len(told) < 65
+    assert sum(line.startswith("MAIL") for seen in server.seen for line in seen.lines) < 65
+
+
+async def test_a_sender_of_many_who_may_not_send_holds_up_nobody() -> None:
+    behaviour = Behaviour(replies=(("MAIL FROM:<eve", "550 5.7.1 sender not allowed"),), errors=999)
+    drafts = [letter(0), *letters(200, **{"from": "eve@d.example"}), *letters(10, subject="s")]
+    async with FakeSmtpServer(behaviour) as server:
+        end, told = await sent(server, drafts)
+    assert (end.stopped, statuses(told)) == (None, {"sent": 11, "refused": 200})
+
+
 async def test_a_server_that_goes_away_is_given_up_after_a_few_tries() -> None:
     behaviour = Behaviour(replies=(("MAIL FROM", Action.RESET),))
     async with FakeSmtpServer(behaviour) as server:
