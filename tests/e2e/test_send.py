@@ -70,7 +70,7 @@ def server() -> Iterator[FakeSmtpServer]:
         yield fake
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_run_cut_off_and_one_more_send_all_of_them(
     server: FakeSmtpServer, tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -49,8 +49,9 @@ async def hand_in(
 ) -> End:
     """Hand in everything.
 
-    SIGINT and SIGTERM let what is under way end; a second one does not. Where the journal can't be
-    written, ``report`` raises or ``drafts`` does, what is under way ends, too.
+    SIGINT, SIGTERM and SIGHUP (the terminal is closed) let what is under way end; a second one does
+    not. Where the journal can't be written, ``report`` raises or ``drafts`` does, what is under way
+    ends, too.
     """
     rng = random.Random()  # noqa: S311  spreads the tries, keeps no secret
     desk = Desk(drafts, said, book, report, pauses=terms.pauses, now=now, rng=rng)
@@ -65,7 +66,7 @@ async def hand_in(
 
     keeping, running = asyncio.create_task(book.keep()), asyncio.create_task(crew.run())
     loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
+    signals = _heard()
     for number in signals:
         with suppress(NotImplementedError):  # Windows: an interruption is an exception there
             loop.add_signal_handler(number, interrupt, number)
@@ -94,3 +95,12 @@ async def hand_in(
         desk.all_read,
         crew.opened,
     )
+
+
+def _heard() -> list[signal.Signals]:
+    """The signals that end a run. ``nohup`` has SIGHUP ignored, and so it stays."""
+    found = [signal.SIGINT, signal.SIGTERM]
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        found.append(hangup)
+    return found

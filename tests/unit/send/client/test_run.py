@@ -480,6 +480,18 @@ async def test_a_second_interruption_tells_what_it_did_not_wait_for() -> None:
     assert (end.interrupted, end.cut, told) == (True, 2, [])
 
 
+async def test_a_closed_terminal_ends_no_run_that_nohup_began() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        async with FakeSmtpServer() as server:
+            asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGHUP)
+            end, told = await sent(server, letters(50))
+        assert (end.interrupted, statuses(told)) == (False, {"sent": 50})
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 async def test_a_rate_is_kept() -> None:
     loop = asyncio.get_running_loop()
     async with FakeSmtpServer() as server:
