@@ -110,23 +110,34 @@ class _Run:
         self._bar: Any = None
         self._task: Any = None
         self._shown = time.monotonic()
+        self._waiting = 0  # messages that wait for a further try
 
     async def go(self, book: client.Book, terms: client.Terms) -> client.End:
         """Send everything."""
         source, job = self._job.source, self._job
-        counting = None
+        moving = None
         drafts: Iterator[client.Draft] = iter(job.drafts)
         if source is not None:
             drafts = source.drafts()
             counting = asyncio.create_task(asyncio.to_thread(source.count))
             counting.add_done_callback(self._counted)
             self._begin()
+            moving = asyncio.create_task(self._move())
         door = client.Door(job.place, DnsResolver(self._screen.session.resolver))
         try:
             return await client.hand_in(
-                drafts, job.said, door, book=book, report=self._one, terms=terms
+                drafts,
+                job.said,
+                door,
+                book=book,
+                report=self._one,
+                terms=terms,
+                waiting=self._wait,
+                stopping=self._stopping,
             )
         finally:
+            if moving is not None:
+                moving.cancel()
             if self._bar is not None:
                 with suppress(OSError):
                     self._draw()
@@ -149,6 +160,22 @@ class _Run:
                 raise
         with suppress(OSError):  # a progress that nobody sees is no reason to stop
             self._progress()
+
+    def _wait(self, number: int) -> None:
+        """So many wait for a further try."""
+        self._waiting = number
+
+    def _stopping(self) -> None:
+        """Somebody interrupts, and looks at a screen on which nothing goes on for some seconds."""
+        with suppress(OSError):
+            self._screen.note(self._screen.words.text("send.stopping"))
+
+    async def _move(self) -> None:
+        """The bar, while no message ends: servers may think for minutes."""
+        while self._bar is not None:
+            await asyncio.sleep(REDRAWN)
+            with suppress(OSError):
+                self._progress()
 
     def _progress(self) -> None:
         now = time.monotonic()
@@ -195,7 +222,11 @@ class _Run:
         sent = tally.counts["sent"]
         rest = tally.remaining
         return self._screen.words.text(
-            "send.progress", sent=sent, failed=tally.bad, rest="" if rest is None else rest
+            "send.progress",
+            sent=sent,
+            failed=tally.bad,
+            rest="" if rest is None else rest,
+            waiting=self._waiting or "",
         )
 
 

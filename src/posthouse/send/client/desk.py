@@ -52,6 +52,7 @@ class Desk:
         said: Envelope,
         book: Book,
         report: Callable[[Done], None],
+        waiting: Callable[[int], None],
         *,
         pauses: Sequence[float],
         now: Callable[[], datetime],
@@ -61,6 +62,7 @@ class Desk:
         self._said = said
         self._book = book
         self._teller = report
+        self._tell_waiting = waiting
         self._pauses = pauses
         self._now = now
         self._rng = rng
@@ -83,16 +85,18 @@ class Desk:
         """The next job to be tried now, if there is one."""
         while not self.closed:
             if self._waiting and self._waiting[0][0] <= asyncio.get_running_loop().time():
-                return self._out(heapq.heappop(self._waiting)[2])
+                job = heapq.heappop(self._waiting)[2]
+                self._tell_waiting(len(self._waiting))
+                return self._out(job)
             if self._ready:
                 return self._out(self._ready.popleft())
             full = self._held > HELD or len(self._waiting) > HELD_MESSAGES
             if self._all_read or full:
                 return None
-            job = self._read()
-            if job is not None:
+            fresh = self._read()
+            if fresh is not None:
                 self.flying += 1
-                return job
+                return fresh
             await asyncio.sleep(0)
         return None
 
@@ -184,7 +188,7 @@ class Desk:
             twice = True
         self._seen.add(key)
         if left and not twice:
-            return Job(message, left)
+            return Job(message, left, unsure=self._book.doubtful(message.key))
         names = (message.where, message.key, message.message_id)
         self._report(Done(*names, before=not twice, twice=twice))
         return None
@@ -256,6 +260,7 @@ class Desk:
         job.left, job.later = job.later, []
         due = asyncio.get_running_loop().time() + seconds
         heapq.heappush(self._waiting, (due, next(self._number), job))
+        self._tell_waiting(len(self._waiting))
         self.ring()
 
     def finish(self, job: Job, problem: Unusable | None = None) -> None:
@@ -281,6 +286,7 @@ class Desk:
         for job in jobs:
             if job.outcomes:
                 self._tell(job)
+        self._tell_waiting(0)
         return sum(not job.outcomes for job in jobs)
 
     @property

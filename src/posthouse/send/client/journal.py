@@ -40,6 +40,10 @@ class Book(Protocol):
         """Who has that message already; None: everybody it is for."""
         ...
 
+    def doubtful(self, key: str) -> bool:
+        """Whether an earlier run was cut off amid it: somebody may have it already."""
+        ...
+
     def under_way(self, key: str) -> None:
         """It goes out now. Raises JournalError."""
         ...
@@ -63,6 +67,9 @@ class NoJournal:
     def sent_to(self, key: str) -> frozenset[str] | None:
         return frozenset()
 
+    def doubtful(self, key: str) -> bool:
+        return False
+
     def under_way(self, key: str) -> None:
         """Nothing is kept."""
 
@@ -84,7 +91,7 @@ class Journal:
         self._now = now
         self._whole: set[bytes] = set()  # keys of messages that everybody has
         self._some: dict[bytes, frozenset[str]] = {}
-        self._open: set[bytes] = set()  # tried, and no answer recorded
+        self._open: set[bytes] = set()  # tried by an earlier run, and no answer recorded
         self._file = _open(path)
         self._dirty = False
         self._torn = False  # the last line is not whole
@@ -97,7 +104,6 @@ class Journal:
             self._file.close()
             raise
         self.uncertain = len(self._open)  # messages an earlier run left in the middle
-        self._open.clear()
 
     @property
     def known(self) -> int:
@@ -107,6 +113,9 @@ class Journal:
     def sent_to(self, key: str) -> frozenset[str] | None:
         raw = bytes.fromhex(key)
         return None if raw in self._whole else self._some.get(raw, frozenset())
+
+    def doubtful(self, key: str) -> bool:
+        return bytes.fromhex(key) in self._open
 
     def under_way(self, key: str) -> None:
         self._write({"under_way": key})

@@ -45,16 +45,19 @@ async def hand_in(
     book: Book,
     report: Callable[[Done], None],
     terms: Terms,
+    waiting: Callable[[int], None] = lambda _number: None,
+    stopping: Callable[[], None] = lambda: None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> End:
     """Hand in everything.
 
-    SIGINT, SIGTERM and SIGHUP (the terminal is closed) let what is under way end; a second one does
-    not. Where the journal can't be written, ``report`` raises or ``drafts`` does, what is under way
-    ends, too.
+    ``waiting`` is told how many messages wait for a further try, whenever that changes.
+    SIGINT, SIGTERM and SIGHUP (the terminal is closed) let what is under way end, and ``stopping``
+    is called where there is any; a second one does not. Where the journal can't be written,
+    ``report`` raises or ``drafts`` does, what is under way ends, too.
     """
     rng = random.Random()  # noqa: S311  spreads the tries, keeps no secret
-    desk = Desk(drafts, said, book, report, pauses=terms.pauses, now=now, rng=rng)
+    desk = Desk(drafts, said, book, report, waiting, pauses=terms.pauses, now=now, rng=rng)
     crew = Crew(desk, door, terms)
     interrupted: list[int] = []
 
@@ -63,6 +66,8 @@ async def hand_in(
         crew.stop()
         if len(interrupted) > 1 or not crew.busy:
             running.cancel()
+        elif desk.handed:
+            stopping()
 
     keeping, running = asyncio.create_task(book.keep()), asyncio.create_task(crew.run())
     loop = asyncio.get_running_loop()

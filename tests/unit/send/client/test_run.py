@@ -7,7 +7,7 @@ import json
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -70,6 +70,8 @@ async def sent(
     *,
     terms: Terms = FAST,
     book: Book | None = None,
+    waiting: Callable[[int], None] = lambda _number: None,
+    stopping: Callable[[], None] = lambda: None,
     **more: object,
 ) -> tuple[End, list[Done]]:
     told: list[Done] = []
@@ -81,6 +83,8 @@ async def sent(
             book=book or NoJournal(),
             report=told.append,
             terms=terms,
+            waiting=waiting,
+            stopping=stopping,
         )
     return end, told
 
@@ -478,6 +482,42 @@ async def test_a_second_interruption_tells_what_it_did_not_wait_for() -> None:
         terms = Terms(connections=1, pauses=(), reopen=())
         end, told = await sent(server, letters(3), terms=terms)
     assert (end.interrupted, end.cut, told) == (True, 2, [])
+
+
+async def test_what_a_killed_run_left_in_the_middle_is_told_of_each(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    async with FakeSmtpServer() as server:
+        told = (await sent(server, letters(1)))[1]
+        cut = Journal(path, lambda: 0.0)
+        cut.under_way(told[0].key)
+        cut.close()
+        book = Journal(path, lambda: 0.0)
+        _, told = await sent(server, letters(3), book=book)
+        book.close()
+    assert {done.where: done.unsure for done in told} == {"l:0": True, "l:1": False, "l:2": False}
+    assert (book.uncertain, statuses(told)) == (1, {"sent": 3})
+
+
+async def test_who_interrupts_is_told_what_is_waited_for() -> None:
+    stopping: list[str] = []
+    async with FakeSmtpServer(Behaviour(replies=((r"^\.$", Action.SILENT),))) as server:
+        loop = asyncio.get_running_loop()
+
+        def twice() -> None:
+            stopping.append("once")
+            loop.call_soon(os.kill, os.getpid(), signal.SIGINT)
+
+        loop.call_later(0.3, os.kill, os.getpid(), signal.SIGINT)
+        end, _ = await sent(server, letters(3), stopping=twice)
+    assert (stopping, end.interrupted, end.cut) == (["once"], True, 3)
+
+
+async def test_how_many_wait_for_a_further_try_is_told() -> None:
+    waiting: list[int] = []
+    behaviour = Behaviour(replies=(("RCPT TO", ("450 4.7.1 Greylisted",) * 3 + ("250 ok",)),))
+    async with FakeSmtpServer(behaviour) as server:
+        _, told = await sent(server, letters(3), waiting=waiting.append)
+    assert (max(waiting), waiting[-1], statuses(told)) == (3, 0, {"sent": 3})
 
 
 async def test_a_closed_terminal_ends_no_run_that_nohup_began() -> None:
