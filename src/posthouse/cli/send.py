@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -76,6 +75,7 @@ def _message_options(words: Catalogue) -> list[click.Parameter]:
         click.Option(["--many"], metavar="FILE", help=text("many")),
         click.Option(["--subject"], metavar="TEXT", help=text("subject")),
         click.Option(["--text"], metavar="TEXT", help=text("text")),
+        click.Option(["--attach"], metavar="FILE", multiple=True, help=text("attach")),
         click.Option(["--from", "sender"], metavar="ADDRESS", help=text("from")),
         click.Option(["--to"], metavar="ADDRESS", multiple=True, help=text("to")),
         click.Option(["--connections"], type=connections, metavar="N", help=text("connections")),
@@ -106,7 +106,7 @@ def _server_options(words: Catalogue) -> list[click.Parameter]:
 
 
 def _run(asked: Session, message: str | None, given: Mapping[str, Any]) -> int:
-    from posthouse.cli import sending
+    from posthouse.cli import drafting, sending
     from posthouse.cli.screen import Screen
     from posthouse.send import client
 
@@ -118,7 +118,7 @@ def _run(asked: Session, message: str | None, given: Mapping[str, Any]) -> int:
     said = client.Envelope((given.get("sender") or "").strip(), tuple(given.get("to") or ()))
     source = _source(words, many) if many else None
     if source is None:
-        drafts: list[client.Draft] = [_one(words, message, given)]
+        drafts: list[client.Draft] = [drafting.one(words, message, given)]
         sender = _sender(iter(drafts), said)
     else:
         drafts = []
@@ -149,7 +149,9 @@ def _run(asked: Session, message: str | None, given: Mapping[str, Any]) -> int:
 
 def _check(words: Catalogue, message: str | None, given: Mapping[str, Any]) -> None:
     """What contradicts itself is said before anything is read."""
-    quick = given.get("text") is not None or given.get("subject") is not None
+    quick = bool(given.get("attach")) or any(
+        given.get(name) is not None for name in ("text", "subject")
+    )
     ways = sum((message is not None, given.get("many") is not None, quick))
     if ways != 1:
         raise click.UsageError(words.text("send.error.what" if ways == 0 else "send.error.one"))
@@ -190,49 +192,6 @@ def _source(words: Catalogue, path: str) -> client.Source:
         raise click.UsageError(words.text(f"send.source.{error.reason}", path=path)) from None
     except OSError:
         raise click.ClickException(words.text("cli.error.read_file", path=path)) from None
-
-
-def _one(words: Catalogue, message: str | None, given: Mapping[str, Any]) -> client.Draft:
-    """The one message: a file, standard input, or a few words."""
-    import json
-
-    from posthouse.send import client
-
-    if message is None:
-        text = given.get("text") or ""
-        fields = {
-            "from": given["sender"].strip(),
-            "to": list(given["to"]),
-            "subject": given.get("subject") or "",
-            "text": _text(words) if text == "-" else text,
-        }
-        import time
-
-        fields["id"] = f"{time.time_ns()} {os.getpid()}"  # typed twice is meant twice
-        data = json.dumps(fields).encode("utf-8", "surrogateescape")
-        return client.Draft(fields["subject"] or "-", data, client.Kind.JSON)
-    try:
-        if message == "-":
-            return client.one_message(sys.stdin.buffer, "-")
-        with Path(message).open("rb") as stream:
-            return client.one_message(stream, os.path.basename(message))
-    except client.SourceError as error:
-        raise click.UsageError(words.text(f"send.source.{error.reason}", path=message)) from None
-    except OSError:
-        raise click.ClickException(words.text("cli.error.read_file", path=message)) from None
-
-
-def _text(words: Catalogue) -> str:
-    """Standard input, whatever the locale says."""
-    from posthouse.send import client
-
-    data = sys.stdin.buffer.read(client.MESSAGE_LIMIT + 1)
-    if len(data) > client.MESSAGE_LIMIT:
-        raise click.UsageError(words.text("send.problem.too_long"))
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise click.UsageError(words.text("send.error.text_form")) from None
 
 
 def _sender(drafts: Iterator[client.Draft], said: client.Envelope) -> str:
@@ -389,8 +348,22 @@ def _account(
     if not name:
         raise click.UsageError(words.text("send.error.user_needed"))
     if secret is None:
-        secret = asking.asked_secret(words, words.text("screen.ask.password", user=name))
+        secret = asking.asked_secret(words, _question(words, name, place.host))
     return account.account(sender, name, secret, place.host, given["oauth"])
+
+
+def _question(words: Catalogue, user: str, host: str) -> str:
+    """What is asked for, by its name: the password of the mailbox is refused by many providers."""
+    from posthouse import directory
+    from posthouse.flow import CredentialKind
+    from posthouse.setup.find import words as find_words
+
+    provider = directory.by_host(host)
+    kind = provider.credential.kinds[0] if provider else CredentialKind.PASSWORD
+    if kind in (CredentialKind.PASSWORD, CredentialKind.OAUTH2, CredentialKind.UNKNOWN):
+        return words.text("screen.ask.password", user=user)
+    named = find_words.credential_text(kind, words.lang)
+    return words.text("screen.ask.credential", kind=named, user=user)
 
 
 def _secret(words: Catalogue, given: Mapping[str, Any]) -> Secret | None:

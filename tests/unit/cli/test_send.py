@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from email import message_from_bytes, policy
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,7 @@ from fakes.certs import Authority
 from fakes.dns import FakeDns
 from fakes.smtp import Behaviour, FakeSmtpServer
 from posthouse.cli import results, sending
+from posthouse.cli import send as send_command
 from posthouse.cli.prose import cells
 from posthouse.explain import Catalogue
 from posthouse.letter import Outcome, Result
@@ -90,6 +92,29 @@ def test_a_few_words(world: World, server: FakeSmtpServer) -> None:
     first, second = (m.content for m in server.messages)
     assert b"\r\n\r\nHallo!\r\n" in first
     assert first.split(b"Message-ID")[1] != second.split(b"Message-ID")[1]
+
+
+def test_files_go_with_a_few_words(world: World, server: FakeSmtpServer, tmp_path: Path) -> None:
+    paths = [tmp_path / "report.pdf", tmp_path / "发票.txt"]
+    for path in paths:
+        path.write_bytes(b"%PDF\0\r\n.\n" + path.name.encode())
+    to = ("--from", "alice@d.example", "--to", "bob@e.example", "--subject", "s")
+    files = [word for path in paths for word in ("--attach", str(path))]
+    assert plain(world, server, *to, *files).code == 0
+    mail = message_from_bytes(server.messages[0].content, policy=policy.default)
+    got = {one.get_filename(): one.get_payload(decode=True) for one in mail.iter_attachments()}
+    assert got == {path.name: path.read_bytes() for path in paths}
+    gone = plain(world, server, *to, "--attach", str(tmp_path / "gone.pdf"))
+    assert (gone.code, len(server.messages)) == (2, 1)
+    assert "gone.pdf" in gone.err
+
+
+@pytest.mark.parametrize(
+    ("sender", "lang", "asked"),
+    [("alice@qq.com", "zh", "授权码"), ("alice@qq.com", "en", "authorization code")],
+)
+def test_what_is_asked_for_has_its_name(sender: str, lang: str, asked: str) -> None:
+    assert asked in send_command._question(Catalogue(lang), sender, "smtp.qq.com").lower()
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
@@ -416,6 +441,7 @@ def test_one_message_that_was_interrupted(
 WRONG = [
     [],
     ["LETTER", "--subject", "x"],
+    ["LETTER", "--attach", "LETTER"],
     ["--subject", "x", "--to", "b@e.example"],
     ["-", "--password-stdin"],
     ["LETTER", "--password-stdin", "--password-env", "X"],

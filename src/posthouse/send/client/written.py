@@ -1,20 +1,25 @@
-"""A message from its parts: subject, text, HTML, headers.
+"""A message from its parts: subject, text, HTML, headers, attachments.
 
 Enters: the fields of one JSON object, or of the command line. Leaves: a message with CRLF line ends
 and 7-bit octets, the same for the same fields. Called by ``compose``. The email package could do
 it in many times the time, which is what a list of a million is about. Raises Unusable. RFC 2045
-to 2047.
+to 2047, 2183, 2231.
+
+An attachment holds its octets, never a path: whoever fills in a line of JSON must not be able to
+have a file of this machine sent.
 """
 
 from __future__ import annotations
 
 import base64
+import mimetypes
 import quopri
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from email.header import Header
 from email.utils import formataddr
 from typing import Any, Final
+from urllib.parse import quote
 
 from posthouse.protocol.address import Address
 from posthouse.protocol.smtp.data import normalize
@@ -22,11 +27,17 @@ from posthouse.send.client.addresses import pairs
 from posthouse.send.client.facts import Problem, Unusable
 
 KNOWN: Final = frozenset(
-    ("id", "from", "to", "cc", "bcc", "reply_to", "subject", "text", "html", "headers")
+    (
+        *("id", "from", "to", "cc", "bcc", "reply_to", "subject"),
+        *("text", "html", "headers", "attachments"),
+    )
 )
 LINE: Final = 998  # octets (RFC 5322 section 2.1.1)
 FOLD: Final = 76  # characters of a header line, as RFC 5322 section 2.1.1 asks where it can be
 
+NAME_LIMIT: Final = 255  # octets of an attachment's name, as file systems have it: fits LINE
+
+_TYPE: Final = re.compile(r"(?!multipart/|message/)[a-z0-9!#$&^_.+-]{1,60}/[a-z0-9!#$&^_.+-]{1,60}")
 _NAME: Final = re.compile(r"[!-9;-~]{1,76}")
 _UNSAFE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _ASCII: Final = bytes(range(128))
@@ -43,18 +54,30 @@ def written(fields: Mapping[str, Any], boundary: str) -> bytes:
     for name in fields:
         if name not in KNOWN:
             raise _bad(name)
-    lines = list(_head(fields))
-    lines.append("MIME-Version: 1.0")
+    lines = [*_head(fields), "MIME-Version: 1.0"]
+    attachments = fields.get("attachments") or []
+    if not isinstance(attachments, list):
+        raise _bad("attachments")
+    content = _content(fields, f"=_{boundary}")
+    if attachments:
+        content = _several("mixed", f"=_m{boundary}", [content, *map(_attached, attachments)])
+    return _joined(lines) + content
+
+
+def _content(fields: Mapping[str, Any], mark: str) -> bytes:
+    """Text, HTML, or both as two forms of one thing."""
     text, html = _string(fields, "text"), _string(fields, "html")
     if not html:
-        return _joined(lines) + _part("plain", text)
+        return _part("plain", text)
     if "text" not in fields:
-        return _joined(lines) + _part("html", html)
-    mark = f"=_{boundary}"
-    lines.append(f'Content-Type: multipart/alternative; boundary="{mark}"')
-    parts = (_part("plain", text), _part("html", html))
+        return _part("html", html)
+    return _several("alternative", mark, [_part("plain", text), _part("html", html)])
+
+
+def _several(kind: str, mark: str, parts: Iterable[bytes]) -> bytes:
+    head = f'Content-Type: multipart/{kind}; boundary="{mark}"\r\n\r\n'.encode()
     inside = b"".join(b"--" + mark.encode() + b"\r\n" + part + b"\r\n" for part in parts)
-    return _joined(lines) + b"\r\n" + inside + b"--" + mark.encode() + b"--\r\n"
+    return head + inside + b"--" + mark.encode() + b"--\r\n"
 
 
 def _joined(lines: list[str]) -> bytes:
@@ -138,6 +161,33 @@ def _part(kind: str, text: str) -> bytes:
     charset = "us-ascii" if plain else "utf-8"
     head = f"Content-Type: text/{kind}; charset={charset}\r\n"
     return f"{head}Content-Transfer-Encoding: {encoding}\r\n\r\n".encode() + raw
+
+
+def _attached(one: object) -> bytes:
+    """One attachment: its name, its octets in base64, its type where the name does not tell."""
+    if not isinstance(one, Mapping) or one.keys() - {"name", "content", "type"}:
+        raise _bad("attachments")
+    name, content = _string(one, "name"), _string(one, "content")
+    kind = _string(one, "type").lower() or mimetypes.guess_type(name)[0]
+    try:
+        raw = base64.b64decode("".join(content.split()), validate=True)
+        octets = len(name.encode())
+    except ValueError:  # not base64, not ASCII; a lone surrogate
+        raise _bad("attachments") from None
+    if not 0 < octets <= NAME_LIMIT or _UNSAFE.search(name):
+        raise _bad("attachments")
+    if kind is None or not _TYPE.fullmatch(kind):
+        kind = "application/octet-stream"
+    if name.isascii():
+        escaped = re.sub(r'(["\\])', r"\\\1", name)
+        named = f'filename="{escaped}"'
+    else:
+        named = f"filename*=utf-8''{quote(name, safe='')}"  # RFC 2231 section 4
+    head = (
+        f"Content-Type: {kind}\r\nContent-Disposition: attachment;\r\n {named}\r\n"
+        "Content-Transfer-Encoding: base64\r\n\r\n"
+    )
+    return head.encode() + normalize(base64.encodebytes(raw))
 
 
 def _string(fields: Mapping[str, Any], name: str) -> str:

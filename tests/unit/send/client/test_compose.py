@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from datetime import UTC, datetime
@@ -164,6 +165,13 @@ def test_which_address_is_none(value: str, named: str) -> None:
         ('{"from": "a@d.example", "to": "b@e.example", "headers": {"Date": "x", "date": "y"}}',
          Problem.BAD_HEADER),
         ('{"to": "b@e.example"}', Problem.NO_SENDER),
+        *((f'{{"from": "a@d.example", "to": "b@e.example", "attachments": {value}}}',
+           Problem.BAD_FIELD) for value in (
+            '"/etc/passwd"', '["/etc/passwd"]', '[{"path": "/etc/passwd"}]', '[{"name": "a"}, 1]',
+            '[{"content": "YQ=="}]', '[{"name": "a", "content": "!"}]', '[{"name": "a\\nb"}]',
+            '[{"name": "\\ud83d", "content": "YQ=="}]', '[{"name": "a", "type": 1}]',
+            '[{"name": "%s", "content": "YQ=="}]' % ("x" * 256),
+        )),
     ],
 )  # fmt: skip
 def test_lines_that_are_no_message(line: str, problem: Problem) -> None:
@@ -198,6 +206,39 @@ def test_text_and_html_are_alternatives_and_names_are_encoded() -> None:
     assert message.recipients == ("bob@e.example", "wang@xn--fsqu00a.example")
     assert (mail["Reply-To"], mail["X-Stream"]) == ("r@d.example", "bulk")
     assert not message.utf8
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("report.pdf", "application/pdf"),
+        ('a "b" \\ c; d.txt', "text/plain"),
+        ("发票 二〇二六.pdf", "application/pdf"),
+        ("王" * 85, "application/octet-stream"),
+        ("archive.unknown-kind", "application/octet-stream"),
+    ],
+)
+def test_an_attachment_arrives_as_it_was(name: str, kind: str) -> None:
+    octets = bytes(range(256)) * 40
+    one = {"name": name, "content": base64.b64encode(octets).decode()}
+    message = built(text="Anbei, 附件", html="<p>x</p>", attachments=[one, {**one, "type": "A/b"}])
+    assert not message.eight_bit
+    assert max(map(len, message.content.split(b"\r\n"))) <= 998
+    mail = read(message)
+    assert mail.get_body(("plain",)).get_content().strip() == "Anbei, 附件"
+    first, second = mail.iter_attachments()
+    assert (first.get_filename(), first.get_content_type()) == (name, kind)
+    assert first.get_payload(decode=True) == octets
+    assert second.get_content_type() == "a/b"
+
+
+@pytest.mark.parametrize(
+    "kind", ["multipart/mixed", "message/rfc822", "x", "a/b\r\nBcc: e@f.example"]
+)
+def test_a_type_that_cannot_stand_there_is_none(kind: str) -> None:
+    mail = read(built(attachments=[{"name": "a", "content": "YQ==", "type": kind}]))
+    (one,) = mail.iter_attachments()
+    assert one.get_content_type() == "application/octet-stream"
 
 
 def test_an_id_decides_who_is_who() -> None:
