@@ -3,6 +3,9 @@
 Enters: a ``Draft``, what the user said of the envelope, the time. Leaves: a ``Message``, or
 Unusable. Called by ``crew`` for each draft when its turn comes. Bcc goes (RFC 5322 section 3.6.3),
 Return-Path too (RFC 5321 section 4.4); Date, Message-ID and From are added where they are missing.
+A header typed by hand, in UTF-8, is written in encoded words, which every server carries: SMTPUTF8
+is asked for where an address needs it (RFC 6531), and few servers on the way have it. A text in
+UTF-8 that does not say so does then.
 The Message-ID is made from what is sent to whom, so that a repeat of it can be recognised.
 """
 
@@ -28,6 +31,12 @@ KEY_DIGITS: Final = 32  # of a SHA-256: 128 bits never meet by chance
 _FIELD: Final = re.compile(rb"([!-9;-~]{1,100})[ \t]*:")
 _NOT_SENT: Final = frozenset((b"bcc", b"resent-bcc", b"return-path"))
 _TO: Final = (b"to", b"cc", b"bcc")
+_MAILBOXES: Final = frozenset((b"from", b"sender", b"reply-to", b"to", b"cc"))
+_TEXT: Final = re.compile(rb"subject|comments|organization|x-.+")  # the fields that are any text
+_UTF8_TEXT: Final = (
+    b"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Transfer-Encoding: 8bit\r\n"
+)
 Fields = list[tuple[bytes, bytes]]  # lower-case name, the whole field with its CRLF
 
 
@@ -65,6 +74,8 @@ def _message(
     head = b"".join(field for _, field in kept)
     key = _key(identity, sender, recipients, head, body)
     names = {name for name, _ in kept}
+    if not head.isascii() and b"dkim-signature" not in names:
+        head = b"".join(_encoded(name, field) for name, field in kept)
     message_id = _text(kept, b"message-id").strip()
     if b"from" not in names:
         head += f"{written.address_field('From', [said.sender or sender.wire])}\r\n".encode()
@@ -73,6 +84,8 @@ def _message(
     if b"message-id" not in names:
         message_id = f"<{key}@{_id_domain(sender)}>"
         head += f"Message-ID: {message_id}\r\n".encode()
+    if names.isdisjoint((b"mime-version", b"content-type")) and _is_utf8(body):
+        head += _UTF8_TEXT
     if body and not body.endswith(b"\r\n"):
         body += b"\r\n"
     content = head + b"\r\n" + body
@@ -120,6 +133,29 @@ def _fields(head: bytes) -> Iterator[tuple[bytes, bytes]]:
         name, lines = found[1].lower(), [line]
     if lines:
         yield name, b"\r\n".join(lines) + b"\r\n"
+
+
+def _is_utf8(body: bytes) -> bool:
+    """Whether it needs to be said that this is UTF-8: who reads it would have to guess."""
+    try:
+        return not body.isascii() and bool(body.decode())
+    except UnicodeDecodeError:
+        return False
+
+
+def _encoded(name: bytes, field: bytes) -> bytes:
+    """The field in ASCII, if it is one whose words may be encoded (RFC 2047 section 5)."""
+    mailboxes = name in _MAILBOXES
+    if field.isascii() or not (mailboxes or _TEXT.fullmatch(name)):
+        return field
+    label, _, value = field.replace(b"\r\n", b"").partition(b":")
+    try:
+        text = value.decode().strip()
+        known = label.decode().strip()
+        made = written.address_field(known, [text]) if mailboxes else written.field(known, text)
+    except (UnicodeDecodeError, Unusable):  # the server may know what it is
+        return field
+    return f"{made}\r\n".encode() if made else field
 
 
 def _text(fields: Fields, wanted: bytes) -> str:

@@ -94,13 +94,46 @@ def test_what_is_missing_is_added_and_a_repeat_is_recognised() -> None:
         (LETTER, False, False),
         (b"\xef\xbb\xbf" + LETTER, False, False),
         (LETTER + "é".encode(), True, False),
-        (LETTER.replace(b"x", "é".encode()), True, True),
+        (LETTER.replace(b"x", "é".encode()), False, False),  # encoded words, A-labels
+        (LETTER.replace(b": x", b": \xe9"), True, True),  # not UTF-8: as it is
         (LETTER.replace(b"bob@", "bäb@".encode()), True, True),
     ],
 )
 def test_what_the_server_must_know(raw: bytes, eight_bit: bool, utf8: bool) -> None:
     message = mail(raw)
     assert (message.eight_bit, message.utf8) == (eight_bit, utf8)
+
+
+def test_a_letter_typed_by_hand_goes_over_every_server() -> None:
+    raw = (
+        "Subject: 你好\n 世界\nFrom: 王 <a@d.example>\nTo: 李 <b@例子.example>, 张 <c@e.example>\n"
+        "X-Note: ü\n\n你好\n"
+    )
+    message = mail(raw.encode())
+    got = read(message)
+    assert (message.utf8, message.eight_bit) == (False, True)
+    assert (got["Subject"], got["X-Note"]) == ("你好 世界", "ü")
+    assert [str(one) for one in got["To"].addresses] == [
+        "李 <b@xn--fsqu00a.example>",
+        "张 <c@e.example>",
+    ]
+    assert got.get_content().strip() == "你好"
+    assert message.key == mail(raw.replace("\n", "\r\n").encode()).key
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "DKIM-Signature: v=1; h=subject\nSubject: ü\n",  # it would be broken
+        "To: 用户@例子.example\n",  # needs SMTPUTF8 anyway
+        "Content-Type: text/plain; name=ü\n",  # no encoded words there
+    ],
+)
+def test_what_encoded_words_would_spoil_stays(more: str) -> None:
+    message = mail(f"From: a@d.example\nBcc: b@e.example\n{more}\nx\n".encode())
+    assert message.utf8
+    line = more.splitlines()[-1].replace("例子", "xn--fsqu00a")
+    assert line.encode() + b"\r\n" in message.content
 
 
 @pytest.mark.parametrize(
