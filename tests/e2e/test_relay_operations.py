@@ -550,9 +550,9 @@ def test_no_descriptor_left_is_our_own_trouble_and_passes(far: FakeSmtpServer) -
         resource.prlimit(worker, resource.RLIMIT_NOFILE, (there, limits[1]))
         client.sendmail(ALICE, [BOB], MESSAGE)
         (alarm, *_) = ours.wait_for_log("alarm")
-        assert (alarm["cause"], alarm["hop"]) == ("conn.local", "far")
+        assert (alarm["cause"], alarm["hop"]) == ("conn.timeout", "far")
         (deferred, *_) = ours.wait_for_log("deferred")
-        assert deferred["cause"] == "conn.local"
+        assert deferred["cause"] == "conn.timeout"
         resource.prlimit(worker, resource.RLIMIT_NOFILE, limits)
         ours.wait_until_empty()
         assert len(far.messages) == 1

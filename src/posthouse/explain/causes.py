@@ -1,4 +1,4 @@
-"""The 41 causes of failure, as facts.
+"""The 40 causes of failure, as facts.
 
 Enters: ``causes.toml``, by way of ``store``. Leaves: ``flow.Cause`` and, for a cause's page, an
 example reply and a reference. Called by all who name a cause. An id that is none raises KeyError.

@@ -37,7 +37,7 @@ _OURS: Final = frozenset(
     {
         *("auth.required", "auth.credentials", "auth.app_password", "auth.disabled"),
         *("auth.mechanism", "tls.required", "tls.failed", "tls.certificate", "relay.denied"),
-        *("sender.account_blocked", "sender.quota", "conn.local"),
+        *("sender.account_blocked", "sender.quota"),
     }
 )
 # These pass by themselves, whatever the code: RFC 5321 section 4.5.3.1.10 says so of 552 for too
@@ -130,9 +130,12 @@ def warm() -> None:
 
 
 def ours(outcome: Outcome) -> bool:
-    """Whether it fails by our own doing (settings, account): the one who runs us has to be told."""
-    failed = outcome.result is Result.DEFERRED and outcome.cause is not None
-    return failed and (outcome.stage is Stage.AUTH or outcome.cause in _OURS)
+    """Whether it fails by our own doing (settings, account, no descriptor left): the one who runs
+    us has to be told."""
+    if outcome.result is not Result.DEFERRED or outcome.cause is None:
+        return False
+    full = not outcome.code and _WORDS[Failure.EXHAUSTED] in outcome.text
+    return outcome.stage is Stage.AUTH or outcome.cause in _OURS or full
 
 
 def _of_our_choice(carrier: Carrier | None) -> bool:
