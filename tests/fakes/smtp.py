@@ -76,6 +76,11 @@ class FakeSmtpServer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def hang_up(self) -> None:
+        """End all connections there are."""
+        for task in self._tasks:
+            task.cancel()
+
     async def _accept(self, stream: TcpStream) -> None:
         task = asyncio.current_task()
         assert task is not None

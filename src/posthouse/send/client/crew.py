@@ -138,8 +138,8 @@ class Crew:
 
     # -- connections
 
-    async def _open(self) -> Carrier:
-        carrier = await self._door.open()
+    async def _open(self, *, again: bool = False) -> Carrier:
+        carrier = await self._door.open(again=again)
         self.opened += 1
         return carrier
 
@@ -183,7 +183,7 @@ class Crew:
             if self._desk.closed:
                 return None
             try:
-                return await self._open()
+                return await self._open(again=True)
             except (NetworkFailure, Refused) as error:
                 why = error
                 if self._alive > 1:  # enough others

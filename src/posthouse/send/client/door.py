@@ -62,12 +62,19 @@ class Door:
         self._resolver = resolver
         self._addresses: list[str] = []  # the one that answered first
         self._context: ssl.SSLContext | None = None
+        self._holds = False  # a login was taken, and no connection lost since
+        self._trial = asyncio.Lock()  # of the one login that shows whether it holds
         self.refused: Refused | None = None  # the login
 
-    async def open(self) -> Carrier:
-        """One connection. Raises NetworkFailure, Refused."""
+    async def open(self, *, again: bool = False) -> Carrier:
+        """One connection. ``again``: for one that was lost, maybe since the password was changed.
+
+        Raises NetworkFailure, Refused.
+        """
         if self.refused is not None:
             raise self.refused
+        if again:
+            self._holds = False
         if not self._addresses:
             self._addresses = await self._resolve()
         carrier = await self._connect()
@@ -162,10 +169,20 @@ class Door:
         return self._context
 
     async def _sign_in(self, carrier: Carrier) -> None:
-        """One try with one mechanism (RFC 4954)."""
+        """One try; all connections at once only where one of them has shown that it holds."""
         account = self.place.account
         if account is None:
             return
+        if not self._holds:
+            async with self._trial:
+                if not self._holds:
+                    await self._try_login(carrier, account)
+                    self._holds = True
+                    return
+        await self._try_login(carrier, account)
+
+    async def _try_login(self, carrier: Carrier, account: Account) -> None:
+        """With one mechanism (RFC 4954)."""
         if self.refused is not None:  # another connection has learned it meanwhile
             raise self.refused
         offered = auth_mechanisms(carrier.extensions)

@@ -8,6 +8,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -266,6 +267,38 @@ async def test_a_login_is_tried_once_whatever_the_number_of_connections(
     assert told == []
     assert isinstance(end.stopped, Refused)
     assert end.stopped.stage is Stage.AUTH
+
+
+async def test_a_password_that_is_changed_in_the_middle_is_refused_once(
+    authority: Authority,
+) -> None:
+    """However many connections are lost at once, and want to sign in again."""
+    good = Behaviour(
+        tls=authority.context(hosts=(HOST,)),
+        accounts={"alice@d.example": PASSWORD},
+    )
+    account = Account("alice@d.example", Secret(PASSWORD))
+    async with FakeSmtpServer(good) as server:
+
+        def drafts() -> Iterator[Draft]:
+            for n in range(5_000):
+                yield letter(n)
+                if server.behaviour is good and sum(bool(s.messages) for s in server.seen) == 10:
+                    server.behaviour = replace(good, accounts={})
+                    server.hang_up()
+
+        end, _ = await sent(
+            server,
+            drafts(),
+            terms=Terms(connections=10, pauses=(), reopen=FAST.reopen),
+            security=Security.STARTTLS,
+            account=account,
+            ca_file=str(authority.ca_file),
+        )
+    assert isinstance(end.stopped, Refused)
+    assert end.stopped.stage is Stage.AUTH
+    tried = [seen for seen in server.seen if any(line.startswith("AUTH") for line in seen.lines)]
+    assert sum(not seen.messages for seen in tried) == 1
 
 
 @pytest.mark.parametrize(
