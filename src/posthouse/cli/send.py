@@ -242,9 +242,8 @@ def _terms(given: Mapping[str, Any], *, many: bool) -> client.Terms:
 
     if not many:
         return client.Terms(connections=1, pauses=(), reopen=())
-    usual = client.Terms(rate=given.get("rate"))
-    wanted = given.get("connections")
-    return client.Terms(wanted, usual.rate) if wanted else usual
+    rate, wanted = given.get("rate"), given.get("connections")
+    return client.Terms(wanted, rate, first=wanted) if wanted else client.Terms(rate=rate)
 
 
 # Where, and as whom

@@ -3,7 +3,8 @@
 Enters: a ``Desk`` that has the messages, the way in, the terms. Leaves: every try told to the desk.
 Each connection is one task that has two messages under way: the second's commands travel with the
 end of the first, so that a message costs one round trip. The first connection comes alone, and
-signs in; only when it stands are others opened. A connection that breaks is opened again.
+signs in; only when it stands is another one opened, and more where the work takes its time. A
+connection that breaks is opened again.
 
 It ends early where nothing can come of going on: the server can't be reached, the login is refused,
 or one message after the other is refused for what we are and not for what it is (an account at its
@@ -31,6 +32,8 @@ from posthouse.send.client.door import Door
 from posthouse.send.client.facts import Message, Problem, Unusable
 
 CONNECTIONS: Final = 10  # providers allow about so many
+FIRST: Final = 2  # of them: a hundred messages to a quick server are not worth more logins
+LONG: Final = 1.0  # seconds that the work has to last before there are twice as many
 PAUSES: Final = (5.0, 20.0, 60.0)  # seconds before each further try of what was deferred
 REOPEN: Final = (0.0, 1.0, 5.0, 15.0)  # seconds before each try to open a lost connection again
 RECIPIENTS: Final = 100  # of one transaction, which every server takes (RFC 5321 4.5.3.1.8)
@@ -59,6 +62,7 @@ class Terms:
     rate: float | None = None  # messages a second
     pauses: tuple[float, ...] = PAUSES
     reopen: tuple[float, ...] = REOPEN
+    first: int = FIRST  # connections at once; more, where that does not do
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +108,7 @@ class Crew:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._work(carrier))
-                for _ in range(self._needed - 1):
-                    group.create_task(self._join())
+                group.create_task(self._grow(group))
         except BaseExceptionGroup as several:
             raise several.exceptions[0] from None
         finally:
@@ -142,6 +145,17 @@ class Crew:
         carrier = await self._door.open(again=again)
         self.opened += 1
         return carrier
+
+    async def _grow(self, group: asyncio.TaskGroup) -> None:
+        """The other connections: some at once, then twice as many while the work lasts."""
+        most, there, more = self._needed, 1, self._terms.first - 1
+        while there < most:
+            more = min(more, most - there)
+            for _ in range(more):
+                group.create_task(self._join())
+            there = more = there + more
+            if not await self._desk.lasts(LONG):
+                return
 
     async def _join(self) -> None:
         """One connection more, if there is work for it and the server takes it."""

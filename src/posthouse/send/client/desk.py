@@ -112,7 +112,7 @@ class Desk:
 
     async def work(self) -> bool:
         """Wait until there may be something to do; False where there never will be."""
-        if self.closed or (self._all_read and not (self.flying or self._waiting or self._ready)):
+        if self._is_over:
             return False
         due = None
         if self._waiting:
@@ -123,6 +123,21 @@ class Desk:
         except TimeoutError:
             pass
         return True
+
+    async def lasts(self, seconds: float) -> bool:
+        """Whether there is work still after so long; False as soon as there is none any more."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not self._is_over:
+                    await self._wake.wait()
+        except TimeoutError:
+            return True
+        return False
+
+    @property
+    def _is_over(self) -> bool:
+        under_way = self.flying or self._waiting or self._ready
+        return self.closed or (self._all_read and not under_way)
 
     async def pause(self, seconds: float) -> None:
         """Wait so long, or until there is no work any more."""

@@ -39,6 +39,8 @@ from posthouse.send.hop import Hop, Target
 SWEEP: Final = 1.0  # seconds between looks for connections that are over their time
 RECIPIENTS: Final = 100  # of one transaction; every server takes them (RFC 5321 4.5.3.1.8)
 SORE: Final = 15.0  # seconds nothing is tried after nobody could be reached
+FEW: Final = 2  # connections that are opened at once: a handshake costs more than some messages
+LATE: Final = 0.5  # seconds that mail has to wait for them before there are more
 ENDING: Final = 5.0  # seconds for what is under way when we end: cut off, it may arrive twice
 
 
@@ -136,6 +138,8 @@ class Pool:
         self._speed = Speed(way.hop.pool, now)
         self._slots = slots or Slots(way.hop.name, way.hop.pool, 1, now=now)
         self._asking: asyncio.TimerHandle | None = None  # for a slot, once more
+        self._behind: float | None = None  # since when something waits
+        self._look: asyncio.TimerHandle | None = None  # whether it still does
         self._shares = Shares(way.hop, now)
         self._turns = turns or Turns()
         self._next = float("-inf")  # when pacing lets the next message go
@@ -198,8 +202,9 @@ class Pool:
         self._waiting.clear()
         self._paused = True
         self._sweeper.cancel()
-        if self._asking is not None:
-            self._asking.cancel()
+        for handle in (self._asking, self._look):
+            if handle is not None:
+                handle.cancel()
         for opening in list(self._opening):
             opening.cancel()
         time = asyncio.get_running_loop().time
@@ -226,6 +231,8 @@ class Pool:
             if self.hop.interval and not self._may_go():
                 return
         wanted = min(len(self._waiting) - len(self._opening), self._speed.allowed - self.open)
+        if not self._is_late():
+            wanted = min(wanted, FEW - self.open)
         if self.hop.interval or not self._login.taken:
             wanted = min(wanted, 1 - self.open)
         elif self._shares.any and wanted <= 0 and self.open < self._speed.allowed:
@@ -234,6 +241,22 @@ class Pool:
             wanted = min(wanted, 1 - len(self._opening))
         if wanted > 0 or self._slots.waits:
             self._open_more(wanted)
+
+    def _is_late(self) -> bool:
+        """Whether mail has waited for long enough that more connections are worth it."""
+        if not self._waiting:
+            self._behind = None
+            return False
+        now = self._now()
+        if self._behind is None:
+            self._behind = now
+        if self._look is None and now - self._behind < LATE:
+            self._look = asyncio.get_running_loop().call_later(LATE, self._look_again)
+        return now - self._behind >= LATE
+
+    def _look_again(self) -> None:
+        self._look = None
+        self._fill()
 
     def _open_more(self, wanted: int) -> None:
         """As many of those as other workers leave us."""

@@ -33,6 +33,7 @@ from posthouse.send.client import (
     Problem,
     Refused,
     Terms,
+    crew,
     hand_in,
 )
 from posthouse.send.client import (
@@ -102,6 +103,17 @@ async def test_every_message_arrives_once_over_a_few_connections() -> None:
         f"b{n}@e.example" for n in range(60)
     )
     assert 1 < len(server.seen) <= 4
+
+
+@pytest.mark.parametrize(("long", "least", "most"), [(60.0, 1, 2), (0.0, 3, 10)])
+async def test_more_connections_come_where_the_work_lasts(
+    monkeypatch: pytest.MonkeyPatch, long: float, least: int, most: int
+) -> None:
+    monkeypatch.setattr(crew, "LONG", long)
+    async with FakeSmtpServer() as server:
+        end, told = await sent(server, letters(100), terms=Terms())
+    assert statuses(told) == {"sent": 100}
+    assert least <= end.connections == len(server.seen) <= most
 
 
 async def test_one_message_needs_one_connection() -> None:

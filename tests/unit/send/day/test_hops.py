@@ -256,6 +256,23 @@ def test_a_hundred_mails_go_over_one_connection(tmp_path: Path) -> None:
     live(day())
 
 
+def test_a_hundred_at_once_go_over_two_and_slow_ones_over_more(tmp_path: Path) -> None:
+    async def day() -> None:
+        near, slow = Server("near"), Server("slow", work=0.5)
+        hops = [{"name": name, "hosts": [name]} for name in ("near", "slow")]
+        async with world(tmp_path, [near, slow], hops) as w:
+            for n in range(100):
+                await w.send(f"u{n}@near.example")
+                await w.send(f"u{n}@slow.example")
+            took = await w.empty(MINUTE)
+            w.check_ends()
+        assert near.opened <= 2
+        assert slow.opened > 10
+        assert took < 10  # 50 with one connection
+
+    live(day())
+
+
 def test_unused_connections_close_and_old_ones_are_replaced(tmp_path: Path) -> None:
     async def day() -> None:
         near = Server("near")

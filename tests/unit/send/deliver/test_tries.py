@@ -14,6 +14,7 @@ from posthouse.letter import Item, Letter, Recipient, State
 from posthouse.net.smtp_carry import Carrier, Refused
 from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp.reply import Reply
+from posthouse.send.deliver import pool as pool_module
 from posthouse.send.deliver import tries
 from posthouse.send.deliver.pool import Pool, Task, Way
 from posthouse.send.deliver.tries import FRESH, LOGIN_SORE, Login, Replies
@@ -250,6 +251,7 @@ async def test_a_password_that_was_changed_meanwhile_is_tried_once(
 ) -> None:
     """``stands``: connections of before are there still, and go on carrying."""
     monkeypatch.setattr(tries, "FRESH", 0.1)
+    monkeypatch.setattr(pool_module, "LATE", 0.0)  # as many connections as may be, at once
     tried: list[str] = []
     done: list[Carried] = []
     wrong = False
