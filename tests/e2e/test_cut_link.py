@@ -23,7 +23,8 @@ from posthouse.net.smtp_carry import Carrier
 from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp import command as c
 from posthouse.send.client import crew
-from posthouse.send.deliver.pool import Pool, Task, Way
+from posthouse.send.deliver.pool import Pool
+from posthouse.send.deliver.transaction import Task, Way
 from posthouse.send.hop import Hop
 
 pytestmark = [

@@ -17,7 +17,8 @@ from posthouse.letter import Item, Letter, Recipient, State
 from posthouse.net.smtp_carry import Carrier, Refused
 from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp import command as c
-from posthouse.send.deliver.pool import Pool, Task, Transaction, Way, as_it_is, recipients_of
+from posthouse.send.deliver.pool import Pool
+from posthouse.send.deliver.transaction import Task, Transaction, Way, as_it_is, recipients_of
 from posthouse.send.hop import Hop
 
 TASKS = 6

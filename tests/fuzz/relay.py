@@ -15,8 +15,8 @@ from posthouse.protocol.message.recode import (
 from posthouse.protocol.smtp.data import unstuff
 from posthouse.send.deliver.bounce import Bounces
 from posthouse.send.deliver.keys import Keys, from_domain
-from posthouse.send.deliver.pool import Task
 from posthouse.send.deliver.prepare import Prepare, stuffed
+from posthouse.send.deliver.transaction import Task
 from posthouse.send.deliver.waits import LEAST, MOST, read_wait
 
 _BOB = Recipient("bob@e.example", {"NOTIFY": "FAILURE,SUCCESS"})

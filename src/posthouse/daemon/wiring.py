@@ -32,10 +32,10 @@ from posthouse.send.deliver.dispatch import Dispatcher
 from posthouse.send.deliver.outcome import ours, outcomes, trouble, warm
 from posthouse.send.deliver.pace import Turns
 from posthouse.send.deliver.places import MX_PORT, Ourselves, Place, plain
-from posthouse.send.deliver.pool import Way
 from posthouse.send.deliver.prepare import Prepare, Saving
 from posthouse.send.deliver.retry import Schedule
 from posthouse.send.deliver.slots import Slots
+from posthouse.send.deliver.transaction import Way
 from posthouse.send.deliver.tries import LOGIN_SORE
 from posthouse.send.hop import Choice, Hop
 from posthouse.send.queue.files import file_of

@@ -23,7 +23,7 @@ from posthouse.send.deliver import dispatch as module
 from posthouse.send.deliver import pool as pools
 from posthouse.send.deliver import recorder, room
 from posthouse.send.deliver.dispatch import Dispatcher
-from posthouse.send.deliver.pool import Task
+from posthouse.send.deliver.transaction import Task
 from posthouse.send.hop import Action, Choice, Hop, Target
 from posthouse.send.queue import batch
 from posthouse.send.queue.ids import text_of

@@ -30,7 +30,7 @@ from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.deliver import dispatch, recorder
 from posthouse.send.deliver.dispatch import Dispatcher
-from posthouse.send.deliver.pool import Task
+from posthouse.send.deliver.transaction import Task
 from posthouse.send.hop import Action, Choice, Hop, Target
 from posthouse.send.queue import batch
 from posthouse.send.queue.desk import Act, Desk

@@ -25,7 +25,9 @@ from posthouse.protocol.smtp.errors import LocalProtocolError
 from posthouse.protocol.smtp.events import BodyEnd
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.deliver import speed
-from posthouse.send.deliver.pool import Connector, Pool, Task, Way
+from posthouse.send.deliver.parts import Connector
+from posthouse.send.deliver.pool import Pool
+from posthouse.send.deliver.transaction import Task, Way
 from posthouse.send.hop import Hop
 
 MESSAGE = b"Subject: x\r\n\r\n..a dot\r\n" + b"y" * 900 + b"\r\n"

@@ -35,12 +35,13 @@ from posthouse.net.smtp_work import Carried
 from posthouse.send.deliver.agenda import Agenda
 from posthouse.send.deliver.outcome import ours, unjudged
 from posthouse.send.deliver.pace import Turns
-from posthouse.send.deliver.parts import Bounce, Choose, Judge, Schedule
-from posthouse.send.deliver.pool import Connector, Pool, Prepare, Task, Way, as_it_is
+from posthouse.send.deliver.parts import Bounce, Choose, Connector, Judge, Prepare, Schedule
+from posthouse.send.deliver.pool import Pool
 from posthouse.send.deliver.recorder import Record, Recorder
 from posthouse.send.deliver.room import Due, Key, Room
 from posthouse.send.deliver.slots import Slots
 from posthouse.send.deliver.steady import Steady
+from posthouse.send.deliver.transaction import Task, Way, as_it_is
 from posthouse.send.deliver.tries import Replies, Tries
 from posthouse.send.deliver.verdict import Verdicts
 from posthouse.send.hop import Action, Hop

@@ -24,7 +24,7 @@ from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.deliver.connect import Line
 from posthouse.send.deliver.places import Place
-from posthouse.send.deliver.pool import Task
+from posthouse.send.deliver.transaction import Task
 from posthouse.send.deliver.waits import read_wait
 
 REMEMBERED: Final = 512  # replies explained and kept: a hop that fails says the same to all

@@ -1,19 +1,19 @@
-"""What the dispatcher is given, by the role each part plays for it.
+"""What the dispatcher and its pools are given, by the role each part plays for them.
 
-``route`` chooses, ``outcome`` judges, ``retry`` schedules, ``bounce`` reports; none knows the
-dispatcher. Types only: nothing here runs or fails.
+``route`` chooses, ``connect`` connects, ``prepare`` prepares, ``outcome`` judges, ``retry``
+schedules, ``bounce`` reports; none knows the dispatcher. Types only: nothing here runs or fails.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Protocol
 
 from posthouse.letter import Item, Letter, Outcome
 from posthouse.net.smtp_carry import Carrier
 from posthouse.net.smtp_work import Carried
-from posthouse.send.deliver.pool import Task
-from posthouse.send.hop import Choice
+from posthouse.send.deliver.transaction import Task, Transaction
+from posthouse.send.hop import Choice, Hop, Target
 
 
 class Choose(Protocol):
@@ -21,6 +21,24 @@ class Choose(Protocol):
 
     def __call__(self, letter: Letter, item: Item) -> Choice:
         """What is done with one recipient; an ``item`` may have been released."""
+        ...
+
+
+class Connector(Protocol):
+    """Makes a connection that is ready to carry: addresses, TLS, login are its business."""
+
+    def __call__(self, hop: Hop, domain: str, first: Target | None, /) -> Awaitable[Carrier]:
+        """``first`` before others that are as good. Raises NetworkFailure or Refused."""
+        ...
+
+
+class Prepare(Protocol):
+    """What is said and sent to a server that offers ``extensions``."""
+
+    def __call__(
+        self, task: Task, extensions: Mapping[str, str], *, binary: bool = False
+    ) -> Transaction:
+        """``binary``: the hop's setting. Raises Refused where the letter cannot go there."""
         ...
 
 

@@ -15,26 +15,25 @@ decides when to try again, and a wrong password is not tried once for each messa
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, NamedTuple, Protocol
+from typing import Final
 
 from posthouse.flow import Failure, NetworkFailure, Stage
-from posthouse.letter import Item, Letter
 from posthouse.net import loop
 from posthouse.net.smtp_carry import Carrier, Refused
 from posthouse.net.smtp_work import Carried
-from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.extensions import session_limits
 from posthouse.send.deliver.pace import Turns
+from posthouse.send.deliver.parts import Connector, Prepare
 from posthouse.send.deliver.shares import Shares
+from posthouse.send.deliver.signs import failed, is_ill, was_gone
 from posthouse.send.deliver.slots import AGAIN, Slots
 from posthouse.send.deliver.speed import Speed
+from posthouse.send.deliver.transaction import Task, Transaction, Way, as_it_is
 from posthouse.send.deliver.tries import LOGIN_SORE, Login, Replies, Tries, is_login
-from posthouse.send.hop import Hop, Target
+from posthouse.send.hop import Target
 
 SWEEP: Final = 1.0  # seconds between looks for connections that are over their time
 RECIPIENTS: Final = 100  # of one transaction; every server takes them (RFC 5321 4.5.3.1.8)
@@ -42,61 +41,6 @@ SORE: Final = 15.0  # seconds nothing is tried after nobody could be reached
 FEW: Final = 2  # connections that are opened at once: a handshake costs more than some messages
 LATE: Final = 0.5  # seconds that mail has to wait for them before there are more
 ENDING: Final = 5.0  # seconds for what is under way when we end: cut off, it may arrive twice
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """A hop, and the domain whose MX decides where that has no targets of its own."""
-
-    hop: Hop
-    domain: str = ""
-
-
-class Connector(Protocol):
-    """Makes a connection that is ready to carry: addresses, TLS, login are its business."""
-
-    def __call__(self, hop: Hop, domain: str, first: Target | None, /) -> Awaitable[Carrier]:
-        """``first`` before others that are as good. Raises NetworkFailure or Refused."""
-        ...
-
-
-class Task(NamedTuple):
-    """A letter, and the recipients of it that go this way."""
-
-    letter: Letter
-    items: tuple[Item, ...]
-
-    @property
-    def recipients(self) -> tuple[str, ...]:
-        """Their addresses."""
-        return tuple(item.recipient.address for item in self.items)
-
-
-class Prepare(Protocol):
-    """What is said and sent to a server that offers ``extensions``."""
-
-    def __call__(
-        self, task: Task, extensions: Mapping[str, str], *, binary: bool = False
-    ) -> Transaction:
-        """``binary``: the hop's setting. Raises Refused where the letter cannot go there."""
-        ...
-
-
-class Transaction(NamedTuple):
-    """One message as it is handed over: wire form."""
-
-    mail: c.Mail
-    recipients: tuple[c.Rcpt, ...]
-    content: bytes
-
-
-def as_it_is(task: Task, extensions: Mapping[str, str], *, binary: bool = False) -> Transaction:
-    """The letter unchanged, with those parameters that the server knows."""
-    letter = task.letter
-    mail = c.Mail(letter.sender, mail_parameters(letter, extensions))
-    return Transaction(
-        mail, recipients_of(task, extensions, utf8="SMTPUTF8" in mail.params), letter.content
-    )
 
 
 Report = Callable[[Task, Carried, Carrier | None], None]
@@ -167,7 +111,7 @@ class Pool:
     def add(self, task: Task) -> None:
         """Carry this."""
         if self._sore is not None and self._is_sore():
-            self._report(task, _failed(task, self._sore[1]), None)
+            self._report(task, failed(task, self._sore[1]), None)
             return
         self._waiting.append(task)
         self._fill()
@@ -292,7 +236,7 @@ class Pool:
             ready = self._prepared(carrier, task)
         except (NetworkFailure, Refused) as error:
             self._idle.append(carrier)
-            self._report(task, _failed(task, error), carrier)
+            self._report(task, failed(task, error), carrier)
             return
         if self.hop.interval and not self._is_our_turn():
             self._idle.append(carrier)
@@ -327,12 +271,12 @@ class Pool:
         if self.hop.interval:
             self._next = self._now() + self.hop.interval
             self._turns.over(self.hop, self.way.domain, self._now())
-        if _was_gone(carrier, carried):
+        if was_gone(carrier, carried):
             carrier.quit()
             self._waiting.appendleft(task)
             self._fill()
             return
-        ill = _is_ill(task, carried)
+        ill = is_ill(task, carried)
         self._speed.went(well=carried.failure is None and not ill)
         if ill or carrier.carried == 1:
             self._shares.went(carrier, well=not ill)
@@ -407,7 +351,7 @@ class Pool:
         """Nobody can be reached: everything that waits goes back to the queue's schedule."""
         tasks, self._waiting = list(self._waiting), deque()
         for task in tasks:
-            self._report(task, _failed(task, error), None)
+            self._report(task, failed(task, error), None)
 
     # -- pacing and time
 
@@ -449,76 +393,3 @@ class Pool:
         if carrier.failure is not None or now - carrier.opened > self.hop.lifetime:
             return True
         return now - carrier.used > self.hop.idle or carrier.vanished
-
-
-def _was_gone(carrier: Carrier, carried: Carried) -> bool:
-    """Whether a connection that carried others was over before this one: closed, or 421 to MAIL.
-
-    On a fresh one it is a failure, so that nothing goes round for ever.
-    """
-    if carrier.carried < 2 or carried.unsure:
-        return False
-    if carried.replies:
-        said = carried.replies.values()
-        return all(stage is Stage.MAIL and reply.code == 421 for stage, reply in said)
-    failure = carried.failure
-    return failure is not None and failure.failure in (Failure.CLOSED, Failure.RESET)
-
-
-def _is_ill(task: Task, carried: Carried) -> bool:
-    """Whether the server is in trouble, so that another may do better: it broke, fell silent, says
-    farewell, takes no sender now. What it says of recipients and messages is no such sign."""
-    replies = carried.replies
-    if carried.failure is not None and len(replies) < len(task.items):
-        return True
-    return any(
-        reply.code == 421 or (stage is Stage.MAIL and reply.is_transient)
-        for stage, reply in replies.values()
-    )
-
-
-def _failed(task: Task, error: NetworkFailure | Refused) -> Carried:
-    if isinstance(error, NetworkFailure):
-        return Carried(failure=error)
-    said = (error.stage, error.reply)
-    replies = dict.fromkeys(task.recipients, said)
-    return Carried(replies, host=error.host, heard=error.heard)
-
-
-def recipients_of(task: Task, extensions: Mapping[str, str], *, utf8: bool) -> tuple[c.Rcpt, ...]:
-    """RCPT for each, with what a server that knows DSN is told (RFC 3461).
-
-    ``utf8``: the transaction is one of SMTPUTF8.
-    """
-    dsn = "DSN" in extensions
-    return tuple(
-        [c.Rcpt(item.recipient.address, _asked(item, utf8) if dsn else {}) for item in task.items]
-    )
-
-
-def _asked(item: Item, utf8: bool) -> dict[str, str | None]:
-    params = dict(item.recipient.params)
-    original = params.get("ORCPT")
-    if original and not (utf8 or original.isascii()):  # RFC 6533 section 3
-        params["ORCPT"] = _BEYOND_ASCII.sub(lambda one: f"\\x{{{ord(one[0]):X}}}", original)
-    return params
-
-
-def mail_parameters(letter: Letter, extensions: Mapping[str, str]) -> dict[str, str | None]:
-    """What of the client's parameters this server knows (RFC 3461, RFC 6152, RFC 6531)."""
-    params: dict[str, str | None] = {}
-    if "SIZE" in extensions:
-        params["SIZE"] = str(len(letter.content))
-    for name, needs in _NEEDS:
-        if name in letter.params and needs in extensions:
-            params[name] = letter.params[name]
-    return params
-
-
-_BEYOND_ASCII: Final = re.compile(r"[^\x00-\x7f]")
-_NEEDS: Final = (
-    ("BODY", "8BITMIME"),
-    ("SMTPUTF8", "SMTPUTF8"),
-    ("RET", "DSN"),
-    ("ENVID", "DSN"),
-)

@@ -36,7 +36,7 @@ from posthouse.protocol.smtp.data import doubled_dots, unstuff
 from posthouse.protocol.smtp.extensions import size_limit
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.deliver.keys import Keys, from_domain
-from posthouse.send.deliver.pool import Task, Transaction, mail_parameters, recipients_of
+from posthouse.send.deliver.transaction import Task, Transaction, mail_parameters, recipients_of
 
 KEPT_LETTERS: Final = 2_000  # letters whose signature is remembered, some 600 octets each
 KEPT_OCTETS: Final = 16 * 1024 * 1024  # recoded contents remembered

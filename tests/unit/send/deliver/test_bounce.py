@@ -25,8 +25,8 @@ from posthouse.send.deliver.bounce import Bounces
 from posthouse.send.deliver.keys import Keys
 from posthouse.send.deliver.outcome import outcomes
 from posthouse.send.deliver.places import loops, never
-from posthouse.send.deliver.pool import Task
 from posthouse.send.deliver.prepare import Prepare
+from posthouse.send.deliver.transaction import Task
 
 NOW, ACCEPTED = 1_760_000_900.0, 1_760_000_000.0
 HOUR, DAY = 3_600.0, 86_400.0

@@ -13,7 +13,7 @@ from posthouse.protocol.smtp.reply import Reply, parse_reply
 from posthouse.send.deliver.connect import Line
 from posthouse.send.deliver.outcome import ours, outcomes, words
 from posthouse.send.deliver.places import Place
-from posthouse.send.deliver.pool import Task
+from posthouse.send.deliver.transaction import Task
 from posthouse.send.hop import Hop, Target
 
 BOB, CAROL = "bob@e.example", "carol@e.example"

@@ -18,8 +18,8 @@ from posthouse.send.deliver.connect import Connect, Line
 from posthouse.send.deliver.keys import Keys
 from posthouse.send.deliver.outcome import outcomes
 from posthouse.send.deliver.places import Ourselves
-from posthouse.send.deliver.pool import Task
 from posthouse.send.deliver.prepare import Prepare
+from posthouse.send.deliver.transaction import Task
 from posthouse.send.hop import Hop, Target, TlsPolicy
 
 pytestmark = [pytest.mark.netns, pytest.mark.peer("postfix", "dovecot")]

@@ -23,8 +23,8 @@ from posthouse.protocol.dkim import (
 from posthouse.protocol.message import parse_message
 from posthouse.protocol.smtp.data import unstuff
 from posthouse.send.deliver.keys import Keys, from_domain, read_dkim
-from posthouse.send.deliver.pool import Task, Transaction
 from posthouse.send.deliver.prepare import Prepare, Saving, stuffed
+from posthouse.send.deliver.transaction import Task, Transaction
 from posthouse.send.settings import SettingError
 
 ASCII = b"From: Alice <alice@d.example>\r\nSubject: x\r\n\r\nhi\r\n..dot\r\n...\r\n"

@@ -16,7 +16,8 @@ from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.deliver import pool as pool_module
 from posthouse.send.deliver import tries
-from posthouse.send.deliver.pool import Pool, Task, Way
+from posthouse.send.deliver.pool import Pool
+from posthouse.send.deliver.transaction import Task, Way
 from posthouse.send.deliver.tries import FRESH, LOGIN_SORE, Login, Replies
 from posthouse.send.hop import Hop
 from posthouse.send.submit.limits import Ledger, Rate, Rates

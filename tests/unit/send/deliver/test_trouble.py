@@ -15,7 +15,8 @@ from posthouse.net import smtp_carry
 from posthouse.net.resolver import FixtureResolver
 from posthouse.net.smtp_work import Carried
 from posthouse.send.deliver.connect import Connect
-from posthouse.send.deliver.pool import Pool, Task, Way
+from posthouse.send.deliver.pool import Pool
+from posthouse.send.deliver.transaction import Task, Way
 from posthouse.send.hop import Hop, Target
 
 BOB = Item(0, "", Recipient("bob@e.example"), State.READY)

@@ -1,0 +1,46 @@
+"""What becomes of a transaction says something of the server, too.
+
+Enters: a task and its ``Carried``, or what kept a connection from being opened. Leaves: whether the
+connection was over before, whether the server is in trouble. Called by ``pool``. Nothing fails.
+"""
+
+from __future__ import annotations
+
+from posthouse.flow import Failure, NetworkFailure, Stage
+from posthouse.net.smtp_carry import Carrier, Refused
+from posthouse.net.smtp_work import Carried
+from posthouse.send.deliver.transaction import Task
+
+
+def was_gone(carrier: Carrier, carried: Carried) -> bool:
+    """Whether a connection that carried others was over before this one: closed, or 421 to MAIL.
+
+    On a fresh one it is a failure, so that nothing goes round for ever.
+    """
+    if carrier.carried < 2 or carried.unsure:
+        return False
+    if carried.replies:
+        said = carried.replies.values()
+        return all(stage is Stage.MAIL and reply.code == 421 for stage, reply in said)
+    failure = carried.failure
+    return failure is not None and failure.failure in (Failure.CLOSED, Failure.RESET)
+
+
+def is_ill(task: Task, carried: Carried) -> bool:
+    """Whether the server is in trouble, so that another may do better: it broke, fell silent, says
+    farewell, takes no sender now. What it says of recipients and messages is no such sign."""
+    replies = carried.replies
+    if carried.failure is not None and len(replies) < len(task.items):
+        return True
+    return any(
+        reply.code == 421 or (stage is Stage.MAIL and reply.is_transient)
+        for stage, reply in replies.values()
+    )
+
+
+def failed(task: Task, error: NetworkFailure | Refused) -> Carried:
+    if isinstance(error, NetworkFailure):
+        return Carried(failure=error)
+    said = (error.stage, error.reply)
+    replies = dict.fromkeys(task.recipients, said)
+    return Carried(replies, host=error.host, heard=error.heard)
