@@ -54,6 +54,8 @@ def has_vanished(transport: asyncio.Transport | None) -> bool:
     if transport is None or transport.is_closing() or not _TELLS:
         return False
     sock = transport.get_extra_info("socket")
+    if sock is None:
+        return False
     told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_ACK + _MILLISECONDS.size)
     (silent,) = _MILLISECONDS.unpack_from(told, _LAST_ACK)
     return bool(silent > VANISHED * 1_000)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from budget import ALLOWED, TIMES, linear
 from posthouse import explain
 from posthouse.explain import reading
 from posthouse.protocol import arf, authres, dkim, dmarc, spf
@@ -55,7 +56,9 @@ def test_every_pattern(use: Use) -> None:
     allowed = SECONDS * max(1, use.cap / USUAL)
     for recipe in sorted(tried, key=lambda made: -tried[made])[:SUSPECTS]:
         took = run(use, cook(recipe, use.cap, use.pattern))
-        assert took < allowed, f"{took * 1000:.0f} ms for {use.cap} of {recipe}"
+        if took >= allowed:  # on a slow machine it may, in proportion to what a quarter takes
+            quarter = run(use, cook(recipe, use.cap // TIMES, use.pattern))
+            assert took < ALLOWED * quarter, f"{took * 1000:.0f} ms for {use.cap} of {recipe}"
 
 
 def test_the_patterns_are_found() -> None:
@@ -176,7 +179,8 @@ ROWS = [(name, call, text) for name, call, texts in READERS for text in texts]
     ("name", "call", "text"), ROWS, ids=lambda v: v[:14] if isinstance(v, str) else ""
 )
 def test_readers(name: str, call: Callable[[str], object], text: str) -> None:
-    assert timed(lambda: call(text)) < SECONDS
+    if timed(lambda: call(text)) >= SECONDS:
+        linear(call, text)
 
 
 def timed(call: Callable[[], object]) -> float:
