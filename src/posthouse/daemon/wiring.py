@@ -22,7 +22,7 @@ from posthouse.flow import NetworkFailure
 from posthouse.letter import Event, Item, Letter, Outcome, StoreError
 from posthouse.net.clock import Clock, SystemClock
 from posthouse.net.resolver import DnsResolver, Resolver
-from posthouse.net.smtp_carry import Carrier, Refused
+from posthouse.net.smtp_carry import Refused
 from posthouse.net.smtp_listen import Listener
 from posthouse.net.tcp import is_local
 from posthouse.send.crowd import Crowd
@@ -285,12 +285,11 @@ class Relay:
             self._say("alarm", _trouble(outcome, hop))
 
     def _passed_over(
-        self, hop: Hop, place: Place, error: NetworkFailure | Refused, instead: Carrier
+        self, hop: Hop, place: Place, error: NetworkFailure | Refused, instead: Line
     ) -> None:
         """The hop's other server has the mail; who runs us should know before that one fails."""
         outcome = trouble(error, place)
-        name = instead.name if isinstance(instead, Line) else instead.peer
-        self._say("passed_over", {**_trouble(outcome, hop.name), "instead": name})
+        self._say("passed_over", {**_trouble(outcome, hop.name), "instead": instead.name})
         self._alarm(outcome, hop.name)
 
     def _saved(self, saving: Saving) -> None:

@@ -126,13 +126,7 @@ class Desk:
 
     async def lasts(self, seconds: float) -> bool:
         """Whether there is work still after so long; False as soon as there is none any more."""
-        try:
-            async with asyncio.timeout(seconds):
-                while not self._is_over:
-                    await self._wake.wait()
-        except TimeoutError:
-            return True
-        return False
+        return not await self._comes(lambda: self._is_over, seconds)
 
     @property
     def _is_over(self) -> bool:
@@ -141,12 +135,17 @@ class Desk:
 
     async def pause(self, seconds: float) -> None:
         """Wait so long, or until there is no work any more."""
+        await self._comes(lambda: self.closed, seconds)
+
+    async def _comes(self, end: Callable[[], bool], seconds: float) -> bool:
+        """Whether the ``end`` comes before so long."""
         try:
             async with asyncio.timeout(seconds):
-                while not self.closed:
+                while not end():
                     await self._wake.wait()
         except TimeoutError:
-            pass
+            return False
+        return True
 
     def close(self) -> None:
         """Hand out no more."""

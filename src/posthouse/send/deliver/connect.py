@@ -58,7 +58,6 @@ SORE_LIMIT: Final = 1_000  # servers remembered so
 WORSE: Final = 4
 SORE_MOST: Final = 7_200.0  # seconds
 Watch = Callable[[Hop, Place, Trace], None]
-PassedOver = Callable[[Hop, Place, NetworkFailure | Refused, Carrier], None]
 # What only we mind: who hears nothing more is told that we go (RFC 5321 section 4.1.1.10).
 _UNFIT: Final = frozenset(
     {
@@ -103,6 +102,9 @@ class Line(Carrier):
             self.quit()
         else:
             self.abort(failed or NetworkFailure(Failure.CLOSED, Stage.ANY))
+
+
+PassedOver = Callable[[Hop, Place, NetworkFailure | Refused, Line], None]
 
 
 @dataclass(slots=True)

@@ -208,13 +208,13 @@ class Dispatcher:
     ) -> list[tuple[Item, Outcome]]:
         """Who was too many beside those that were taken is due at once, in a transaction of the
         rest (RFC 5321 section 4.5.3.1.10): that was no try. The others are given back."""
-        if all(outcome.result is not Result.DELIVERED for _, outcome in told):
+        rest = tuple([item for item, outcome in told if _is_too_many(outcome)])
+        if not rest or all(outcome.result is not Result.DELIVERED for _, outcome in told):
             return told
-        rest = tuple(item for item, outcome in told if _is_too_many(outcome))
-        if rest:  # from the disk, for the command may have held them meanwhile
-            self._hands.difference_update([(letter.id, item.key) for item in rest])
-            self._ready.append((letter.id, rest))
-            self._load_soon()
+        # From the disk, for the command may have held them meanwhile.
+        self._hands.difference_update([(letter.id, item.key) for item in rest])
+        self._ready.append((letter.id, rest))
+        self._load_soon()
         return [one for one in told if not _is_too_many(one[1])]
 
     def _go_round(
