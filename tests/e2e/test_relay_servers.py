@@ -7,6 +7,7 @@ tests' authority and a login. What is stored must be what was handed in, behind 
 
 from __future__ import annotations
 
+import email
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -236,6 +237,23 @@ def test_the_parameters_of_the_envelope_go_on(authority: Authority) -> None:
     assert set((got[bob]["NOTIFY"] or "").split(",")) == {"SUCCESS", "FAILURE"}
     assert got[bob]["ORCPT"] == f"rfc822;{bob}"
     assert got[eve]["NOTIFY"] == "NEVER"
+
+
+@pytest.mark.peer("exim")
+def test_a_page_in_one_line_reaches_a_server_that_takes_none(authority: Authority) -> None:
+    """Exim refuses a line of more than 998 octets; many programs write their HTML in one."""
+    page = b"<p>" + b"hello, world. " * 200 + b"</p>\r\n"
+    head = b"From: alice@sender.test\r\nMIME-Version: 1.0\r\nContent-Type: text/html\r\n"
+    to = b"X-All: " + b"one after the other " * 100 + b"\r\n"
+    config = relay.text(relay.plain("far", f"{FAR}:25"))
+    with of_exim(authority.issue(hosts=HOSTS)) as read, relay.running(config) as ours:
+        ours.send(head + to + b"\r\n" + page, ALICE, BY_25)
+        (stored,) = process.wait_for_messages(lambda: read(BY_25), 1)
+    message = email.message_from_bytes(stored)
+    decoded = message.get_payload(decode=True)
+    assert isinstance(decoded, bytes)
+    assert decoded.replace(b"\r\n", b"\n").strip() == page.replace(b"\r\n", b"\n").strip()
+    assert message["X-All"].split() == to.decode().split()[1:]
 
 
 def test_what_is_signed_is_what_arrives(authority: Authority) -> None:

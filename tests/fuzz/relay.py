@@ -11,6 +11,7 @@ from posthouse.protocol.message.recode import (
     to_binary,
     to_eight_bits,
     to_seven_bits,
+    to_short_lines,
 )
 from posthouse.protocol.smtp.data import unstuff
 from posthouse.send.deliver.bounce import Bounces
@@ -35,6 +36,14 @@ MESSAGES = [
     + b"--b--\r\nend\r\n",
     b"DKIM-Signature: v=1;\r\n d=d.example\r\nFrom: a@d.example\r\n\r\n\xff\r\n",
     b"Content-Type: multipart/signed; boundary=s\r\n\r\n--s\r\n\r\n\xe4\r\n--s--\r\n",
+    b"To: a@d.example,"
+    + b"b@d.example," * 99
+    + b"\r\nContent-Type: multipart/mixed; boundary=b\r\n"
+    b"\r\n--b\r\n\r\n"
+    + b"word " * 220
+    + b"\r\n--b\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    + b"QUJD" * 300
+    + b"\r\n--b--\r\n",
 ]
 REPLIES = [
     b"Greylisted, see you in 300 seconds",
@@ -46,7 +55,7 @@ REPLIES = [
 
 def recoded(data: bytes) -> None:
     """What is recoded is what was asked for, and recoding once is enough."""
-    for recode in (to_seven_bits, to_eight_bits, to_binary):
+    for recode in (to_seven_bits, to_eight_bits, to_binary, to_short_lines):
         try:
             made = recode(data)
         except RecodeError:
@@ -54,7 +63,9 @@ def recoded(data: bytes) -> None:
         if recode is to_seven_bits:
             assert made.isascii()
             assert to_seven_bits(made) is made
-        if recode is to_eight_bits and _is_lines(data):
+        if recode is to_short_lines:
+            assert to_short_lines(made) is made
+        if recode in (to_eight_bits, to_short_lines) and _is_lines(data):
             assert _is_lines(made)
         assert len(made) <= 4 * len(data) + 4_000
 

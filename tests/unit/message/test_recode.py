@@ -19,6 +19,7 @@ from posthouse.protocol.message.recode import (
     to_binary,
     to_eight_bits,
     to_seven_bits,
+    to_short_lines,
 )
 
 
@@ -248,8 +249,98 @@ def test_any_text_comes_back(text: str) -> None:
     assert leaves(to_seven_bits(message)) == leaves(message)
 
 
+LONG = "word " * 300
+LONG_MESSAGES = {
+    "plain": f"Subject: x\n\n{LONG}\nend  \n",
+    "no line end": f"Subject: x\n\n{LONG}",
+    "html": f"Content-Type: text/html; charset=utf-8\n\n<p>{LONG}ä</p>\n",
+    "chinese": f"Content-Type: text/html; charset=utf-8\n\n{'你好，世界' * 200}\n",
+    "json": f"Content-Type: application/json\n\n{{{LONG}}}\n",
+    "base64 in one": "Content-Transfer-Encoding: base64\n\n" + "QUJD" * 400 + "\n",
+    "base64 in few": "Content-Transfer-Encoding: BASE64\n\n" + ("QUJD" * 250 + "\n") * 3,
+    "quoted in one": "Content-Transfer-Encoding: quoted-printable\n\n" + "=C3=A4 b=3D" * 200 + "\n",
+    "parts": "Content-Type: multipart/mixed; boundary=b\n\nold\n--b\n\nshort ä\n--b\n"
+    f"Content-Type: text/html\n\n{LONG}\n--b\nContent-Type: image/png\n\n{LONG}\n--b\n"
+    f"Content-Type: message/rfc822\n\nSubject: {LONG}\n\n{LONG}\n--b--\nend\n",
+    "just too long": "Content-Type: multipart/mixed; boundary=b\n\n--b\n\n"
+    + "x" * 999
+    + "\n--b\n\n"
+    + "y" * 1000
+    + "\n--b--\n",
+    "signed beside": "Content-Type: multipart/mixed; boundary=b\n\n--b\n"
+    "Content-Type: multipart/signed;"
+    f" boundary=c\n\n--c\n\nsaid\n--c\n\nseal\n--c--\n--b\n\n{LONG}\n--b--\n",
+}
+
+
+@pytest.mark.parametrize("text", LONG_MESSAGES.values(), ids=LONG_MESSAGES.keys())
+def test_short_lines_hold_the_same(text: str) -> None:
+    message = wire(text)
+    made = to_short_lines(message)
+    assert max(map(len, made.split(b"\r\n"))) <= 998
+    assert made.count(b"\n") == made.count(b"\r\n") == made.count(b"\r")
+    assert leaves(made) == leaves(message)
+    assert len(made) < 2 * len(message)
+    assert to_short_lines(made) is made
+
+
+def test_what_is_short_enough_stays_octet_for_octet() -> None:
+    signed = wire(LONG_MESSAGES["signed beside"])
+    made = to_short_lines(signed)
+    assert signed[signed.index(b"--c") : signed.index(b"--b\r\n\r\n")] in made
+    header = wire(f"Subject: {LONG}\nX-Mine:  two  blanks \n\n")
+    for body in (b"", b"--\r\n" + b"x" * 998 + b"\r\n"):  # no MIME where only a header was long
+        made = to_short_lines(header + body)
+        assert made.endswith(b"\r\nX-Mine:  two  blanks \r\n\r\n" + body)
+        assert b"MIME" not in made
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Subject: " + LONG + "\t",
+        "X-Token:" + "x" * 900 + " " + "y" * 997,
+        "References: " + " ".join(f"<{n}@d.example>" for n in range(200)) + "  \t" * 20,
+        "To: " + ", ".join(f'"B, {n}" <b{n}@d.example>' for n in range(200)),
+    ],
+)
+def test_a_folded_line_reads_the_same(line: str) -> None:
+    header = wire(line + "\n")
+    made = to_short_lines(header + b"\r\nx\r\n")
+    folded = made[: made.index(b"\r\n\r\n")].split(b"\r\n")
+    assert b"".join(folded) == header.removesuffix(b"\r\n")
+    assert max(map(len, folded)) <= 998
+    assert all(part.strip() for part in folded)
+
+
+@pytest.mark.parametrize("name", ["To", "cc", "Resent-Bcc", "From "])
+def test_addresses_without_a_blank_are_parted(name: str) -> None:
+    line = f"{name}: " + ",".join(f"b{n}@d.example" for n in range(100))
+    made = to_short_lines(wire(line + "\n\nx\n"))
+    assert max(map(len, made.split(b"\r\n"))) <= 80
+    assert made.replace(b"\r\n", b"").replace(b" ", b"") == wire(line + "x").replace(b" ", b"")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("X: " + "x" * 999 + "\n\nx\n", "header"),
+        ("Subject: " + "a,b," * 300 + "\n\nx\n", "header"),  # commas of no addresses
+        (f"Content-Transfer-Encoding: x-uuencode\n\n{LONG}\n", "malformed"),
+        (f"Content-Type: multipart/mixed; boundary=b\n\n{LONG}\n--b\n\nx\n--b--\n", "malformed"),
+        (f"DKIM-Signature: v=1\n\n{LONG}\n", "signed"),
+        (f"Content-Type: multipart/signed; boundary=b\n\n--b\n\n{LONG}\n--b--\n", "signed"),
+        (f"Content-Type: message/rfc822\n\nDKIM-Signature: v=1\n\n{LONG}\n", "signed"),
+    ],
+)
+def test_what_has_no_place_to_be_broken_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(RecodeError) as error:
+        to_short_lines(wire(text))
+    assert error.value.reason == reason
+
+
 @given(st.binary(max_size=400))
 def test_any_octets_are_answered(octets: bytes) -> None:
-    for recode in (to_seven_bits, to_eight_bits, to_binary):
+    for recode in (to_seven_bits, to_eight_bits, to_binary, to_short_lines):
         with suppress(RecodeError):
             assert isinstance(recode(octets), bytes)

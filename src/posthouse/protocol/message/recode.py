@@ -1,12 +1,14 @@
 """A message's transfer encodings changed for the next server, and nothing else of it.
 
 Enters: a message with CRLF line ends, not dot-stuffed. Leaves: the same message with its parts
-encoded otherwise: ``to_seven_bits`` for a server without 8BITMIME (RFC 6152 section 3),
-``to_eight_bits`` and ``to_binary`` undo base64, which makes a message a quarter smaller (RFC 6152,
-RFC 3030). Called by the relay before it signs. Fails with RecodeError alone, whatever comes in.
+encoded otherwise: ``to_short_lines`` for a program that wrote all its HTML in one (RFC 5322 section
+2.1.1), ``to_seven_bits`` for a server without 8BITMIME (RFC 6152 section 3); ``to_eight_bits`` and
+``to_binary`` undo base64, which makes a message a quarter smaller (RFC 6152, RFC 3030). Called by
+the relay before it keeps or signs. Fails with RecodeError alone, whatever comes in.
 
-Only Content-Transfer-Encoding fields and bodies of leaves are written anew; all other octets stay
-as they are, boundaries too. What is signed or encrypted is never touched.
+Only Content-Transfer-Encoding fields and bodies of leaves are written anew, and header lines that
+are too long; all other octets stay as they are, boundaries too. What is signed or encrypted is
+never touched.
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
+from posthouse.protocol.message.fold import FoldError, folded
 from posthouse.protocol.message.headers import parse_parameters
 from posthouse.protocol.message.text import is_utf8
-from posthouse.protocol.smtp.data import whole_lines
+from posthouse.protocol.smtp.data import has_long_line, whole_lines
 from posthouse.protocol.smtp.limits import TEXT_LINE
 
 DEPTH_LIMIT: Final = 12  # parts in parts; mail has three or four
@@ -52,11 +55,27 @@ Leaf = Callable[[str, str, bytes, tuple[bytes, ...]], tuple[bytes, bytes] | None
 
 
 class _How(NamedTuple):
-    """What is done with leaves, and the encoding a composite then has at most."""
+    """What is done with leaves and headers, and the encoding a composite then has at most."""
 
     leaf: Leaf
     outer: bytes
+    header: Callable[[bytes], bytes] = bytes  # as it is
+    fits: Callable[[bytes], bool] = lambda _: False  # an entity that may stay as it is, all of it
     marks: tuple[bytes, ...] = ()  # what the delimiters of the multiparts around begin with
+
+
+def to_short_lines(message: bytes) -> bytes:
+    """The message with no line over 998 octets. RecodeError ``header``: one can't be folded."""
+    if not has_long_line(message):
+        return message
+    _refuse_signed(message)
+    start = _body(message)
+    if has_long_line(message[start:]):
+        message = _with_mime(message)
+    made = _entity(message, _How(_short, b"8bit", _folded, _has_short_lines), DEPTH_LIMIT)
+    if has_long_line(made):  # in what stands between parts, say
+        raise RecodeError("malformed")
+    return made
 
 
 def to_seven_bits(message: bytes) -> bytes:
@@ -64,7 +83,8 @@ def to_seven_bits(message: bytes) -> bytes:
     if message.isascii():
         return message
     _refuse_signed(message)
-    made = _entity(_with_mime(message), _How(_seven, b"7bit"), DEPTH_LIMIT)
+    how = _How(_seven, b"7bit", _ascii, bytes.isascii)
+    made = _entity(_with_mime(message), how, DEPTH_LIMIT)
     if not made.isascii():
         raise RecodeError("malformed")
     return made
@@ -127,26 +147,39 @@ def _entity(entity: bytes, how: _How, depth: int) -> bytes:
     """A message or a part, with its header."""
     if depth == 0:
         raise RecodeError("malformed")
+    if how.fits(entity):
+        return entity
     start = _body(entity)
-    header, body = entity[:start], entity[start:]
-    if how.outer == b"7bit" and not header.isascii():
-        raise RecodeError("header")
+    header, body = how.header(entity[:start]), entity[start:]
     media_type, params = parse_parameters(_value(header, b"content-type"))
     encoding = _value(header, _TRANSFER).strip().lower()
     _refuse_sealed(media_type, body)
     if media_type.startswith("multipart/") or media_type in _EMBEDDED:
         if encoding not in _IDENTITY:  # RFC 2045 section 6.4: composites are never encoded
-            return entity if how.outer != b"7bit" or body.isascii() else _malformed()
+            return header + body
         made = _composite(media_type, params.get("boundary", ""), body, how, depth)
         if made == body:
-            return entity
+            return header + body
         return _with_encoding(header, _least(made, how.outer)) + made
     changed = how.leaf(media_type or "text/plain", encoding, body, how.marks)
-    return entity if changed is None else _with_encoding(header, changed[0]) + changed[1]
+    return header + body if changed is None else _with_encoding(header, changed[0]) + changed[1]
 
 
-def _malformed() -> bytes:
-    raise RecodeError("malformed")
+def _ascii(header: bytes) -> bytes:
+    if not header.isascii():
+        raise RecodeError("header")
+    return header
+
+
+def _folded(header: bytes) -> bytes:
+    try:
+        return folded(header)
+    except FoldError:
+        raise RecodeError("header") from None
+
+
+def _has_short_lines(entity: bytes) -> bool:
+    return not has_long_line(entity)
 
 
 def _least(body: bytes, outer: bytes) -> bytes:
@@ -242,19 +275,41 @@ def _seven(
         return None
     if encoding not in _IDENTITY:
         raise RecodeError("malformed")  # 8 bits in what calls itself base64
+    return _encoded(media_type, body)
+
+
+def _short(
+    media_type: str, encoding: str, body: bytes, _: tuple[bytes, ...]
+) -> tuple[bytes, bytes] | None:
+    if not has_long_line(body):
+        return None
+    if encoding == "base64":  # readers skip line ends (RFC 2045 section 6.8)
+        return b"base64", _cut(body.translate(None, b"\r\n"))
+    if encoding == "quoted-printable":
+        return _encoded(media_type, binascii.a2b_qp(body))
+    if encoding not in _IDENTITY:
+        raise RecodeError("malformed")
+    return _encoded(media_type, body)
+
+
+def _encoded(media_type: str, body: bytes) -> tuple[bytes, bytes]:
+    """Text so that it can still be read, unless that makes it twice as long as it was."""
     if media_type.startswith("text/"):
         quoted = binascii.b2a_qp(body, istext=True)
         if b"\n" not in body:  # binascii takes the kind of its soft breaks from the text
             quoted = quoted.replace(b"\n", _CRLF)
         # A line that quoting begins must not look like the delimiter of some multipart.
-        if quoted.count(b"\n--") == body.count(b"\n--") and whole_lines(quoted):
+        if (
+            len(quoted) <= 2 * len(body)
+            and quoted.count(b"\n--") == body.count(b"\n--")
+            and whole_lines(quoted)
+        ):
             return b"quoted-printable", quoted
-    return b"base64", _base64_lines(body)
+    return b"base64", _cut(binascii.b2a_base64(body, newline=False))
 
 
-def _base64_lines(body: bytes) -> bytes:
-    text = binascii.b2a_base64(body, newline=False)
-    return b"".join(text[at : at + LINE] + _CRLF for at in range(0, len(text), LINE))[:-2]
+def _cut(text: bytes) -> bytes:
+    return _CRLF.join(text[at : at + LINE] for at in range(0, len(text), LINE))
 
 
 def _eight(

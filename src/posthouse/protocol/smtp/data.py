@@ -68,10 +68,11 @@ class Meter:
         self._eight_bit = self._eight_bit or not data.isascii()
         self._nul = self._nul or b"\0" in data
         if not self._long:
-            self._measure(data)
+            self.measure(data)
 
-    def _measure(self, data: bytes) -> None:
-        """Whether a line has more than 998 octets and CRLF: leaps of a whole line's length."""
+    def measure(self, data: bytes) -> None:
+        """Of all that ``add`` does, whether a line has more than 998 octets and CRLF: leaps of a
+        whole line's length."""
         start, column, dotted, stuffed = 0, self._column, self._dotted, self._stuffed
         if column == 0:
             dotted = stuffed and data.startswith(b".")
@@ -222,6 +223,13 @@ def whole_lines(data: bytes) -> bool:
     putting them back takes a quarter of the time.
     """
     return data.replace(b"\r", b"").replace(b"\n", b"\r\n") == data
+
+
+def has_long_line(message: bytes) -> bool:
+    """Whether one has more than 998 octets; not in wire form, the last may have no end."""
+    meter = Meter()
+    meter.measure(message)
+    return meter.facts().long_line or len(message) - message.rfind(b"\n") - 1 > TEXT_LINE
 
 
 def check_lines(message: bytes) -> None:

@@ -5,7 +5,8 @@ Unusable. Called by ``crew`` for each draft when its turn comes. Bcc goes (RFC 5
 Return-Path too (RFC 5321 section 4.4); Date, Message-ID and From are added where they are missing.
 A header typed by hand, in UTF-8, is written in encoded words, which every server carries: SMTPUTF8
 is asked for where an address needs it (RFC 6531), and few servers on the way have it. A text in
-UTF-8 that does not say so does then.
+UTF-8 that does not say so does then. A line of more than 998 octets is broken so that readers see
+the same, for many servers refuse it; where it can't be (it is signed) the server decides.
 The Message-ID is made from what is sent to whom, so that a repeat of it can be recognised.
 """
 
@@ -20,6 +21,7 @@ from email.utils import format_datetime
 from typing import Any, Final
 
 from posthouse.protocol.address import Address
+from posthouse.protocol.message.recode import RecodeError, to_short_lines
 from posthouse.protocol.smtp.data import normalize, stuff
 from posthouse.send.client import written
 from posthouse.send.client.addresses import address, addresses, mailbox
@@ -88,7 +90,7 @@ def _message(
         head += _UTF8_TEXT
     if body and not body.endswith(b"\r\n"):
         body += b"\r\n"
-    content = head + b"\r\n" + body
+    content = _short(head + b"\r\n" + body)
     return Message(
         key=key,
         where=where,
@@ -100,6 +102,14 @@ def _message(
         eight_bit=not content.isascii(),
         utf8=not head.isascii() or any(a.needs_smtputf8 for a in (sender, *recipients)),
     )
+
+
+def _short(content: bytes) -> bytes:
+    try:
+        made = to_short_lines(content)
+    except RecodeError:
+        return content
+    return made if made.endswith(b"\r\n") else made + b"\r\n"
 
 
 def split(raw: bytes) -> tuple[Fields, bytes]:

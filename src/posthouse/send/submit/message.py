@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from posthouse.protocol.mailboxes import MailboxError
-from posthouse.protocol.smtp.data import BodyFacts, doubled_dots, stuff
+from posthouse.protocol.message.recode import RecodeError, to_short_lines
+from posthouse.protocol.smtp.data import BodyFacts, doubled_dots, stuff, unstuff
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.submit import replies
 from posthouse.send.submit.header import MAILBOXES, Header, mailboxes, scan, without
@@ -147,6 +148,11 @@ def prepare(
     if (ours and not header.parted) or (author is not None and header.bcc):
         # RFC 6409 section 8: who hands in a message wants Bcc seen by nobody (RFC 5322 3.6.3).
         rest = [*without(first, header, bcc=author is not None), *parts[1:]]
+    if facts.long_line:  # RFC 6409 section 8; RFC 5321 section 4.5.3.1.6
+        try:
+            rest = [_stuffed(to_short_lines(unstuff(b"".join(rest))))]
+        except RecodeError as error:
+            return replies.SIGNED_LINE if error.reason == "signed" else replies.LONG_LINE
     return Ready([added, *rest], message_id)
 
 
@@ -154,9 +160,7 @@ def _defect(facts: BodyFacts) -> Reply | None:
     """What no message of lines may have; after DATA the listener has looked for bare ones."""
     if facts.bare_cr or facts.bare_lf:
         return replies.BARE
-    if facts.nul:
-        return replies.NUL
-    return replies.LONG_LINE if facts.long_line else None  # RFC 5321 section 4.5.3.1.6
+    return replies.NUL if facts.nul else None
 
 
 def _has_header(part: bytes) -> bool:

@@ -53,6 +53,9 @@ NO_STORE: Final = Reply.make(451, "Cannot store the message now, try again later
 BARE: Final = Reply.make(554, "Bare CR or LF in the message", "5.6.0")
 NUL: Final = Reply.make(554, "NUL in the message", "5.6.0")
 LONG_LINE: Final = Reply.make(554, "A line is longer than 998 octets", "5.6.0")
+SIGNED_LINE: Final = Reply.make(
+    554, "A line is longer than 998 octets, and a signature forbids to break it", "5.6.0"
+)
 LONG_HEADER: Final = Reply.make(552, "Header is too large", "5.3.4")
 LOOP: Final = Reply.make(554, "Mail loop: too many Received fields", "5.4.6")
 NO_FROM: Final = Reply.make(550, "No From field, and the sender is <>", "5.6.0")

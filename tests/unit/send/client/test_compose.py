@@ -344,6 +344,16 @@ def test_nobody_is_no_field(empty: object) -> None:
     assert not names & {"Cc", "Reply-To"}
 
 
+def test_a_line_that_many_servers_refuse_is_broken() -> None:
+    head, page = b"From: a@d.example\nTo: b@d.example\n", b"<p>" + b"hello. " * 300
+    message = mail(head + b"Content-Type: text/html\n\n" + page)
+    assert max(map(len, message.content.split(b"\r\n"))) <= 998
+    assert message.content.endswith(b"\r\n")
+    assert read(message).get_payload(decode=True) == page + b"\r\n"
+    signed = mail(b"DKIM-Signature: v=1\n" + head + b"\n" + page)
+    assert page in signed.content  # whoever signed knows better, or the server says so
+
+
 def test_the_size_has_no_dots_of_the_wire_form() -> None:
     message = built(text=".\n" * 50)
     assert message.size == len(message.content) - 50

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from email.utils import parsedate_to_datetime
+import email
+from email.utils import getaddresses, parsedate_to_datetime
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from posthouse.net import smtp_listen
 from posthouse.net.smtp_listen import ERRORS, EXCESS
 from posthouse.net.smtp_session import Peer
 from posthouse.protocol.message.received import parse_received
+from posthouse.protocol.smtp.data import stuff, unstuff
 from posthouse.send.submit import login
 from posthouse.send.submit.desk import CONNECTIONS
 from posthouse.send.submit.login import GUESSES
@@ -380,7 +382,8 @@ REFUSED = [
     (b"Resent-From: eve@x.example <alice@d.example>\r\n" + MESSAGE, "550 5.6.0", "Resent-From"),
     (b"Resent-Sender: alice@d.example, bob@shop.d.example\r\n" + MESSAGE, "550 5.6.0", "Resent"),
     (b"Received: x\r\n" * 50 + MESSAGE, "554 5.4.6", ""),
-    (MESSAGE + b"x" * 999 + b"\r\n", "554 5.6.0", "998"),
+    (b"X: " + b"x" * 999 + b"\r\n" + MESSAGE, "554 5.6.0", "998"),
+    (b"DKIM-Signature: v=1\r\n" + MESSAGE + b"x" * 999 + b"\r\n", "554 5.6.0", "a signature"),
     (MESSAGE + b"\0\r\n", "554 5.6.0", "NUL"),
     (b"X: y\r\n" * 50_000 + MESSAGE, "552 5.3.4", "Header"),
 ]
@@ -396,6 +399,22 @@ async def test_a_message_that_is_refused(
         assert not world.kept
         assert await client.deliver(MESSAGE) == "250 2.0.0"  # and the session goes on
     assert world.reasons() == ["content"]
+
+
+async def test_a_line_too_long_for_any_server_is_broken(world: World) -> None:
+    """Programs that write their HTML in one line have never heard of a limit."""
+    page = b"<p>" + b"hello, world. " * 200 + b"</p>\r\n.\r\nnot the end\r\n"
+    to = b"To: " + b",".join(b"user%d@d.example" % n for n in range(100)) + b"\r\n"
+    message = to + HEADER + b"Content-Type: text/html\r\n\r\n" + page
+    async with world.alice() as client:
+        assert await client.deliver(stuff(message)) == "250 2.0.0"
+    content = world.kept[-1].content
+    assert max(map(len, content.split(b"\r\n"))) <= 998
+    assert content.endswith(b"\r\n")
+    parsed = email.message_from_bytes(unstuff(content))
+    assert parsed.get_payload(decode=True) == page
+    assert parsed["Content-Type"] == "text/html"
+    assert len(getaddresses([parsed["To"]])) == 100
 
 
 @pytest.mark.parametrize("received", [0, 49])
