@@ -24,7 +24,7 @@ from posthouse.protocol.address import Address
 from posthouse.protocol.message.recode import RecodeError, to_short_lines
 from posthouse.protocol.smtp.data import normalize, stuff
 from posthouse.send.client import written
-from posthouse.send.client.addresses import address, addresses, mailbox
+from posthouse.send.client.addresses import addresses, mailbox
 from posthouse.send.client.facts import BOM, Draft, Envelope, Kind, Message, Problem, Unusable
 
 RECIPIENTS_LIMIT: Final = 10_000  # of one message; a list that long is for --many
@@ -190,7 +190,7 @@ def _sender(fields: Fields, said: Envelope) -> Address:
 def _recipients(fields: Fields, said: Envelope) -> list[Address]:
     """As told, else To, Cc and Bcc; each once."""
     if said.recipients:
-        found = [address(one) for one in said.recipients]
+        found = addresses(said.recipients)
     else:
         found = addresses(
             field.partition(b":")[2].replace(b"\r\n", b"").decode("utf-8", "replace")

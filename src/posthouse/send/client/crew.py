@@ -26,10 +26,11 @@ from posthouse.letter import Outcome, Result
 from posthouse.net.smtp_carry import Carrier, Refused
 from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp import command as c
-from posthouse.protocol.smtp.extensions import session_limits, size_limit
+from posthouse.protocol.smtp.extensions import session_limits
 from posthouse.send.client.desk import Desk, Job
 from posthouse.send.client.door import Door
-from posthouse.send.client.facts import Message, Problem, Unusable
+from posthouse.send.client.facts import Message, Unusable
+from posthouse.send.client.fit import fitted
 
 CONNECTIONS: Final = 10  # providers allow about so many
 FIRST: Final = 2  # of them: a hundred messages to a quick server are not worth more logins
@@ -252,14 +253,14 @@ class Crew:
             if not await self._may_go(carrier):
                 self._desk.put_back(job, first=True)
                 return None
-            problem = unfit(job.message, carrier.extensions)
-            if problem is None:
-                return self._start(carrier, job)
-            self._desk.finish(job, problem)
+            try:
+                return self._start(carrier, job, fitted(job.message, carrier.extensions))
+            except Unusable as problem:
+                self._desk.finish(job, problem)
         return None
 
-    def _start(self, carrier: Carrier, job: Job) -> _Flight | None:
-        message, offered = job.message, carrier.extensions
+    def _start(self, carrier: Carrier, job: Job, message: Message) -> _Flight | None:
+        offered = carrier.extensions
         params: dict[str, str | None] = {}
         if "SIZE" in offered:
             params["SIZE"] = str(message.size)
@@ -334,15 +335,3 @@ class Crew:
 
     def _usable(self, carrier: Carrier) -> bool:
         return not self._desk.closed and carrier.failure is None
-
-
-def unfit(message: Message, offered: Mapping[str, str]) -> Unusable | None:
-    """Why this server can't be given the message, said before it is tried."""
-    limit = size_limit(offered)
-    if limit is not None and message.size > limit:
-        return Unusable(Problem.TOO_BIG, size=message.size, limit=limit)
-    if message.utf8 and "SMTPUTF8" not in offered:
-        return Unusable(Problem.NO_SMTPUTF8)
-    if message.eight_bit and "8BITMIME" not in offered:
-        return Unusable(Problem.NO_8BITMIME)
-    return None

@@ -45,7 +45,7 @@ class Source:
     """Messages to be read, in their order."""
 
     path: Path
-    form: str  # "json", "mbox", "mail" or "folder"
+    form: str  # "json", "mbox", "mail", "folder", or "empty": nobody had anything to say today
     name: str = ""  # for people
     files: tuple[Path, ...] = ()
     piped: IO[bytes] | None = None  # what can be read once, kept in a file as long as this is
@@ -57,7 +57,7 @@ class Source:
                 yield _of_file(file, file.name)
         elif self.form == "mail":
             yield _of_file(self.path, self.name)
-        else:
+        elif self.form != "empty":
             reader = json_lines if self.form == "json" else mbox
             with self.path.open("rb") as stream:
                 yield from reader(stream, self.name)
@@ -66,8 +66,8 @@ class Source:
         """How many there are."""
         if self.form == "folder":
             return len(self.files)
-        if self.form == "mail":
-            return 1
+        if self.form in ("mail", "empty"):
+            return int(self.form == "mail")
         with self.path.open("rb") as stream:
             if self.form == "json":
                 return sum(1 for line in iter(lambda: stream.readline(BLOCK), b"") if _ends(line))
@@ -126,6 +126,8 @@ def _head(place: Path) -> bytes:
 def _form(head: bytes) -> str:
     head = head.removeprefix(BOM)
     first = head.lstrip().partition(b"\n")[0].rstrip(b"\r")
+    if not first:
+        return "empty"
     if first.startswith(b"{"):
         return "json"
     if _FROM.match(first):
@@ -145,7 +147,7 @@ def _folder(place: Path) -> Source:
         if file.is_file() and not file.name.startswith(".")
         if maildir or file.suffix.lower() == ".eml"
     ]
-    if not files:
+    if not files and not maildir:  # somebody may have meant another one
         raise SourceError("empty_folder")
     return Source(place, "folder", place.name, tuple(files))
 

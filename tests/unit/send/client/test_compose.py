@@ -65,6 +65,11 @@ def test_what_is_told_beats_the_header() -> None:
     assert (message.sender, message.recipients) == ("bounces@d.example", ("carol@e.example",))
 
 
+def test_several_recipients_may_be_told_at_once() -> None:
+    message = mail(LETTER, "", "Bob <b@e.example>, c@e.example", "c@E.example")
+    assert message.recipients == ("b@e.example", "c@e.example")
+
+
 def test_bcc_and_return_path_go_and_the_rest_stays_as_it_is() -> None:
     raw = (
         b"Return-Path: <x@d.example>\nFrom: a@d.example\nBcc: z@e.example,\n y@e.example\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import email
 import json
 import os
 import signal
@@ -210,6 +211,24 @@ async def test_what_the_server_lacks_is_said_before_anything_is_sent(
     assert done.problem is not None
     assert done.problem.problem is problem
     assert not any("MAIL" in line for line in server.last.lines)
+
+
+@pytest.mark.parametrize(("more", "goes"), [("", True), ("DKIM-Signature: v=1\n", False)])
+async def test_a_server_of_seven_bits_gets_seven_bits(more: str, goes: bool) -> None:
+    """RFC 6152 section 3: to convert it, or not to send it at all."""
+    raw = f"{more}From: a@d.example\nTo: b@e.example\n\n.\nGrüße, 你好\n"
+    async with FakeSmtpServer(Behaviour(extensions=("PIPELINING", "SIZE 1000"))) as server:
+        _, (done,) = await sent(server, [Draft("m", raw.encode())])
+    assert (done.problem is None) is goes
+    if done.problem is not None:
+        assert done.problem.problem is Problem.NO_8BITMIME
+        return
+    [message] = server.messages
+    assert message.content.isascii()
+    assert message.mail.params["SIZE"] == str(len(message.content))
+    assert "BODY" not in message.mail.params
+    read = email.message_from_bytes(message.content).get_payload(decode=True)
+    assert read == ".\r\nGrüße, 你好\r\n".encode()
 
 
 async def test_the_parameters_are_there_where_they_are_needed() -> None:

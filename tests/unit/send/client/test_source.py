@@ -49,6 +49,17 @@ def test_a_file_is_told_by_its_beginning(tmp_path: Path, content: bytes, form: s
     assert source.count() == len(list(source.drafts())) == 1
 
 
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xef\xbb\xbf\r\n"])
+def test_nothing_to_say_today_is_no_mistake(tmp_path: Path, content: bytes) -> None:
+    """A nightly job has no rows on some nights."""
+    (tmp_path / "x").write_bytes(content)
+    for name in ("new", "cur", "tmp"):
+        (tmp_path / "maildir" / name).mkdir(parents=True)
+    for name in ("x", "maildir"):
+        source = open_source(str(tmp_path / name))
+        assert source.count() == len(list(source.drafts())) == 0
+
+
 @pytest.mark.parametrize("reason", ["missing", "empty_folder", "unknown"])
 def test_what_cannot_be_sent_from(tmp_path: Path, reason: str) -> None:
     place = tmp_path / "x"
