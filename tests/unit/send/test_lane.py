@@ -135,6 +135,27 @@ async def test_a_disk_nearly_full_takes_nothing(tmp_path: Path) -> None:
     await lane.close()
 
 
+async def test_a_slow_disk_does_not_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is on its way to the disk has been given back by whoever collected it."""
+    lane = await opened(tmp_path)
+    monkeypatch.setattr(lanes, "ON_THE_WAY", 2 * len(letter(1).content))
+    kept = [lane.put(letter(1)), lane.put(letter(2))]
+    with pytest.raises(QueueFull, match="the disk is slow"):
+        lane.put(letter(3))
+    await asyncio.gather(*kept)
+    assert lane.count == 2
+    monkeypatch.setattr(lanes, "ON_THE_WAY", 1)
+    await lane.put(letter(4))  # alone, it goes: no message is too large for ever
+    with monkeypatch.context() as broken:
+        broken.setattr(batch.Tables, "commit", lambda *_: 1 / 0)
+        with pytest.raises(StoreError):
+            await lane.put(letter(5))
+    await lane.put(letter(6))
+    await lane.close()
+
+
 async def test_a_store_that_cannot_write_says_so_and_keeps_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

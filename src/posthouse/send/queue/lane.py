@@ -47,6 +47,9 @@ COMPANY: Final = 0.002
 PATIENCE: Final = 0.01
 LOG_KEPT: Final = 32 * 1024 * 1024  # octets that SQLite's log of writes may keep of its longest
 SPACE_LOOK: Final = 1.0  # seconds a look at the free space is believed
+# Octets of letters on their way to the disk. It may be slower than the network, and whoever waits
+# for a 250 has nothing to lose but time: without an end, 1,000 clients could fill all memory.
+ON_THE_WAY: Final = 256 * 1024 * 1024
 
 
 class Lane:
@@ -70,6 +73,7 @@ class Lane:
         self._recount = False  # when there are none
         self._space: tuple[float, int] = (float("-inf"), 0)
         self._seen = 0
+        self._octets = 0  # of letters on their way to the disk, reports apart
         self._putting: set[str] = set()  # letters that whoever put them does not know of yet
 
     async def open(self) -> None:
@@ -116,6 +120,7 @@ class Lane:
         if not self._places.take(self._number, self._capacity):
             raise QueueFull(f"{self._places.taken} messages wait")
         self._putting.add(letter.id)
+        self._octets += len(letter.content)
         items = _items(letter)
         job = batch.Put(letter, items, events)
         return self._writer.submit(job, items, within=COMPANY if company else 0.0)
@@ -138,6 +143,7 @@ class Lane:
         for job in jobs:
             if isinstance(job, batch.Put):
                 names.append(job.letter.id)
+                self._octets -= len(job.letter.content)
             else:
                 names += [bounce.letter.id for bounce in job.bounces]
                 self._settling -= 1
@@ -218,8 +224,10 @@ class Lane:
                 raise StoreError(f"{self._path}: another file is there by now")
             free = stat.f_bavail * stat.f_frsize
             self._space = (now, free)
-        if free - size < self._spare:
+        if free - self._octets - size < self._spare:
             raise QueueFull(f"only {free} bytes are free")
+        if self._octets and self._octets + size > ON_THE_WAY:
+            raise QueueFull(f"the disk is slow: {self._octets} bytes wait for it")
 
 
 @contextmanager
