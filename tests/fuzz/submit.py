@@ -19,7 +19,7 @@ from posthouse.protocol.smtp.events import BodyChunk, BodyEnd, CommandReceived, 
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.submit import envelope
 from posthouse.send.submit.desk import Desk, Terms
-from posthouse.send.submit.header import mailboxes, scan, without
+from posthouse.send.submit.header import mailboxes, mended, scan
 from posthouse.send.submit.message import ROOM
 from posthouse.send.submit.senders import PatternError, Senders, canonical
 from posthouse.send.submit.settings import Limits, Listening, Mode, SettingError, read_listen
@@ -60,12 +60,12 @@ def header(data: bytes) -> None:
     wire = data.replace(b"\r", b"").replace(b"\n", b"\r\n")
     found = scan(wire)
     assert 0 <= found.end <= len(wire)
-    pieces = without(wire, found, bcc=True)
+    pieces = mended(wire, found)
     kept = b"".join(pieces)
     assert len(kept) <= len(wire) + 2
     again = scan(kept)
     assert again.parted
-    assert not again.bcc
+    assert not again.private
     assert (again.authors, again.senders, again.received, again.date) == (
         found.authors, found.senders, found.received, found.date,
     )  # fmt: skip

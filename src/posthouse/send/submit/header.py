@@ -1,7 +1,7 @@
 """What submission must know of a message's header: found in one pass, without a mail library.
 
 Enters: the octets of a message in wire form. Leaves: ``Header``: where the section ends, how many
-Received fields, what From and Sender say, what is missing, where Bcc stands. Called by ``session``
+Received fields, what From and Sender say, what is missing, what is private. Called by ``session``
 for each message, so it is regular expressions over the header section alone, some microseconds.
 ``scan`` never fails; ``mailboxes`` raises MailboxError for a field whose addresses cannot be told
 for certain, since a reader that guesses otherwise would see somebody else. RFC 5322 sections 2.2,
@@ -21,7 +21,8 @@ FIELD: Final = 10_000  # octets of such a field: 20 authors with long names have
 _BREAK: Final = b"\r\n"
 # Both want the section to begin with CRLF, so that they begin with something literal.
 _FIELDS: Final = re.compile(
-    rb"\r\n(from|sender|received|date|message-id|bcc|resent-(?:from|sender|bcc))[ \t]*:",
+    rb"\r\n(from|sender|received|return-path|date|message-id|bcc|resent-(?:from|sender|bcc))"
+    rb"[ \t]*:",
     re.IGNORECASE,
 )
 _NAMED: Final = (b"from", b"sender", b"resent-from", b"resent-sender")  # as in Header
@@ -53,7 +54,7 @@ class Header(NamedTuple):
     date: bool = False
     message_id: bytes = b""  # with its brackets, where there is one that can be read
     has_message_id: bool = False
-    bcc: tuple[tuple[int, int], ...] = ()  # where Bcc fields stand
+    private: tuple[tuple[int, int], ...] = ()  # where Bcc and Return-Path fields stand
 
 
 def scan(wire: bytes) -> Header:
@@ -76,7 +77,7 @@ def scan(wire: bytes) -> Header:
 def _fields(section: bytes, end: int, parted: bool) -> Header:
     received, date, message_id, has_id = 0, False, b"", False
     named: dict[bytes, list[bytes]] = {name: [] for name in _NAMED}
-    bcc: list[tuple[int, int]] = []
+    private: list[tuple[int, int]] = []
     for match in _FIELDS.finditer(section):
         name = match[1].lower()
         if name == b"received":
@@ -89,11 +90,11 @@ def _fields(section: bytes, end: int, parted: bool) -> Header:
             found = _MESSAGE_ID.match(section, match.end())
             has_id, message_id = True, message_id or (found[1] if found is not None else b"")
         else:
-            bcc.append((match.start(), _end_of_field(section, match.end())))
+            private.append((match.start(), _end_of_field(section, match.end())))
     authors, senders, resent, resent_senders = map(tuple, named.values())
     return Header(
         end, parted, received, authors, senders, resent, resent_senders, date, message_id, has_id,
-        tuple(bcc),
+        tuple(private),
     )  # fmt: skip
 
 
@@ -102,10 +103,10 @@ def _end_of_field(section: bytes, start: int) -> int:
     return found.start() if found is not None else len(section)
 
 
-def without(wire: bytes, header: Header, *, bcc: bool) -> list[bytes]:
-    """The pieces of a message: less its Bcc fields (``bcc``), and with a lost empty line."""
+def mended(wire: bytes, header: Header) -> list[bytes]:
+    """The pieces of a message: less what is private, and with a lost empty line."""
     pieces, at = [], 0
-    for begin, end in header.bcc if bcc else ():
+    for begin, end in header.private:
         pieces.append(wire[at:begin])
         at = end
     if not header.parted:

@@ -17,7 +17,7 @@ from posthouse.protocol.message.recode import RecodeError, to_short_lines
 from posthouse.protocol.smtp.data import BodyFacts, doubled_dots, stuff, unstuff
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.submit import replies
-from posthouse.send.submit.header import MAILBOXES, Header, mailboxes, scan, without
+from posthouse.send.submit.header import MAILBOXES, Header, mailboxes, mended, scan
 from posthouse.send.submit.senders import Senders
 from posthouse.send.submit.stamp import date_of
 
@@ -145,9 +145,10 @@ def prepare(
     ours = author is not None or header.received == 0
     added, message_id = _added(header, author, mark) if ours else (b"", _id_of(header))
     rest = parts
-    if (ours and not header.parted) or (author is not None and header.bcc):
-        # RFC 6409 section 8: who hands in a message wants Bcc seen by nobody (RFC 5322 3.6.3).
-        rest = [*without(first, header, bcc=author is not None), *parts[1:]]
+    if header.private or (ours and not header.parted):
+        # Whoever still has Bcc in a message wants it seen by nobody (RFC 5322 section 3.6.3), and
+        # Return-Path is for the last server to write (RFC 5321 section 4.4). As Postfix does.
+        rest = [*mended(first, header), *parts[1:]]
     if facts.long_line:  # RFC 6409 section 8; RFC 5321 section 4.5.3.1.6
         try:
             rest = [_stuffed(to_short_lines(unstuff(b"".join(rest))))]

@@ -344,12 +344,23 @@ async def test_a_lost_empty_line_is_put_in(world: World) -> None:
 
 
 async def test_another_server_s_message_is_left_as_it_is(world: World) -> None:
-    message = b"From: eve@x.example\r\nSender: list@y.example\r\nBcc: a@b.example\r\n\r\nx\r\n"
+    message = b"From: eve@x.example\r\nSender: list@y.example\r\n\r\nBcc: body\r\n"
     async with world.client(Mode.RELAY) as client:
         await client.say("EHLO mta.example")
         assert await client.deliver(message, "") == "250 2.0.0"
     assert world.kept[0].content.endswith(message)
     assert (world.kept[0].sender, world.kept[0].user) == ("", "")
+
+
+@pytest.mark.parametrize("trace", [b"", b"Received: from app\r\n"])
+async def test_nobody_sees_bcc_whoever_hands_it_in(world: World, trace: bytes) -> None:
+    """Programs on port 25 rely on their server for that, as Postfix does it."""
+    private = b"Return-Path: <app@x.example>\r\nBcc: boss@x.example\r\n"
+    async with world.client(Mode.RELAY) as client:
+        await client.say("EHLO app.example")
+        assert await client.deliver(trace + private + MESSAGE, ALICE, "boss@x.example")
+    assert b"boss@x.example" not in world.kept[0].content.replace(b"for <boss@x.example>", b"")
+    assert b"Return-Path" not in world.kept[0].content
 
 
 REFUSED = [
