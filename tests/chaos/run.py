@@ -39,8 +39,9 @@ from chaos.judge import Arrival, Kill, Record, tale, why_again  # noqa: E402
 from fakes.dns import DnsReply, FakeDns  # noqa: E402
 from peers import relay  # noqa: E402
 from posthouse.flow import NetworkFailure  # noqa: E402
-from posthouse.net.smtp_carry import Carried, Carrier, Refused  # noqa: E402
+from posthouse.net.smtp_carry import Carried, Carrier  # noqa: E402
 from posthouse.net.smtp_listen import Listener  # noqa: E402
+from posthouse.net.smtp_open import Refused  # noqa: E402
 from posthouse.net.smtp_session import Answer, Peer  # noqa: E402
 from posthouse.protocol.smtp import command as c  # noqa: E402
 from posthouse.protocol.smtp.connection import Connection  # noqa: E402

@@ -14,7 +14,8 @@ from fuzz.witness import Content
 from fuzz.wronghop import FakeHop, HopLoop, Play
 from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.letter import Item, Letter, Recipient, State
-from posthouse.net.smtp_carry import Carrier, Refused
+from posthouse.net.smtp_carry import Carrier
+from posthouse.net.smtp_open import Refused
 from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp import command as c
 from posthouse.send.deliver.pool import Pool

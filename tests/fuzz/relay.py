@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 from posthouse.letter import Item, Letter, Outcome, Recipient, Result, State
-from posthouse.net.smtp_carry import Refused
+from posthouse.net.smtp_open import Refused
 from posthouse.protocol.message.recode import (
     RecodeError,
     to_binary,

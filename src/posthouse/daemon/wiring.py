@@ -22,8 +22,8 @@ from posthouse.flow import NetworkFailure
 from posthouse.letter import Event, Item, Letter, Outcome, StoreError
 from posthouse.net.clock import Clock, SystemClock
 from posthouse.net.resolver import DnsResolver, Resolver
-from posthouse.net.smtp_carry import Refused
 from posthouse.net.smtp_listen import Listener
+from posthouse.net.smtp_open import Refused
 from posthouse.net.tcp import is_local
 from posthouse.send.crowd import Crowd
 from posthouse.send.deliver.bounce import Bounces

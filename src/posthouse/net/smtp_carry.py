@@ -1,159 +1,54 @@
 """The relay's hands: one connection to a next hop that carries many messages, one after the other.
 
-Enters: a place, how to encrypt, whom to be; then transactions in wire form. Leaves: a ``Carried``
-for each: which reply each recipient got, at which stage, or the NetworkFailure that ended it.
-Called by ``send.deliver``'s pool. ``protocol.smtp.Connection`` is the client; commands are
-pipelined where the server offers it (RFC 2920); a message handed over while another is under way
-follows on its heels: its commands go out with the end of that one, which saves a round trip.
+Enters: a connection opened by the means of ``smtp_open``, then transactions in wire form. Leaves:
+a ``Carried`` for each: which reply each recipient got, at which stage, or the NetworkFailure that
+ended it. Called by ``send.deliver``'s pool. Commands are pipelined where the server offers it (RFC
+2920); a message handed over while another is under way follows on its heels: its commands go out
+with the end of that one, which saves a round trip.
 
-What can fail: ``open`` raises NetworkFailure, or Refused with the reply that said no. ``carry``
-never raises: a connection that breaks is told in its result, with the recipients whose fate is not
-known (the end of data was sent, no answer came) marked by ``Carried.unsure``.
+What can fail: ``carry`` never raises: a connection that breaks is told in its result, with the
+recipients whose fate is not known (the end of data was sent, no answer came) marked by
+``Carried.unsure``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+from collections.abc import Sequence
+from typing import Final, cast
 
-from posthouse.flow import Failure, NetworkFailure, Security, Stage
+from posthouse.flow import Failure, NetworkFailure, Stage
+from posthouse.net.smtp_open import COMMAND, Opening
 from posthouse.net.smtp_work import Carried, Work
-from posthouse.net.tcp import failure_of, has_vanished, keep_alive
+from posthouse.net.tcp import has_vanished
 from posthouse.protocol.smtp import command as c
-from posthouse.protocol.smtp.connection import Connection, Role
 from posthouse.protocol.smtp.errors import LocalProtocolError
 from posthouse.protocol.smtp.events import MessageData, RemoteError, ReplyReceived
-from posthouse.protocol.smtp.masking import Masker
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.protocol.smtp.state import State
 
-CONNECT: Final = 30.0  # seconds
-HANDSHAKE: Final = 30.0  # seconds for TLS, two round trips
-COMMAND: Final = 300.0  # seconds for each reply (RFC 5321 section 4.5.3.2)
 BLOCK: Final = 180.0  # seconds for a part of a message to be taken (section 4.5.3.2.5)
 END: Final = 600.0  # seconds for the reply to the end of data, once that is out (section 4.5.3.2.6)
 PART: Final = 65_536  # octets handed to the transport at once
 
 
-class Refused(Exception):
-    """The server said no before any message: to the connection, EHLO, STARTTLS or the login.
-
-    Or it need not be asked (``heard`` is false): we know by ourselves that it can't be.
-    """
-
-    def __init__(self, stage: Stage, reply: Reply, *, host: str = "", heard: bool = True) -> None:
-        super().__init__(f"{stage}: {reply}")
-        self.stage = stage
-        self.reply = reply
-        self.heard = heard
-        self.host = host  # who said it, where whoever passes this on knows
-
-
-class Carrier(asyncio.Protocol):
+class Carrier(Opening):
     """One connection."""
 
     def __init__(self, *, lmtp: bool = False, tls: bool = False) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._connection = Connection(Role.CLIENT, lmtp=lmtp, tls=tls)
+        super().__init__(lmtp=lmtp, tls=tls)
         self._side = self._connection.client
-        self._masker = Masker()
-        self._transport: asyncio.Transport | None = None
-        self._waiting: asyncio.Future[Reply] | None = None  # one command, while opening
-        self._early: Reply | None = None
         self._work: Work | None = None
         self._behind: Work | None = None  # the one that comes next
         self._held: deque[bytes | memoryview] = deque()  # not yet handed to the transport
         self._full = False  # the transport has more than it can get rid of
-        self.failure: NetworkFailure | None = None
         self.deadline = self._loop.time() + COMMAND  # the pool's sweep ends us after it
         self.peer = ""  # the address we are connected to, or were
         self.carried = 0  # transactions
         self.opened = self._loop.time()
         self.used = self.opened  # when the last transaction ended
-
-    # -- opening
-
-    async def open(
-        self,
-        address: str,
-        port: int,
-        *,
-        security: Security = Security.NONE,
-        context: ssl.SSLContext | None = None,
-        host: str = "",
-        source: str | None = None,
-        seconds: float = CONNECT,
-    ) -> None:
-        """Connect and hear the greeting. Raises NetworkFailure or Refused."""
-        implicit = security is Security.TLS
-        where = {"local_addr": (source, 0)} if source else {}
-        try:
-            async with asyncio.timeout(seconds):
-                await self._loop.create_connection(
-                    lambda: self,
-                    address,
-                    port,
-                    ssl=context if implicit else None,
-                    server_hostname=(host or address) if implicit else None,
-                    ssl_handshake_timeout=HANDSHAKE if implicit else None,
-                    **cast(Any, where),
-                )
-        except (OSError, TimeoutError) as error:
-            raise failure_of(error, host or address, port, shaking=implicit) from error
-        keep_alive(self._transport)
-        self._expect(Stage.GREETING, await self._next())
-
-    async def hello(self, name: str) -> None:
-        """EHLO, HELO where it is not known; LHLO for LMTP. Raises Refused, NetworkFailure."""
-        if self._connection.lmtp:
-            self._expect(Stage.EHLO, await self.ask(c.Lhlo(name)))
-            return
-        reply = await self.ask(c.Ehlo(name))
-        if reply.code in (500, 501, 502, 504, 550):  # RFC 5321 section 3.2
-            reply = await self.ask(c.Helo(name))
-        self._expect(Stage.EHLO, reply)
-
-    async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
-        """STARTTLS and the handshake; EHLO has to be said again. Raises Refused, NetworkFailure."""
-        self._expect(Stage.TLS, await self.ask(c.StartTls()))
-        transport = self._transport
-        if transport is None:
-            raise NetworkFailure(Failure.CLOSED, Stage.TLS, host=host)
-        try:
-            secure = await self._loop.start_tls(
-                transport, self, context, server_hostname=host, ssl_handshake_timeout=HANDSHAKE
-            )
-        except (OSError, ConnectionError) as error:
-            raise failure_of(error, host, 0, shaking=True) from error
-        self._transport = cast(asyncio.Transport, secure)
-        if self._connection.tls_started():
-            # Octets behind the 220 came in the clear: somebody put them there (CVE-2021-38371).
-            self.abort(NetworkFailure(Failure.BAD_REPLY, Stage.TLS, host=host, reason="injected"))
-            raise self.failure or NetworkFailure(Failure.BAD_REPLY, Stage.TLS)
-
-    async def ask(self, command: c.Command) -> Reply:
-        """One command and its reply. Raises NetworkFailure."""
-        if self._is_over:  # 421 came on the heels of the greeting
-            raise self.failure or NetworkFailure(Failure.CLOSED, Stage.ANY)
-        self._masker.learn(command)
-        self._write(self._connection.send(command))
-        return await self._next()
-
-    @property
-    def extensions(self) -> Mapping[str, str]:
-        """What the server offers."""
-        return self._connection.extensions
-
-    @property
-    def tls(self) -> Any:
-        """The ``ssl`` object, None without TLS."""
-        return self._transport.get_extra_info("ssl_object") if self._transport else None
-
-    # -- carrying
 
     def carry(
         self, mail: c.Mail, recipients: Sequence[c.Rcpt], content: bytes
@@ -253,14 +148,6 @@ class Carrier(asyncio.Protocol):
             if not grouped:
                 break
         return b"".join(out)
-
-    @property
-    def _is_over(self) -> bool:
-        """Whether a reply had the end of the session on its heels: we are told of that next.
-
-        A farewell, or what is no reply at all. Nothing can be said any more.
-        """
-        return self._connection.state is State.CLOSED
 
     def _chunk(self, work: Work) -> list[bytes]:
         """A binary message goes whole, as one chunk (RFC 3030 section 3)."""
@@ -452,25 +339,6 @@ class Carrier(asyncio.Protocol):
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(self.failure)
         self._finish(self.failure)
-
-    async def _next(self) -> Reply:
-        if self.failure is not None:
-            raise self.failure
-        if self._early is not None:
-            early, self._early = self._early, None
-            return early
-        self._waiting = self._loop.create_future()
-        try:
-            async with asyncio.timeout(COMMAND):
-                return await self._waiting
-        except TimeoutError:
-            raise NetworkFailure(Failure.SILENT, Stage.ANY, seconds=COMMAND) from None
-        finally:
-            self._waiting = None
-
-    def _expect(self, stage: Stage, reply: Reply) -> None:
-        if not reply.is_success:
-            raise Refused(stage, reply)
 
     def _write(self, *pieces: bytes) -> None:
         if self._held:

@@ -16,7 +16,8 @@ import pytest
 
 from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.letter import Item, Letter, Outcome, Recipient, Result, State, StoreError
-from posthouse.net.smtp_carry import Carrier, Refused
+from posthouse.net.smtp_carry import Carrier
+from posthouse.net.smtp_open import Refused
 from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.deliver import dispatch as module

@@ -15,8 +15,9 @@ import pytest
 from fakes.certs import Authority
 from posthouse.flow import Failure, NetworkFailure, Security, Stage
 from posthouse.letter import Item, Letter, Recipient, State
-from posthouse.net.smtp_carry import Carrier, Refused
+from posthouse.net.smtp_carry import Carrier
 from posthouse.net.smtp_listen import Listener
+from posthouse.net.smtp_open import Refused
 from posthouse.net.smtp_session import Answer, Peer
 from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp import command as c

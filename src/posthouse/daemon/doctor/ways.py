@@ -18,7 +18,7 @@ from posthouse.config import Config
 from posthouse.explain import explain_failure
 from posthouse.flow import Failure, Finding, NetworkFailure, Stage, Status
 from posthouse.net.clock import Clock
-from posthouse.net.smtp_carry import Refused
+from posthouse.net.smtp_open import Refused
 from posthouse.protocol.smtp.extensions import auth_mechanisms, size_limit
 from posthouse.send.deliver.connect import Connect, Line
 from posthouse.send.deliver.encrypt import policy_of

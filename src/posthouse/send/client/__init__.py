@@ -12,7 +12,7 @@ RFC 6409; pipelining by RFC 2920.
 
 from __future__ import annotations
 
-from posthouse.net.smtp_carry import Refused
+from posthouse.net.smtp_open import Refused
 from posthouse.send.client.addresses import mailbox
 from posthouse.send.client.compose import compose
 from posthouse.send.client.crew import Terms

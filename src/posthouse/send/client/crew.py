@@ -23,7 +23,8 @@ from typing import Final
 
 from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.letter import Outcome, Result
-from posthouse.net.smtp_carry import Carrier, Refused
+from posthouse.net.smtp_carry import Carrier
+from posthouse.net.smtp_open import Refused
 from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.extensions import session_limits

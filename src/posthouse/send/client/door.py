@@ -16,8 +16,9 @@ from typing import Final
 
 from posthouse.flow import Failure, NetworkFailure, Secret, Security, Stage
 from posthouse.net.resolver import Resolver, unresolved
-from posthouse.net.smtp_carry import Carrier, Refused
+from posthouse.net.smtp_carry import Carrier
 from posthouse.net.smtp_login import exchange
+from posthouse.net.smtp_open import Refused
 from posthouse.net.tls import MODERN_CIPHERS, a_label
 from posthouse.protocol.host import parse_ip
 from posthouse.protocol.smtp import sasl

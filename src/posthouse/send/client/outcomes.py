@@ -13,7 +13,7 @@ from posthouse.explain import explain_failure, explain_reply
 from posthouse.explain.explanation import Explanation
 from posthouse.flow import NetworkFailure, Stage
 from posthouse.letter import Outcome, Result
-from posthouse.net.smtp_carry import Refused
+from posthouse.net.smtp_open import Refused
 from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp.reply import Reply
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from posthouse.flow import NetworkFailure
-from posthouse.net.smtp_carry import Refused
+from posthouse.net.smtp_open import Refused
 from posthouse.send.client.crew import Crew, Terms
 from posthouse.send.client.desk import Desk
 from posthouse.send.client.door import Door

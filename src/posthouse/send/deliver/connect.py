@@ -24,12 +24,14 @@ from typing import Any, Final
 
 from posthouse.flow import Failure, NetworkFailure, Security, Stage, Status, Trace
 from posthouse.net.resolver import Resolver
-from posthouse.net.smtp_carry import Carrier, Refused
+from posthouse.net.smtp_carry import Carrier
+from posthouse.net.smtp_open import Refused
 from posthouse.protocol.dns import AnswerStatus
 from posthouse.protocol.host import parse_ip
 from posthouse.protocol.smtp.extensions import erased
 from posthouse.send.deliver.encrypt import Contexts, Sessions, policy_of
 from posthouse.send.deliver.login import log_in
+from posthouse.send.deliver.memory import Memory
 from posthouse.send.deliver.places import (
     MX_PORT,
     Ourselves,
@@ -51,12 +53,6 @@ LAST: Final = 60.0  # seconds for the last one; who greets later will not carry 
 TOTAL: Final = 120.0  # seconds for all servers together
 ADDRESS: Final = 2.0  # seconds for an address while the same server has another one
 ADDRESSES_LIMIT: Final = 4  # of one server
-SORE: Final = 60.0  # seconds a server that failed stands behind the others
-SORE_LIMIT: Final = 1_000  # servers remembered so
-# One that breaks after EHLO stands behind them this much longer each time: tries of a message are
-# twice as far apart each time, and the next one has to meet another server.
-WORSE: Final = 4
-SORE_MOST: Final = 7_200.0  # seconds
 Watch = Callable[[Hop, Place, Trace], None]
 # What only we mind: who hears nothing more is told that we go (RFC 5321 section 4.1.1.10).
 _UNFIT: Final = frozenset(
@@ -158,8 +154,7 @@ class Connect:
         self._passed_over = passed_over
         self._mx_port = mx_port
         self._contexts = Contexts(now)
-        self._turns: dict[str, int] = {}  # of a host's addresses
-        self._sore: dict[tuple[str, int], tuple[float, int]] = {}  # until then; how often it broke
+        self._memory = Memory(now, rng)
 
     async def __call__(self, hop: Hop, domain: str = "", first: Target | None = None) -> Line:
         """A line ready to carry; ``first`` is tried before others that are as good.
@@ -170,7 +165,7 @@ class Connect:
         found = await places(hop, domain, self._resolver, self._rng, self._us, port=self._mx_port)
         if first is not None:
             found = before_others(first, found)
-        found.sort(key=self._sore_until)
+        found.sort(key=self._memory.sore_until)
         tried = _Tried()
         end = self._now() + TOTAL
         for number, place in enumerate(found, 1):
@@ -184,36 +179,15 @@ class Connect:
                 if is_login(error):
                     raise
                 tried.add(place, error)
-                if not (place.direct or self._sore_until(place)):  # once for all who try it now
+                # Once for all who try it now.
+                if not (place.direct or self._memory.sore_until(place)):
                     tried.news.append((place, error))
-                self._remember(place)
+                self._memory.failed(place)
                 continue
             for other, said in tried.news:
                 self._passed_over(hop, other, said, line)
             return line
         raise _told(tried.worst(), domain, found)
-
-    def _sore_until(self, place: Place) -> float:
-        """0 for who is well: these come first, in the order they are in."""
-        until, _ = self._sore.get((place.host, place.port), (0.0, 0))
-        return until if until > self._now() else 0.0
-
-    def _remember(self, place: Place, *, broke: bool = False) -> None:
-        """It failed while opening, or broke behind EHLO: then for longer each time."""
-        if len(self._sore) >= SORE_LIMIT:
-            self._sore.clear()
-        now = self._now()
-        until, times = self._sore.get((place.host, place.port), (0.0, 0))
-        if broke and (times == 0 or until <= now):  # what breaks together is one sign
-            times = min(times + 1, 10)  # far beyond SORE_MOST
-        seconds = min(SORE * WORSE ** (times - 1), SORE_MOST) if broke else SORE
-        self._sore[place.host, place.port] = (max(until, now + seconds), times)
-
-    def _went(self, place: Place, well: bool) -> None:
-        if well:
-            self._sore.pop((place.host, place.port), None)
-        else:
-            self._remember(place, broke=True)
 
     async def _reach(
         self, hop: Hop, place: Place, policy: TlsPolicy, seconds: float, each: float
@@ -241,7 +215,7 @@ class Connect:
         except TimeoutError:
             trace.end(step, Status.FAIL)
             raise NetworkFailure(Failure.DNS_TIMEOUT, Stage.DNS, host=place.host) from None
-        found = usable(answers, self._turn(place.host))
+        found = usable(answers, self._memory.turn(place.host))
         if place.address in found:
             found.insert(0, found.pop(found.index(place.address)))
         if not found:
@@ -251,14 +225,6 @@ class Connect:
             raise NetworkFailure(_dns_failure(statuses), Stage.DNS, **detail)
         trace.end(step, addresses=len(found))
         return self._usable(found, place)
-
-    def _turn(self, host: str) -> int:
-        """Which of its addresses comes first: another one each time."""
-        if len(self._turns) >= SORE_LIMIT:
-            self._turns.clear()
-        turn = self._turns.get(host, self._rng.randrange(ADDRESSES_LIMIT))
-        self._turns[host] = turn + 1
-        return turn
 
     def _usable(self, found: Sequence[str], place: Place) -> list[str]:
         """Without those that lead into this machine, where the recipient names them."""
@@ -279,7 +245,7 @@ class Connect:
 
     def line(self, hop: Hop, place: Place, trace: Trace) -> Line:
         """A line that tells us how it goes."""
-        return Line(hop, place, trace, self._went)
+        return Line(hop, place, trace, self._memory.went)
 
     async def log_in(self, line: Line) -> None:
         """Sign in."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from posthouse.flow import Failure, NetworkFailure, Security, Stage
-from posthouse.net.smtp_carry import Refused
+from posthouse.net.smtp_open import Refused
 from posthouse.net.tls import MODERN_CIPHERS
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.hop import Hop, TlsPolicy

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Final
 
 from posthouse.flow import Failure, NetworkFailure, Stage
-from posthouse.net.smtp_carry import Carrier, Refused
+from posthouse.net.smtp_carry import Carrier
 from posthouse.net.smtp_login import exchange
+from posthouse.net.smtp_open import Refused
 from posthouse.protocol.smtp import sasl
 from posthouse.protocol.smtp.extensions import auth_mechanisms
 from posthouse.send.deliver.places import Place

@@ -19,7 +19,8 @@ from typing import Final
 from posthouse.explain import Explanation, explain_failure, explain_reply
 from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.letter import Outcome, Result
-from posthouse.net.smtp_carry import Carrier, Refused
+from posthouse.net.smtp_carry import Carrier
+from posthouse.net.smtp_open import Refused
 from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.deliver.connect import Line

@@ -17,7 +17,7 @@ from typing import Final
 
 from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.net.resolver import Resolver, answer
-from posthouse.net.smtp_carry import Refused
+from posthouse.net.smtp_open import Refused
 from posthouse.protocol import mx
 from posthouse.protocol.dns import Answer, AnswerStatus
 from posthouse.protocol.host import HostError, parse_ip, to_ascii

@@ -22,7 +22,8 @@ from typing import Final
 
 from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.net import loop
-from posthouse.net.smtp_carry import Carrier, Refused
+from posthouse.net.smtp_carry import Carrier
+from posthouse.net.smtp_open import Refused
 from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp.extensions import session_limits
 from posthouse.send.deliver.pace import Turns

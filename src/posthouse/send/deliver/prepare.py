@@ -20,7 +20,7 @@ from typing import Final
 
 from posthouse.flow import Stage
 from posthouse.letter import Letter
-from posthouse.net.smtp_carry import Refused
+from posthouse.net.smtp_open import Refused
 from posthouse.protocol.dkim import SigningError
 from posthouse.protocol.message.recode import (
     RecodeError,

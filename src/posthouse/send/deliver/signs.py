@@ -7,7 +7,8 @@ connection was over before, whether the server is in trouble. Called by ``pool``
 from __future__ import annotations
 
 from posthouse.flow import Failure, NetworkFailure, Stage
-from posthouse.net.smtp_carry import Carrier, Refused
+from posthouse.net.smtp_carry import Carrier
+from posthouse.net.smtp_open import Refused
 from posthouse.net.smtp_work import Carried
 from posthouse.send.deliver.transaction import Task
 

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeGuard
 
 from posthouse.flow import NetworkFailure, Stage
-from posthouse.net.smtp_carry import Refused
+from posthouse.net.smtp_open import Refused
 from posthouse.protocol.smtp.reply import Reply, parse_reply
 from posthouse.send.hop import Hop
 from posthouse.send.shared import Shared

@@ -15,7 +15,7 @@ from posthouse.explain.bounce import Bounce, read_bounce
 from posthouse.explain.causes import example
 from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.letter import Item, Letter, Outcome, Recipient, Result, State
-from posthouse.net.smtp_carry import Refused
+from posthouse.net.smtp_open import Refused
 from posthouse.net.smtp_work import Carried
 from posthouse.protocol.message import parse_delivery_status, parse_message, walk
 from posthouse.protocol.message.report import headers_alone

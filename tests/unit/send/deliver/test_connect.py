@@ -16,9 +16,9 @@ from fakes.behaviour import Action, Behaviour
 from fakes.certs import Authority, Kind
 from fakes.smtp import FakeSmtpServer
 from posthouse.flow import Failure, NetworkFailure, Secret, Security, Stage, Status, Trace
-from posthouse.net import smtp_carry
+from posthouse.net import smtp_open
 from posthouse.net.resolver import FixtureResolver
-from posthouse.net.smtp_carry import Refused
+from posthouse.net.smtp_open import Refused
 from posthouse.protocol.dns import AnswerStatus
 from posthouse.protocol.smtp import command as c
 from posthouse.send.deliver import connect as module
@@ -177,7 +177,7 @@ def test_a_handshake_that_comes_to_nothing_is_trouble_with_tls(
     ends: str,
     kind: Failure,
 ) -> None:
-    monkeypatch.setattr(smtp_carry, "HANDSHAKE", 0.3)
+    monkeypatch.setattr(smtp_open, "HANDSHAKE", 0.3)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if security is Security.STARTTLS:

@@ -13,7 +13,7 @@ from peers import dovecot, postfix
 from posthouse.flow import Failure, NetworkFailure, Secret, Security, Stage
 from posthouse.letter import Item, Letter, Recipient, State
 from posthouse.net.resolver import FixtureResolver
-from posthouse.net.smtp_carry import Refused
+from posthouse.net.smtp_open import Refused
 from posthouse.send.deliver.connect import Connect, Line
 from posthouse.send.deliver.keys import Keys
 from posthouse.send.deliver.outcome import outcomes

@@ -11,7 +11,7 @@ import pytest
 
 from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.net.resolver import FixtureResolver
-from posthouse.net.smtp_carry import Refused
+from posthouse.net.smtp_open import Refused
 from posthouse.protocol.dns import Answer, AnswerStatus
 from posthouse.send.deliver import places as module
 from posthouse.send.deliver.places import Ourselves, Place, in_order, places

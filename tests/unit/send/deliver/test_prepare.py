@@ -12,7 +12,7 @@ import pytest
 
 from posthouse.flow import Stage
 from posthouse.letter import Item, Letter, Recipient, State
-from posthouse.net.smtp_carry import Refused
+from posthouse.net.smtp_open import Refused
 from posthouse.protocol.dkim import (
     SigningKey,
     generate,

@@ -11,7 +11,8 @@ import pytest
 from fakes.smtp import FakeSmtpServer
 from posthouse.flow import Failure, NetworkFailure, Secret, Stage
 from posthouse.letter import Item, Letter, Recipient, State
-from posthouse.net.smtp_carry import Carrier, Refused
+from posthouse.net.smtp_carry import Carrier
+from posthouse.net.smtp_open import Refused
 from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.deliver import pool as pool_module
