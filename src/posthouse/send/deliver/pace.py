@@ -9,14 +9,17 @@ The owner of when the last message went: a file a hop, since workers, lanes and 
 restart send to the same server. Monotonic time is the same to all processes until the machine
 starts anew; what is later than now is from before that, and counts as just now.
 
-Nothing raises: where the file can't be used, what this process knows holds.
+``Turns`` are those of all pools of a process, ``Pace`` is one pool's part. Nothing raises: where
+the file can't be used, what this process knows holds.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -63,6 +66,60 @@ class Turns:
             if file is not None:
                 _write(file, lasts)
             return wait
+
+
+class Pace:
+    """When one pool's next message may go; ``go_on`` is called when that may be."""
+
+    def __init__(
+        self,
+        turns: Turns,
+        hop: Hop,
+        domain: str,
+        *,
+        now: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+        go_on: Callable[[], None],
+    ) -> None:
+        self._turns = turns
+        self._hop = hop
+        self._domain = domain
+        self._now = now
+        self._sleep = sleep
+        self._go_on = go_on
+        self._next = now() + turns.left(hop, domain, now()) if hop.interval else float("-inf")
+        self._waiting: asyncio.Task[None] | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether ``go_on`` is to be called."""
+        return self._waiting is not None
+
+    def may_go(self, *, busy: bool) -> bool:
+        """Whether to try for the turn; ``busy``: a message is under way, whose end says more."""
+        wait = self._next - self._now()
+        if wait <= 0 and not busy:
+            return True
+        if self._waiting is None and not busy:
+            self._waiting = asyncio.create_task(self._wait(wait))
+        return False
+
+    def is_our_turn(self) -> bool:
+        """Take the turn, unless another process was before us."""
+        now = self._now()
+        wait = self._turns.take(self._hop, self._domain, now)
+        self._next = now + (wait or self._hop.interval)
+        return wait == 0.0
+
+    def over(self) -> None:
+        """What had the turn is answered."""
+        self._next = self._now() + self._hop.interval
+        self._turns.over(self._hop, self._domain, self._now())
+
+    async def _wait(self, seconds: float) -> None:
+        await self._sleep(seconds)
+        self._waiting = None
+        self._go_on()
 
 
 def _locked(folder: Path | None, name: str) -> BinaryIO | None:

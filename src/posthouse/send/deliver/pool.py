@@ -26,7 +26,7 @@ from posthouse.net.smtp_carry import Carrier
 from posthouse.net.smtp_open import Refused
 from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp.extensions import session_limits
-from posthouse.send.deliver.pace import Turns
+from posthouse.send.deliver.pace import Pace, Turns
 from posthouse.send.deliver.parts import Connector, Prepare
 from posthouse.send.deliver.shares import Shares
 from posthouse.send.deliver.signs import failed, is_ill, was_gone
@@ -75,7 +75,6 @@ class Pool:
         self._paused = False
         self._login = Login(way.hop, tries, replies, now=now, sleep=sleep)
         self._now = now
-        self._sleep = sleep
         self._waiting: deque[Task] = deque()
         self._idle: list[Carrier] = []
         self._busy: dict[Carrier, Task] = {}
@@ -86,11 +85,9 @@ class Pool:
         self._behind: float | None = None  # since when something waits
         self._look: asyncio.TimerHandle | None = None  # whether it still does
         self._shares = Shares(way.hop, now)
-        self._turns = turns or Turns()
-        self._next = float("-inf")  # when pacing lets the next message go
-        if way.hop.interval:
-            self._next = now() + self._turns.left(way.hop, way.domain, now())
-        self._pacing: asyncio.Task[None] | None = None
+        self._pace = Pace(
+            turns or Turns(), way.hop, way.domain, now=now, sleep=sleep, go_on=self._fill
+        )
         self._sweeper = asyncio.create_task(self._sweep())
         self.opened = 0
 
@@ -107,7 +104,7 @@ class Pool:
     @property
     def quiet(self) -> bool:
         """Whether there is nothing here any more."""
-        return not (self._waiting or self.open or self._pacing) and not self._is_sore()
+        return not (self._waiting or self.open or self._pace.waits) and not self._is_sore()
 
     def add(self, task: Task) -> None:
         """Carry this."""
@@ -166,14 +163,14 @@ class Pool:
 
     def _fill(self) -> None:
         """Give waiting tasks to idle connections, and open more where that is not enough."""
-        if self._paused or (self.hop.interval and not self._may_go()):
+        if self._paused or (self.hop.interval and not self._pace.may_go(busy=bool(self._busy))):
             return
         while self._waiting and len(self._busy) < self._speed.allowed:
             carrier = self._free()
             if carrier is None:
                 break
             self._start(carrier, self._waiting.popleft())
-            if self.hop.interval and not self._may_go():
+            if self.hop.interval and not self._pace.may_go(busy=bool(self._busy)):
                 return
         wanted = min(len(self._waiting) - len(self._opening), self._speed.allowed - self.open)
         if not self._is_late():
@@ -239,7 +236,7 @@ class Pool:
             self._idle.append(carrier)
             self._report(task, failed(task, error), carrier)
             return
-        if self.hop.interval and not self._is_our_turn():
+        if self.hop.interval and not self._pace.is_our_turn():
             self._idle.append(carrier)
             self._waiting.appendleft(task)
             return
@@ -270,8 +267,7 @@ class Pool:
         carried = done.result()
         self._busy.pop(carrier, None)
         if self.hop.interval:
-            self._next = self._now() + self.hop.interval
-            self._turns.over(self.hop, self.way.domain, self._now())
+            self._pace.over()
         if was_gone(carrier, carried):
             carrier.quit()
             self._waiting.appendleft(task)
@@ -354,27 +350,7 @@ class Pool:
         for task in tasks:
             self._report(task, failed(task, error), None)
 
-    # -- pacing and time
-
-    def _is_our_turn(self) -> bool:
-        """Take the turn, unless another process was before us."""
-        now = self._now()
-        wait = self._turns.take(self.hop, self.way.domain, now)
-        self._next = now + (wait or self.hop.interval)
-        return wait == 0.0
-
-    def _may_go(self) -> bool:
-        wait = self._next - self._now()
-        if wait <= 0 and not self._busy:
-            return True
-        if self._pacing is None and not self._busy:
-            self._pacing = asyncio.create_task(self._pace(wait))
-        return False
-
-    async def _pace(self, seconds: float) -> None:
-        await self._sleep(seconds)
-        self._pacing = None
-        self._fill()
+    # -- time
 
     async def _sweep(self) -> None:
         """Idle connections are let go, those that hang are ended."""
