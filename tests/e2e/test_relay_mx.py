@@ -47,6 +47,7 @@ ZONES = {
     ],
     "under.test": ["@ MX 10 mail_in", f"mail_in A {TWO}"],
     "number.test": [f"@ MX 10 {TWO}."],
+    "unlike.test": ["@ MX 10 one", "@ MX 10 two", f"one A {ONE}", f"two A {TWO}"],
     "farm.test": [f"@ A {ONE}", f"@ A {TWO}"],
 }  # fmt: skip
 MX = '[[hop]]\nname = "direct"\nmx = true\n[[route]]\nhop = "direct"\n'
@@ -102,6 +103,16 @@ def test_the_next_one_is_taken_where_the_first_turns_us_away(ours: relay.Relay) 
     with there(ONE, behaviour=Behaviour(first="421 4.3.2 Not now")), there(TWO) as (two,):
         ours.send(sent, ALICE, "bob@both.test")
         assert unchanged(one_of(two).content, sent)
+
+
+def test_an_equal_takes_what_is_too_large_for_the_other(ours: relay.Relay) -> None:
+    """Whichever of both comes first by chance, for each message anew."""
+    with there(ONE, behaviour=Behaviour(size=100)) as (small,), there(TWO) as (large,):
+        for number in range(6):
+            ours.send(hard(f"number {number}"), ALICE, "bob@unlike.test")
+            ours.wait_until_empty()
+        assert (len(small.messages), len(large.messages)) == (0, 6)
+    assert [e for e in ours.log("refused") if e["recipient"] == "bob@unlike.test"] == []
 
 
 @pytest.mark.parametrize("domain", ["implicit.test", "aliased.test", "www.both.test", "under.test"])

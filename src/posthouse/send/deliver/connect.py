@@ -34,6 +34,7 @@ from posthouse.send.deliver.login import log_in
 from posthouse.send.deliver.memory import Memory
 from posthouse.send.deliver.places import (
     MX_PORT,
+    End,
     Ourselves,
     Place,
     addresses,
@@ -79,6 +80,7 @@ class Line(Carrier):
         self.trace = trace
         self.address = ""  # where it leads
         self.equal: tuple[str, ...] = ()  # the host's addresses that might have been it
+        self.beside: tuple[End, ...] = ()  # servers as good; none where it only stands in
         self._went = went
 
     @property
@@ -184,6 +186,10 @@ class Connect:
                     tried.news.append((place, error))
                 self._memory.failed(place)
                 continue
+            if not place.spare:
+                line.beside = tuple(
+                    [one.end for one in found if one is not place and not one.spare]
+                )
             for other, said in tried.news:
                 self._passed_over(hop, other, said, line)
             return line

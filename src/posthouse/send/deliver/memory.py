@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-from posthouse.send.deliver.places import Place
+from posthouse.send.deliver.places import End, Place
 
 SORE: Final = 60.0  # seconds a server that failed stands behind the others
 # One that breaks after EHLO stands behind them this much longer each time: tries of a message are
@@ -28,11 +28,11 @@ class Memory:
         self._now = now
         self._rng = rng
         self._turns: dict[str, int] = {}  # of a host's addresses
-        self._sore: dict[tuple[str, int], tuple[float, int]] = {}  # until then; how often it broke
+        self._sore: dict[End, tuple[float, int]] = {}  # until then; how often it broke
 
     def sore_until(self, place: Place) -> float:
         """0 for who is well: these come first, in the order they are in."""
-        until, _ = self._sore.get((place.host, place.port), (0.0, 0))
+        until, _ = self._sore.get(place.end, (0.0, 0))
         return until if until > self._now() else 0.0
 
     def failed(self, place: Place, *, broke: bool = False) -> None:
@@ -40,16 +40,16 @@ class Memory:
         if len(self._sore) >= LIMIT:
             self._sore.clear()
         now = self._now()
-        until, times = self._sore.get((place.host, place.port), (0.0, 0))
+        until, times = self._sore.get(place.end, (0.0, 0))
         if broke and (times == 0 or until <= now):  # what breaks together is one sign
             times = min(times + 1, 10)  # far beyond SORE_MOST
         seconds = min(SORE * WORSE ** (times - 1), SORE_MOST) if broke else SORE
-        self._sore[place.host, place.port] = (max(until, now + seconds), times)
+        self._sore[place.end] = (max(until, now + seconds), times)
 
     def went(self, place: Place, well: bool) -> None:
         """A message was carried, or the server is in trouble."""
         if well:
-            self._sore.pop((place.host, place.port), None)
+            self._sore.pop(place.end, None)
         else:
             self.failed(place, broke=True)
 

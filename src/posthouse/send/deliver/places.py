@@ -29,6 +29,9 @@ PLACES_LIMIT: Final = 10  # tried for one connection; a domain that names more g
 LOOK: Final = 2.0  # seconds to find out whether an exchanger is ourselves
 
 
+End = tuple[str, int]  # a server's host and port
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """One server to try."""
@@ -40,6 +43,11 @@ class Place:
     preference: int = 0  # of the MX
     spare: bool = False  # others come first
     address: str = ""  # the one to try first
+
+    @property
+    def end(self) -> End:
+        """What tells servers apart."""
+        return self.host, self.port
 
 
 @dataclass(frozen=True, slots=True)

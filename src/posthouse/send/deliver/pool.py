@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -26,6 +26,7 @@ from posthouse.net.smtp_carry import Carrier
 from posthouse.net.smtp_open import Refused
 from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp.extensions import session_limits
+from posthouse.send.deliver.equals import Equals
 from posthouse.send.deliver.pace import Pace, Turns
 from posthouse.send.deliver.parts import Connector, Prepare
 from posthouse.send.deliver.shares import Shares
@@ -85,6 +86,7 @@ class Pool:
         self._behind: float | None = None  # since when something waits
         self._look: asyncio.TimerHandle | None = None  # whether it still does
         self._shares = Shares(way.hop, now)
+        self._equals = Equals(way.hop)
         self._pace = Pace(
             turns or Turns(), way.hop, way.domain, now=now, sleep=sleep, go_on=self._fill
         )
@@ -104,7 +106,8 @@ class Pool:
     @property
     def quiet(self) -> bool:
         """Whether there is nothing here any more."""
-        return not (self._waiting or self.open or self._pace.waits) and not self._is_sore()
+        waits = self._waiting or self._equals.tasks or self._pace.waits
+        return not (waits or self.open) and not self._is_sore()
 
     def add(self, task: Task) -> None:
         """Carry this."""
@@ -133,7 +136,7 @@ class Pool:
 
     def withdraw(self) -> list[Task]:
         """Give back what waits for a connection, or for its turn: nothing of it was begun."""
-        tasks, self._waiting = list(self._waiting), deque()
+        tasks, self._waiting = [*self._waiting, *self._equals.withdraw()], deque()
         return tasks
 
     def _is_sore(self) -> bool:
@@ -141,7 +144,7 @@ class Pool:
 
     async def close(self) -> None:
         """Let go of all connections. Tasks that wait stay in the queue, on the disk."""
-        self._waiting.clear()
+        self.withdraw()
         self._paused = True
         self._sweeper.cancel()
         for handle in (self._asking, self._look):
@@ -165,6 +168,8 @@ class Pool:
         """Give waiting tasks to idle connections, and open more where that is not enough."""
         if self._paused or (self.hop.interval and not self._pace.may_go(busy=bool(self._busy))):
             return
+        if self._equals.tasks and not self._try_equals():
+            return
         while self._waiting and len(self._busy) < self._speed.allowed:
             carrier = self._free()
             if carrier is None:
@@ -184,6 +189,34 @@ class Pool:
         if wanted > 0 or self._slots.waits:
             self._open_more(wanted)
 
+    def _try_equals(self) -> bool:
+        """What a server lacks something for goes to one that is as good. Whether others may go."""
+        most = 1 if self.hop.interval else self._speed.allowed
+        while len(self._busy) < most:
+            found = self._equals.take(self._idle)
+            if found is None:
+                break
+            self._start(*found)
+        else:
+            return False
+        target = self._equals.next()
+        if target is None:
+            return True
+        if self.open < most and self._open_more(1, target):
+            self._equals.asks(target)
+        elif self._idle:  # to make room: it goes on when that has left
+            self._let_go(self._idle.pop(0))
+            return False
+        return True
+
+    def _lack(self, tasks: Sequence[Task]) -> None:
+        """Nobody is left who may have what they need; for others there may be."""
+        for task in tasks:
+            if task.lack is not None:
+                self._report(task, failed(task, task.lack.error), task.lack.carrier)
+        if self._equals.tasks:
+            asyncio.get_running_loop().call_soon(self._fill)
+
     def _is_late(self) -> bool:
         """Whether mail has waited for long enough that more connections are worth it."""
         if not self._waiting:
@@ -200,14 +233,16 @@ class Pool:
         self._look = None
         self._fill()
 
-    def _open_more(self, wanted: int) -> None:
+    def _open_more(self, wanted: int, to: Target | None = None) -> int:
         """As many of those as other workers leave us."""
         self._slots.have(self.open)
-        for _ in range(self._slots.claim(wanted)):
-            target = self._shares.next(self._ends())
+        granted = self._slots.claim(wanted)
+        for _ in range(granted):
+            target = to or self._shares.next(self._ends())
             self._opening[asyncio.create_task(self._open(target))] = target
         if self._slots.waits and self._asking is None:
             self._asking = asyncio.get_running_loop().call_later(AGAIN, self._ask_again)
+        return granted
 
     def _ask_again(self) -> None:
         self._asking = None
@@ -234,7 +269,10 @@ class Pool:
             ready = self._prepared(carrier, task)
         except (NetworkFailure, Refused) as error:
             self._idle.append(carrier)
-            self._report(task, failed(task, error), carrier)
+            if isinstance(error, Refused):
+                self._lack(self._equals.lacks(carrier, task, error))
+            else:
+                self._report(task, failed(task, error), carrier)
             return
         if self.hop.interval and not self._pace.is_our_turn():
             self._idle.append(carrier)
@@ -321,6 +359,7 @@ class Pool:
                 long = is_login(error) and error.heard
                 self._sore = (self._now() + (LOGIN_SORE if long else SORE), error)
                 self._fail(error)
+            self._lack(self._equals.reached(target, None))
             return
         except asyncio.CancelledError:
             self._forget(me)
@@ -332,12 +371,14 @@ class Pool:
             loop.tell("a connection could not be opened", error)
             if self.open == 0:
                 self._fail(NetworkFailure(Failure.BAD_REPLY, Stage.ANY))
+            self._lack(self._equals.reached(target, None))
             return
         self._forget(me)
         self._shares.reached(target, carrier)
         self.opened += 1
         self._login.worked()
         self._idle.append(carrier)
+        self._lack(self._equals.reached(target, carrier))
         self._fill()
 
     def _forget(self, opening: asyncio.Task[None] | None) -> None:
@@ -346,8 +387,7 @@ class Pool:
 
     def _fail(self, error: NetworkFailure | Refused) -> None:
         """Nobody can be reached: everything that waits goes back to the queue's schedule."""
-        tasks, self._waiting = list(self._waiting), deque()
-        for task in tasks:
+        for task in self.withdraw():
             self._report(task, failed(task, error), None)
 
     # -- time

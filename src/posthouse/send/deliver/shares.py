@@ -77,7 +77,9 @@ class Shares:
         """What came of it."""
         if self._by_address and isinstance(carrier, Line):
             self._learn(carrier)
-        if target is not None and (carrier is None or self.target_of(carrier) != target):
+        if target is None or _end(target) not in self._equal:  # one that does not share
+            return
+        if carrier is None or self.target_of(carrier) != target:
             self._out[target] = self._now() + OUT
             self._given.clear()
 

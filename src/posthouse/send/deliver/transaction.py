@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from posthouse.letter import Item, Letter
+from posthouse.net.smtp_carry import Carrier
+from posthouse.net.smtp_open import Refused
 from posthouse.protocol.smtp import command as c
+from posthouse.send.deliver.places import End
 from posthouse.send.hop import Hop
 
 _BEYOND_ASCII: Final = re.compile(r"[^\x00-\x7f]")
@@ -32,11 +35,24 @@ class Way:
     domain: str = ""
 
 
+class Lack(NamedTuple):
+    """Something that a server lacks for a letter, and who may have it."""
+
+    error: Refused
+    carrier: Carrier  # to the first that lacks it
+    left: tuple[End, ...]  # those as good that were not asked yet
+
+    def without(self, end: End) -> Lack:
+        """This one was asked, or can't be reached."""
+        return self._replace(left=tuple([one for one in self.left if one != end]))
+
+
 class Task(NamedTuple):
     """A letter, and the recipients of it that go this way."""
 
     letter: Letter
     items: tuple[Item, ...]
+    lack: Lack | None = None
 
     @property
     def recipients(self) -> tuple[str, ...]:
