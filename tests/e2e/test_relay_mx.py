@@ -149,6 +149,19 @@ def test_a_domain_that_takes_no_mail_is_told_at_once(
     assert ours.log("refused")[-1]["cause"] == cause
 
 
+def test_a_domain_whose_servers_say_521_is_told_at_once(ours: relay.Relay) -> None:
+    """RFC 7504. One of them alone says nothing: the other is tried."""
+    closed = Behaviour(first="521 mx.both.test does not accept mail")
+    with there(ONE, behaviour=closed), there(TWO) as (two,):
+        ours.send(hard("to the one that is open"), ALICE, "bob@both.test")
+        one_of(two)
+    with there(ONE, behaviour=closed), there(TWO) as (home,):
+        ours.send(hard("to nobody"), ALICE, "bob@down.test")
+        (failed,) = read_bounce(one_of(home).content).recipients
+    assert (failed.recipient, failed.status) == ("bob@down.test", "5.3.2")
+    assert ours.log("refused")[-1]["cause"] == "rcpt.domain"
+
+
 def test_mail_we_are_a_spare_for_waits_for_those_before_us(ours: relay.Relay) -> None:
     with there(TWO) as (worse,):
         ours.send(hard("to the first alone"), ALICE, "bob@spare.test")

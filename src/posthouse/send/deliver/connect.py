@@ -19,14 +19,13 @@ import asyncio
 import random
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from posthouse.flow import Failure, NetworkFailure, Security, Stage, Status, Trace
 from posthouse.net.resolver import Resolver
 from posthouse.net.smtp_carry import Carrier
 from posthouse.net.smtp_open import Refused
-from posthouse.protocol.dns import AnswerStatus
 from posthouse.protocol.host import parse_ip
 from posthouse.protocol.smtp.extensions import erased
 from posthouse.send.deliver.encrypt import Contexts, Sessions, policy_of
@@ -34,15 +33,14 @@ from posthouse.send.deliver.login import log_in
 from posthouse.send.deliver.memory import Memory
 from posthouse.send.deliver.places import (
     MX_PORT,
-    End,
     Ourselves,
     Place,
     addresses,
     before_others,
-    no_server,
     places,
     usable,
 )
+from posthouse.send.deliver.tried import Tried, dns_failure
 from posthouse.send.deliver.tries import is_login
 from posthouse.send.hop import Hop, Target, TlsPolicy
 
@@ -80,7 +78,7 @@ class Line(Carrier):
         self.trace = trace
         self.address = ""  # where it leads
         self.equal: tuple[str, ...] = ()  # the host's addresses that might have been it
-        self.beside: tuple[End, ...] = ()  # servers as good; none where it only stands in
+        self.places: Sequence[Place] = ()  # all that might have been it
         self._went = went
 
     @property
@@ -103,31 +101,6 @@ class Line(Carrier):
 
 
 PassedOver = Callable[[Hop, Place, NetworkFailure | Refused, Line], None]
-
-
-@dataclass(slots=True)
-class _Tried:
-    """What came of the servers before: the errors, and a line for each."""
-
-    errors: list[NetworkFailure | Refused] = field(default_factory=list)
-    told: list[dict[str, Any]] = field(default_factory=list)
-    news: list[tuple[Place, NetworkFailure | Refused]] = field(default_factory=list)
-
-    def add(self, place: Place, error: NetworkFailure | Refused) -> None:
-        what = str(error.failure) if isinstance(error, NetworkFailure) else str(error.reply)
-        self.errors.append(error)
-        self.told.append({"host": place.host, "port": place.port, "said": what})
-
-    def worst(self) -> NetworkFailure | Refused:
-        """A server that spoke says more than silence, and the first choice more than others."""
-        spoke = [error for error in self.errors if isinstance(error, Refused)]
-        passing = [error for error in spoke if error.reply.is_transient]
-        error = (passing or spoke or self.errors)[0]
-        if isinstance(error, NetworkFailure):
-            error.detail["tried"] = self.told
-        else:
-            error.host = next(one["host"] for one in self.told if one["said"] == str(error.reply))
-        return error
 
 
 class Connect:
@@ -168,7 +141,7 @@ class Connect:
         if first is not None:
             found = before_others(first, found)
         found.sort(key=self._memory.sore_until)
-        tried = _Tried()
+        tried = Tried()
         end = self._now() + TOTAL
         for number, place in enumerate(found, 1):
             each = LAST if number == len(found) else MX_EACH if place.direct else EACH
@@ -186,14 +159,11 @@ class Connect:
                     tried.news.append((place, error))
                 self._memory.failed(place)
                 continue
-            if not place.spare:
-                line.beside = tuple(
-                    [one.end for one in found if one is not place and not one.spare]
-                )
+            line.places = found
             for other, said in tried.news:
                 self._passed_over(hop, other, said, line)
             return line
-        raise _told(tried.worst(), domain, found)
+        raise tried.told(domain, found)
 
     async def _reach(
         self, hop: Hop, place: Place, policy: TlsPolicy, seconds: float, each: float
@@ -228,7 +198,7 @@ class Connect:
             trace.end(step, Status.FAIL)
             statuses = {answer.status for answer in answers}
             detail = {"host": place.host, "direct": place.direct}
-            raise NetworkFailure(_dns_failure(statuses), Stage.DNS, **detail)
+            raise NetworkFailure(dns_failure(statuses), Stage.DNS, **detail)
         trace.end(step, addresses=len(found))
         return self._usable(found, place)
 
@@ -387,27 +357,3 @@ async def _within(work: Any, seconds: float, place: Place, stage: Stage = Stage.
     except TimeoutError:
         detail = {"host": place.host, "port": place.port, "seconds": round(seconds, 1)}
         raise NetworkFailure(Failure.SILENT, stage, **detail) from None
-
-
-def _dns_failure(statuses: set[AnswerStatus]) -> Failure:
-    """The doubt comes first, unlike in ``net.resolver.unresolved``: some servers say NXDOMAIN to
-    AAAA of a name that has A (RFC 4074 section 4.2), and a sender is told what we say here."""
-    if AnswerStatus.EXHAUSTED in statuses:
-        return Failure.EXHAUSTED
-    if AnswerStatus.TIMEOUT in statuses:
-        return Failure.DNS_TIMEOUT
-    if statuses & {AnswerStatus.SERVFAIL, AnswerStatus.REFUSED}:
-        return Failure.DNS_FAILED
-    if AnswerStatus.NXDOMAIN in statuses:
-        return Failure.NAME_NOT_FOUND
-    return Failure.NO_ADDRESS
-
-
-def _told(
-    error: NetworkFailure | Refused, domain: str, found: Sequence[Place]
-) -> NetworkFailure | Refused:
-    """A domain without MX and, DNS is sure, without an address has no mail (RFC 5321 5.1)."""
-    implied = found[0].implied
-    if isinstance(error, NetworkFailure) and implied and error.failure is Failure.NO_ADDRESS:
-        return no_server(domain)
-    return error

@@ -13,12 +13,12 @@ lacks is what the sender is told.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from posthouse.net.smtp_carry import Carrier
 from posthouse.net.smtp_open import Refused
 from posthouse.send.deliver.connect import Line
-from posthouse.send.deliver.places import End
+from posthouse.send.deliver.places import End, Place
 from posthouse.send.deliver.transaction import Lack, Task
 from posthouse.send.hop import Hop, Target
 
@@ -33,8 +33,16 @@ class Equals:
 
     def lacks(self, carrier: Carrier, task: Task, error: Refused) -> list[Task]:
         """Take it where an equal is left; else it is in the list."""
-        beside = carrier.beside if isinstance(carrier, Line) else ()
-        lack = task.lack or Lack(error, carrier, beside)
+        return self._add(carrier, task, error, [p.end for p in _others(carrier) if not p.spare])
+
+    def closed(self, carrier: Carrier, task: Task, error: Refused) -> list[Task]:
+        """The same for one that takes no mail at all: then those that stand in are asked, too."""
+        return self._add(carrier, task, error, [place.end for place in _others(carrier)])
+
+    def _add(
+        self, carrier: Carrier, task: Task, error: Refused, others: Iterable[End]
+    ) -> list[Task]:
+        lack = task.lack or Lack(error, carrier, tuple(others))
         return self._sorted([task._replace(lack=lack)], _end(carrier))
 
     def take(self, idle: list[Carrier]) -> tuple[Carrier, Task] | None:
@@ -88,3 +96,8 @@ class Equals:
 def _end(carrier: Carrier) -> End:
     """Where it leads."""
     return carrier.place.end if isinstance(carrier, Line) else ("", 0)
+
+
+def _others(carrier: Carrier) -> Sequence[Place]:
+    """Those that might have been it; none where it only stands in, for that is ``outcome``'s."""
+    return carrier.places if isinstance(carrier, Line) and not carrier.place.spare else ()

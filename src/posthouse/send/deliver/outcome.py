@@ -8,7 +8,7 @@ Unknown means temporary. A 4yz, a broken connection, a DNS that gave no answer a
 5yz is for good, except where it is about us and not about the recipient: our login, our TLS, our
 place at a smart host. Bouncing everybody's mail because a password has run out helps nobody, so
 that waits, and ``ours`` says that somebody has to be told. So does what a server lacks that only
-stands in for a better one: that one, when it is back, may have it.
+stands in for a better one, or its 521: that one, when it is back, may have it, may take it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from posthouse.send.deliver.waits import read_wait
 REMEMBERED: Final = 512  # replies explained and kept: a hop that fails says the same to all
 TEXT_LIMIT: Final = 1_000  # characters of a reply that are kept; the queue keeps one an item
 
-# A 5yz before any message is about us: the greeting, EHLO, STARTTLS, the login.
+# A 5yz before any message is about us: the greeting (554: block lists come and go), EHLO, STARTTLS,
+# the login. ``connect`` knows of 521.
 _BEFORE: Final = frozenset({Stage.CONNECT, Stage.GREETING, Stage.EHLO, Stage.TLS, Stage.AUTH})
 # A 5yz with such a cause at a server of our choice is our settings' fault or our account's.
 _OURS: Final = frozenset(
@@ -83,7 +84,7 @@ def outcomes(task: Task, carried: Carried, carrier: Carrier | None) -> list[Outc
     if carrier is not None:
         host = carrier.name if isinstance(carrier, Line) else carrier.peer
     chosen = _of_our_choice(carrier)
-    lacking = not carried.heard and isinstance(carrier, Line) and carrier.place.spare
+    spare = isinstance(carrier, Line) and carrier.place.spare
     replies = carried.replies
     made = []
     for item in task.items:
@@ -94,7 +95,8 @@ def outcomes(task: Task, carried: Carried, carrier: Carrier | None) -> list[Outc
         elif found[1].is_success:
             made.append(_delivered(address, found[1], host, carrier))
         else:
-            refused = _refused(address, found[0], found[1], host, chosen, passing=lacking)
+            passing = spare and (not carried.heard or found[1].code == 521)
+            refused = _refused(address, found[0], found[1], host, chosen, passing=passing)
             made.append(refused if carried.heard else refused._replace(heard=False))
     return made
 

@@ -252,3 +252,8 @@ def loops(domain: str) -> Refused:
 def no_server(domain: str) -> Refused:
     """A domain that exists, without MX and without an address."""
     return never(550, "5.1.2", f"The domain {domain} has no mail server")
+
+
+def takes_none(domain: str, host: str, reply: Reply) -> Refused:
+    """A domain each of whose servers says 521 (RFC 7504 section 4)."""
+    return never(556, "5.3.2", f"{domain} does not accept mail: {host} says {reply}")

@@ -30,7 +30,7 @@ from posthouse.send.deliver.equals import Equals
 from posthouse.send.deliver.pace import Pace, Turns
 from posthouse.send.deliver.parts import Connector, Prepare
 from posthouse.send.deliver.shares import Shares
-from posthouse.send.deliver.signs import failed, is_ill, was_gone
+from posthouse.send.deliver.signs import closed, failed, is_ill, was_gone
 from posthouse.send.deliver.slots import AGAIN, Slots
 from posthouse.send.deliver.speed import Speed
 from posthouse.send.deliver.transaction import Task, Transaction, Way, as_it_is
@@ -319,7 +319,11 @@ class Pool:
             self._idle.append(carrier)
         else:
             self._let_go(carrier)
-        self._report(task, carried, carrier)
+        error = closed(carried) if ill else None
+        if error is not None:
+            self._lack(self._equals.closed(carrier, task, error))
+        else:
+            self._report(task, carried, carrier)
         self._fill()
 
     def _let_go(self, carrier: Carrier) -> None:

@@ -1,15 +1,18 @@
 """What becomes of a transaction says something of the server, too.
 
 Enters: a task and its ``Carried``, or what kept a connection from being opened. Leaves: whether the
-connection was over before, whether the server is in trouble. Called by ``pool``. Nothing fails.
+connection was over before, whether the server is in trouble, or takes no mail at all. Called by
+``pool`` and ``connect``. Nothing fails.
 """
 
 from __future__ import annotations
 
+from posthouse.explain import explain_reply
 from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.net.smtp_carry import Carrier
 from posthouse.net.smtp_open import Refused
 from posthouse.net.smtp_work import Carried
+from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.deliver.transaction import Task
 
 
@@ -29,14 +32,36 @@ def was_gone(carrier: Carrier, carried: Carried) -> bool:
 
 def is_ill(task: Task, carried: Carried) -> bool:
     """Whether the server is in trouble, so that another may do better: it broke, fell silent, says
-    farewell, takes no sender now. What it says of recipients and messages is no such sign."""
+    farewell, takes no sender now, or no mail at all. What it says of recipients and messages is no
+    such sign."""
     replies = carried.replies
     if carried.failure is not None and len(replies) < len(task.items):
         return True
     return any(
-        reply.code == 421 or (stage is Stage.MAIL and reply.is_transient)
+        reply.code == 421
+        or (stage is Stage.MAIL and (reply.is_transient or is_closed(stage, reply)))
         for stage, reply in replies.values()
     )
+
+
+def is_closed(stage: Stage, reply: Reply) -> bool:
+    """Whether a host takes no mail at all, nor ever will: 521 (RFC 7504 section 3).
+
+    Not where it speaks of us: postscreen says 521 to whom a block list names, or who spoke too
+    early. Such lists come and go, and so does a greeting of 554: Postfix goes on to the next server
+    and tries again later.
+    """
+    if reply.code != 521 or (reply.enhanced is not None and reply.enhanced.subject == 7):
+        return False
+    return explain_reply(str(reply), stage=stage).cause.id == "rcpt.domain"
+
+
+def closed(carried: Carried) -> Refused | None:
+    """What a server said to MAIL that takes no mail at all."""
+    stage, reply = next(iter(carried.replies.values()), (Stage.ANY, None))
+    if reply is None or stage is not Stage.MAIL or not is_closed(stage, reply):
+        return None
+    return Refused(stage, reply)
 
 
 def failed(task: Task, error: NetworkFailure | Refused) -> Carried:

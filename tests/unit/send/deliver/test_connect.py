@@ -415,6 +415,8 @@ def test_a_login_makes_every_policy_verified() -> None:
     [
         Behaviour(first="554 5.3.2 No service"),
         Behaviour(first="421 4.3.2 Too busy"),
+        Behaviour(first="521 mail.test does not accept mail"),
+        Behaviour(ehlo="521 5.3.2 mail.test does not accept mail"),
         Behaviour(reset=True),
         Behaviour(after_first=Action.CLOSE),
         Behaviour(ehlo="550 5.7.1 Go away", helo="550 5.7.1 Go away"),
@@ -598,6 +600,73 @@ async def test_domains_without_mail(domain: str, code: int) -> None:
     with pytest.raises(Refused) as refused:
         await connector()(Hop("direct"), domain)
     assert (refused.value.stage, refused.value.reply.code) == (Stage.DNS, code)
+
+
+CLOSED = "521 mail.test does not accept mail"
+TWO = {
+    ("two.example", "MX"): ["10 one.test.", "20 two.test."],
+    ("one.test", "A"): ["127.0.0.51"],
+    ("two.test", "A"): ["127.0.0.52"],
+}
+
+
+@pytest.mark.parametrize("at", ["first", "ehlo"])
+async def test_a_domain_whose_servers_take_no_mail_has_none(at: str) -> None:
+    """RFC 7504: 521 of each of them is for good."""
+    behaviour = Behaviour(**{at: CLOSED})
+    async with (
+        FakeSmtpServer(behaviour, host="127.0.0.51") as one,
+        FakeSmtpServer(behaviour, host="127.0.0.52", port=one.port),
+    ):
+        with pytest.raises(Refused) as refused:
+            await connector(one.port, zone=TWO)(Hop("direct"), "two.example")
+    told = refused.value
+    assert (told.stage, told.reply.code, told.heard) == (Stage.DNS, 556, False)
+    assert str(told.reply.enhanced) == "5.3.2"
+    assert "one.test says 521" in told.reply.text
+
+
+@pytest.mark.parametrize("other", [None, "421 4.3.2 Not now", "554 5.7.1 Blocked"])
+async def test_who_takes_no_mail_does_not_speak_for_others(other: str | None) -> None:
+    async with FakeSmtpServer(Behaviour(first=CLOSED), host="127.0.0.51") as one:
+        connect = connector(one.port, zone=TWO)
+        if other is None:
+            with pytest.raises(NetworkFailure) as failed:
+                await connect(Hop("direct"), "two.example")
+            assert [said["host"] for said in failed.value.detail["tried"]] == [
+                "one.test",
+                "two.test",
+            ]
+            return
+        async with FakeSmtpServer(Behaviour(first=other), host="127.0.0.52", port=one.port):
+            with pytest.raises(Refused) as refused:
+                await connect(Hop("direct"), "two.example")
+            assert (refused.value.stage, refused.value.host) == (Stage.GREETING, "two.test")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "521 5.7.1 Service unavailable; client [192.0.2.1] blocked using zen.spamhaus.org",
+        "521 5.7.1 You may not",
+        "521 5.5.1 Protocol error",
+        "521 5.3.2 Service currently unavailable",
+        "554 5.3.2 No SMTP service here",
+    ],
+)
+async def test_a_greeting_that_is_about_us_passes(said: str) -> None:
+    """What postscreen says to clients that it does not like, and block lists."""
+    async with FakeSmtpServer(Behaviour(first=said)) as server:
+        with pytest.raises(Refused) as refused:
+            await connector(server.port)(Hop("direct"), "e.example")
+    assert refused.value.stage is Stage.GREETING
+
+
+async def test_our_own_smart_host_that_takes_no_mail_is_waited_for() -> None:
+    async with FakeSmtpServer(Behaviour(first=CLOSED)) as server:
+        with pytest.raises(Refused) as refused:
+            await connector()(hop(server.port))
+    assert (refused.value.stage, refused.value.reply.code) == (Stage.GREETING, 521)
 
 
 async def test_an_exchanger_that_is_not_there_may_come_back() -> None:

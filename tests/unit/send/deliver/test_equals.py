@@ -204,6 +204,35 @@ async def test_mail_that_needs_nothing_meets_one_server() -> None:
         assert sum(world.met) == 1
 
 
+CLOSED = Behaviour(replies=((r"MAIL.*", "521 5.3.2 mail.test does not accept mail"),))
+
+
+@pytest.mark.parametrize("priorities", [(0, 0), (0, 1)])
+@pytest.mark.parametrize("more", [{}, {"pool": 1}])
+async def test_who_says_521_to_mail_is_left_for_another(
+    priorities: Sequence[int], more: dict[str, Any]
+) -> None:
+    """RFC 7504: it takes no mail; who stands in may."""
+    async with Running(CLOSED, GOOD, priorities=priorities, **more) as world:
+        told = await world.send(PLAIN, PLAIN, PLAIN)
+        assert {one.result for one in told} == {Result.DELIVERED}
+        assert world.took == [0, 3]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_where_all_say_521_it_is_final(count: int) -> None:
+    async with Running(*[CLOSED] * count) as world:
+        [told] = await world.send(PLAIN)
+        assert (told.result, told.cause, told.code) == (Result.REFUSED, "rcpt.domain", 521)
+        assert world.met == [1] * count
+
+
+async def test_521_of_the_stand_in_waits_for_the_first() -> None:
+    async with Running(None, CLOSED, priorities=(0, 1)) as world:
+        [told] = await world.send(PLAIN)
+        assert told.result is Result.DEFERRED
+
+
 @pytest.mark.parametrize("size", [LIMIT, None])
 async def test_exchangers_of_one_preference(size: int | None) -> None:
     """Whichever comes first by chance; the third, of a worse preference, is not asked."""

@@ -1,0 +1,73 @@
+"""What came of the servers that were tried for one connection, and which of it is told.
+
+Enters: places with the failures they ended in. Leaves: the one that says most. The owner of one
+try's errors; called by ``connect``. Nothing fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from posthouse.flow import Failure, NetworkFailure
+from posthouse.net.smtp_open import Refused
+from posthouse.protocol.dns import AnswerStatus
+from posthouse.send.deliver.places import Place, no_server, takes_none
+from posthouse.send.deliver.signs import is_closed
+
+
+@dataclass(slots=True)
+class Tried:
+    """What came of the servers before: the errors, and a line for each."""
+
+    errors: list[NetworkFailure | Refused] = field(default_factory=list)
+    said: list[dict[str, Any]] = field(default_factory=list)
+    news: list[tuple[Place, NetworkFailure | Refused]] = field(default_factory=list)
+
+    def told(self, domain: str, found: Sequence[Place]) -> NetworkFailure | Refused:
+        """The one that says most; of all ``found``, something may be certain."""
+        error = self._worst()
+        if isinstance(error, NetworkFailure):  # no MX and, DNS is sure, no address (RFC 5321 5.1)
+            none = found[0].implied and error.failure is Failure.NO_ADDRESS
+            return no_server(domain) if none else error
+        # A server of our choice may say 521: we are to be set right, and the mail waits for it.
+        all_closed = len(self.errors) == len(found) and is_closed(error.stage, error.reply)
+        if found[0].direct and all_closed:
+            return takes_none(domain, error.host, error.reply)
+        return error
+
+    def add(self, place: Place, error: NetworkFailure | Refused) -> None:
+        what = str(error.failure) if isinstance(error, NetworkFailure) else str(error.reply)
+        self.errors.append(error)
+        self.said.append({"host": place.host, "port": place.port, "said": what})
+
+    def _worst(self) -> NetworkFailure | Refused:
+        """A server that spoke says more than silence, and the first choice more than others.
+
+        But one that takes no mail says the least: another may.
+        """
+        spoke = [error for error in self.errors if isinstance(error, Refused)]
+        passing = [error for error in spoke if error.reply.is_transient]
+        theirs = [error for error in spoke if not is_closed(error.stage, error.reply)]
+        silent = [error for error in self.errors if isinstance(error, NetworkFailure)]
+        error = (passing or theirs or silent or spoke)[0]
+        if isinstance(error, NetworkFailure):
+            error.detail["tried"] = self.said
+        else:
+            error.host = next(one["host"] for one in self.said if one["said"] == str(error.reply))
+        return error
+
+
+def dns_failure(statuses: set[AnswerStatus]) -> Failure:
+    """The doubt comes first, unlike in ``net.resolver.unresolved``: some servers say NXDOMAIN to
+    AAAA of a name that has A (RFC 4074 section 4.2), and a sender is told what we say here."""
+    if AnswerStatus.EXHAUSTED in statuses:
+        return Failure.EXHAUSTED
+    if AnswerStatus.TIMEOUT in statuses:
+        return Failure.DNS_TIMEOUT
+    if statuses & {AnswerStatus.SERVFAIL, AnswerStatus.REFUSED}:
+        return Failure.DNS_FAILED
+    if AnswerStatus.NXDOMAIN in statuses:
+        return Failure.NAME_NOT_FOUND
+    return Failure.NO_ADDRESS
