@@ -199,6 +199,14 @@ def test_what_is_broken_about_tls_does_not_stop_mail(ours: relay.Relay) -> None:
         assert unchanged(one_of(one).content, sent)
 
 
+def test_an_old_server_that_knows_no_ehlo_gets_helo(ours: relay.Relay) -> None:
+    old = Behaviour(ehlo="503 Say HELO first")
+    with there(ONE, behaviour=old) as (one,):
+        ours.send(hard("by HELO"), ALICE, "bob@both.test")
+        one_of(one)
+        assert [line[:4] for line in one.last.lines][:3] == ["EHLO", "HELO", "MAIL"]
+
+
 def test_a_smart_host_stands_in_for_servers_that_are_down(ours: relay.Relay) -> None:
     """But not for a domain that takes no mail: that is an answer, and the sender gets it."""
     text = MX.replace("mx = true\n", 'mx = true\nfallback = "spare"\n')

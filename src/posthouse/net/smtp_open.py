@@ -10,6 +10,7 @@ What can fail: NetworkFailure, or Refused with the reply that said no.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Mapping
 from typing import Any, Final, cast
@@ -83,14 +84,21 @@ class Opening(asyncio.Protocol):
         keep_alive(self._transport)
         self._expect(Stage.GREETING, await self._next())
 
-    async def hello(self, name: str) -> None:
-        """EHLO, HELO where it is not known; LHLO for LMTP. Raises Refused, NetworkFailure."""
+    async def hello(self, name: str, *, extended: bool = False) -> None:
+        """EHLO, HELO where it is not taken; LHLO for LMTP. Raises Refused, NetworkFailure.
+
+        ``extended``: what is to follow needs EHLO, as TLS and logins do. Whoever has it refused on
+        the way must not get us to go without them.
+        """
         if self._connection.lmtp:
             self._expect(Stage.EHLO, await self.ask(c.Lhlo(name)))
             return
         reply = await self.ask(c.Ehlo(name))
-        if reply.code in (500, 501, 502, 504, 550):  # RFC 5321 section 3.2
-            reply = await self.ask(c.Helo(name))
+        # RFC 5321 section 3.2 names 500 and 502; servers say any other 5yz as well, and peers try
+        # HELO then. But 521 is of the host (RFC 7504), and so is 421.
+        if reply.is_permanent and reply.code != 521 and not extended:
+            with contextlib.suppress(NetworkFailure):  # what was said tells more than a hang-up
+                reply = await self.ask(c.Helo(name))
         self._expect(Stage.EHLO, reply)
 
     async def start_tls(self, context: ssl.SSLContext, host: str) -> None:

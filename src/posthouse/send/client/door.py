@@ -145,15 +145,16 @@ class Door:
 
     async def _secure(self, carrier: Carrier) -> None:
         place = self.place
-        await carrier.hello(place.hello)
-        if place.security is not Security.STARTTLS:
+        login, starts = place.account is not None, place.security is Security.STARTTLS
+        await carrier.hello(place.hello, extended=login or starts)
+        if not starts:
             return
         if "STARTTLS" not in carrier.extensions:
             stripped = erased(carrier.extensions)
             kind = Failure.TLS_STRIPPED if stripped else Failure.TLS_NOT_OFFERED
             raise self._failure(kind, Stage.TLS)
         await carrier.start_tls(self._tls(), a_label(place.host))
-        await carrier.hello(place.hello)  # RFC 3207 section 4.2
+        await carrier.hello(place.hello, extended=login)  # RFC 3207 section 4.2
 
     def _tls(self) -> ssl.SSLContext:
         if self._context is None:

@@ -295,7 +295,7 @@ class _Way:
         try:
             await self._step(step, _within(opening, greeting, self.place), address=address)
             step = self.trace.start("ehlo", Stage.EHLO)
-            hello = line.hello(self.connect.hello(self.hop))
+            hello = line.hello(self.connect.hello(self.hop), extended=self._needs_more(implicit))
             await self._step(step, _within(hello, self.each, self.place, Stage.EHLO))
         except BaseException as error:
             if implicit:
@@ -331,8 +331,14 @@ class _Way:
     async def _start_tls(self, line: Line) -> None:
         start = line.start_tls(self._context(), self.place.host)
         await _within(start, self.each, self.place, Stage.TLS)
-        hello = line.hello(self.connect.hello(self.hop))  # RFC 3207 section 4.2
+        more = self._needs_more(secure=True)
+        hello = line.hello(self.connect.hello(self.hop), extended=more)  # RFC 3207 section 4.2
         await _within(hello, self.each, self.place, Stage.EHLO)
+
+    def _needs_more(self, secure: bool) -> bool:
+        """Whether TLS or a login is to come."""
+        must = self.policy in (TlsPolicy.REQUIRED, TlsPolicy.VERIFIED)
+        return bool(self.hop.user) or (must and not secure)
 
     async def _step(self, step: Any, work: Any, **detail: Any) -> None:
         """One step of the trace, however it ends."""

@@ -39,6 +39,7 @@ ZONE = {
     ("mute.example", "TXT"): ["x"],
     ("gone.example", "MX"): ["10 nowhere.test."],
 }
+CLOSED = "521 mail.test does not accept mail"
 HERE = Ourselves(loopback=False)
 
 
@@ -436,6 +437,62 @@ async def test_the_next_server_is_tried(first: Behaviour) -> None:
         again.quit()
 
 
+@pytest.mark.parametrize("code", [500, 501, 502, 503, 504, 550, 554])
+async def test_helo_is_said_where_ehlo_is_not_taken(code: int) -> None:
+    async with FakeSmtpServer(Behaviour(ehlo=f"{code} 5.5.1 Not that")) as server:
+        line = await connector()(hop(server.port, tls=OPPORTUNISTIC))
+        assert line.extensions == {}
+        await carries(line)
+        line.quit()
+
+
+async def test_helo_is_said_within_tls_too(authority: Authority) -> None:
+    behaviour = Behaviour(tls=authority.context(), ehlo_tls="554 5.5.1 Not that")
+    async with FakeSmtpServer(behaviour) as server:
+        line = await connector()(hop(server.port, ca_file=str(authority.ca_file), tls=VERIFIED))
+        assert line.tls is not None
+        await carries(line)
+        line.quit()
+
+
+@pytest.mark.parametrize("said", ["421 4.3.2 Later", "450 4.3.2 Later", CLOSED])
+async def test_helo_is_no_way_round_an_answer(said: str) -> None:
+    async with FakeSmtpServer(Behaviour(ehlo=said)) as server:
+        with pytest.raises((Refused, NetworkFailure)):
+            await connector()(hop(server.port, tls=OPPORTUNISTIC))
+        assert not any(line.startswith("HELO") for line in server.last.lines)
+
+
+@pytest.mark.parametrize("code", [500, 502, 550, 554])
+@pytest.mark.parametrize("needs", ["required", "verified", "login"])
+async def test_helo_is_no_way_round_tls_or_a_login(
+    authority: Authority, code: int, needs: str
+) -> None:
+    """Whoever refuses EHLO on the way gets neither the mail nor the password."""
+    said = f"{code} 5.5.1 Not that"
+    inside = needs == "login"
+    behaviour = Behaviour(
+        tls=authority.context(), **({"ehlo_tls": said} if inside else {"ehlo": said})
+    )
+    more: dict[str, Any] = (
+        {"user": "app", "secret": PASSWORD} if inside else {"tls": TlsPolicy(needs)}
+    )
+    async with FakeSmtpServer(behaviour) as server:
+        to = hop(server.port, ca_file=str(authority.ca_file), **more)
+        with pytest.raises(Refused) as refused:
+            await connector()(to)
+        assert (refused.value.stage, refused.value.reply.code) == (Stage.EHLO, code)
+        assert not any(line.startswith(("HELO", "AUTH", "MAIL")) for line in server.last.lines)
+
+
+async def test_who_hangs_up_at_helo_has_said_why_before() -> None:
+    behaviour = Behaviour(ehlo="554 5.7.1 Your name is not good", helo=Action.CLOSE)
+    async with FakeSmtpServer(behaviour) as server:
+        with pytest.raises(Refused) as refused:
+            await connector()(hop(server.port, tls=OPPORTUNISTIC))
+        assert refused.value.reply.code == 554
+
+
 @pytest.mark.parametrize(
     "silent",
     [
@@ -602,7 +659,6 @@ async def test_domains_without_mail(domain: str, code: int) -> None:
     assert (refused.value.stage, refused.value.reply.code) == (Stage.DNS, code)
 
 
-CLOSED = "521 mail.test does not accept mail"
 TWO = {
     ("two.example", "MX"): ["10 one.test.", "20 two.test."],
     ("one.test", "A"): ["127.0.0.51"],
