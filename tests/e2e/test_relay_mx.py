@@ -199,6 +199,17 @@ def test_what_is_broken_about_tls_does_not_stop_mail(ours: relay.Relay) -> None:
         assert unchanged(one_of(one).content, sent)
 
 
+def test_who_is_too_many_at_the_end_of_a_message_gets_it_once(ours: relay.Relay) -> None:
+    people = [f"many{n}@both.test" for n in range(9)]
+    with there(ONE, behaviour=Behaviour(max_at_end=2)) as (one,):
+        ours.send(hard("to many"), ALICE, *people)
+        ours.wait_until_empty()
+        got = [r.recipient for message in one.messages for r in message.recipients]
+        assert sorted(got) == people
+    told = [e for e in ours.log("deferred", "refused") if e["recipient"].startswith("many")]
+    assert told == []
+
+
 def test_an_old_server_that_knows_no_ehlo_gets_helo(ours: relay.Relay) -> None:
     old = Behaviour(ehlo="503 Say HELO first")
     with there(ONE, behaviour=old) as (one,):

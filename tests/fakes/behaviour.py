@@ -73,6 +73,7 @@ class Behaviour:
     replies: tuple[tuple[str, Answers], ...] = ()  # regular expression of the masked line -> answer
     size: int | None = None  # SIZE, and 552 above it
     max_recipients: int | None = None  # 452 4.5.3 above it
+    max_at_end: int | None = None  # 554 to the message above it
     greylist: float | None = None  # seconds; 450 until then, by sender and recipient
     drop_data_after: int | None = None  # octets of message, then ``drop``
     drop: Action = Action.RESET

@@ -347,6 +347,10 @@ class _Handler:
 
     async def message(self, session: _Session, message: Message) -> Sequence[Reply]:
         behaviour = self._behaviour
+        most = behaviour.max_at_end
+        if most is not None and len(message.recipients) > most:
+            reply = Reply.make(554, f"Transaction failed: Recipient count exceeds {most}", "5.0.0")
+            return [reply] * (len(message.recipients) if behaviour.lmtp else 1)
         self._seen.messages.append(message)
         if behaviour.lost_reply:
             await session.act(Action.CLOSE)

@@ -898,6 +898,32 @@ async def test_no_more_recipients_at_once_than_the_server_says_or_every_server_t
     assert len(desk.messages) == len(parts)
 
 
+@pytest.mark.parametrize(
+    ("limits", "domains", "parts"),
+    [
+        ("RCPTDOMAINMAX=1", "ababc", [["0@a", "2@a"], ["1@b", "3@b"], ["4@c"]]),
+        ("RCPTDOMAINMAX=2", "abcab", [["0@a", "1@b", "3@a", "4@b"], ["2@c"]]),
+        ("RCPTDOMAINMAX=1 RCPTMAX=2", "aaAb", [["0@a", "1@a"], ["2@A"], ["3@b"]]),
+        ("RCPTDOMAINMAX=3", "abc", [["0@a", "1@b", "2@c"]]),
+    ],
+)
+async def test_no_more_domains_at_once_than_the_server_says(
+    limits: str, domains: str, parts: list[list[str]]
+) -> None:
+    """RFC 9422 section 4.3."""
+    desk = Desk(("PIPELINING", f"LIMITS {limits}"))
+    items = tuple(
+        Item(n, "", Recipient(f"{n}@{domain}.example"), State.READY)
+        for n, domain in enumerate(domains)
+    )
+    letter = Letter("1", "alice@d.example", tuple(i.recipient for i in items), MESSAGE, 0.0)
+    async with pooling(desk, Hop("x", pool=1)) as (pool, done):
+        pool.add(Task(letter, items))
+        await until(lambda: len(done) == len(parts))
+    went = [[name.removesuffix(".example") for name in one.replies] for one in done]
+    assert went == parts
+
+
 async def test_no_more_messages_on_a_connection_than_the_server_says() -> None:
     """RFC 9422 section 4.1: who begins one more may be told anything."""
     begun: dict[int, int] = {}

@@ -70,7 +70,7 @@ class Line(Carrier):
         hop: Hop,
         place: Place,
         trace: Trace,
-        went: Callable[[Place, bool], None] = lambda _place, _well: None,
+        memory: Memory | None = None,
     ) -> None:
         super().__init__(lmtp=hop.lmtp, tls=hop.security is Security.TLS)
         self.hop = hop
@@ -79,7 +79,7 @@ class Line(Carrier):
         self.address = ""  # where it leads
         self.equal: tuple[str, ...] = ()  # the host's addresses that might have been it
         self.places: Sequence[Place] = ()  # all that might have been it
-        self._went = went
+        self._memory = memory
 
     @property
     def name(self) -> str:
@@ -89,7 +89,18 @@ class Line(Carrier):
 
     def went(self, *, well: bool) -> None:
         """A message was carried, or the server is in trouble: the connector remembers."""
-        self._went(self.place, well)
+        if self._memory is not None:
+            self._memory.went(self.place, well)
+
+    @property
+    def most(self) -> int | None:
+        """How many recipients the server takes at once, where it has shown that."""
+        return self._memory.most(self.place) if self._memory is not None else None
+
+    def too_many(self, count: int) -> None:
+        """It refused a message for that many recipients: the connector remembers."""
+        if self._memory is not None:
+            self._memory.too_many(self.place, count)
 
     def leave(self, error: BaseException) -> None:
         """It won't do: say QUIT where the server still listens, else hang up."""
@@ -221,7 +232,7 @@ class Connect:
 
     def line(self, hop: Hop, place: Place, trace: Trace) -> Line:
         """A line that tells us how it goes."""
-        return Line(hop, place, trace, self._memory.went)
+        return Line(hop, place, trace, self._memory)
 
     async def log_in(self, line: Line) -> None:
         """Sign in."""

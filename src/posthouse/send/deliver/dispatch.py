@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from posthouse.flow import Stage
 from posthouse.letter import (
     Event,
     Item,
@@ -33,6 +32,7 @@ from posthouse.net import loop
 from posthouse.net.smtp_carry import Carrier
 from posthouse.net.smtp_work import Carried
 from posthouse.send.deliver.agenda import Agenda
+from posthouse.send.deliver.divide import too_many
 from posthouse.send.deliver.outcome import ours, unjudged
 from posthouse.send.deliver.pace import Turns
 from posthouse.send.deliver.parts import Bounce, Choose, Connector, Judge, Prepare, Schedule
@@ -189,7 +189,7 @@ class Dispatcher:
         self._room.leave(way, letter.id)
         told = list(zip(task.items, self._judged(task, carried, carrier), strict=True))
         if not (self._closing or self._recorder.stopped):
-            told = self._go_next(letter, told)
+            told = self._go_next(letter, told, carrier)
             if hop.fallback:
                 told = self._go_round(hop, letter, told, reached=carrier is not None)
         self._verdicts.outcomes(letter, told, hop.name)
@@ -204,18 +204,17 @@ class Dispatcher:
             return unjudged(task, carried)
 
     def _go_next(
-        self, letter: Letter, told: list[tuple[Item, Outcome]]
+        self, letter: Letter, told: list[tuple[Item, Outcome]], carrier: Carrier | None
     ) -> list[tuple[Item, Outcome]]:
-        """Who was too many beside those that were taken is due at once, in a transaction of the
-        rest (RFC 5321 section 4.5.3.1.10): that was no try. The others are given back."""
-        rest = tuple([item for item, outcome in told if _is_too_many(outcome)])
-        if not rest or all(outcome.result is not Result.DELIVERED for _, outcome in told):
+        """Who was too many is due at once: that was no try. The others are given back."""
+        rest = too_many(told, carrier)
+        if not rest:
             return told
         # From the disk, for the command may have held them meanwhile.
         self._hands.difference_update([(letter.id, item.key) for item in rest])
         self._ready.append((letter.id, rest))
         self._load_soon()
-        return [one for one in told if not _is_too_many(one[1])]
+        return [one for one in told if one[0] not in rest]
 
     def _go_round(
         self, hop: Hop, letter: Letter, told: list[tuple[Item, Outcome]], *, reached: bool
@@ -377,11 +376,6 @@ class Dispatcher:
         """Ways that nothing goes any more: a relay meets many domains."""
         for way in [way for way, pool in self.pools.items() if pool.quiet]:
             await self.pools.pop(way).close()
-
-
-def _is_too_many(outcome: Outcome) -> bool:
-    deferred = outcome.result is Result.DEFERRED and outcome.stage is Stage.RCPT
-    return deferred and outcome.cause == "rate.recipients"
 
 
 def _by_way(going: Sequence[tuple[Hop, Item]]) -> list[tuple[Key, tuple[Item, ...]]]:

@@ -1,7 +1,8 @@
 """What the connector remembers of servers, as long as the process lives.
 
 Enters: how each one did. Leaves: until when it stands behind the others, which of its addresses is
-next. The owner of these facts; called by ``connect``. Nothing fails.
+next, how many recipients it takes at once. The owner of these facts; called by ``connect``.
+Nothing fails.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Memory:
     def __init__(self, now: Callable[[], float], rng: random.Random) -> None:
         self._now = now
         self._rng = rng
+        self._most: dict[End, int] = {}  # recipients
         self._turns: dict[str, int] = {}  # of a host's addresses
         self._sore: dict[End, tuple[float, int]] = {}  # until then; how often it broke
 
@@ -52,6 +54,16 @@ class Memory:
             self._sore.pop(place.end, None)
         else:
             self.failed(place, broke=True)
+
+    def most(self, place: Place) -> int | None:
+        """How many recipients it takes at once, as far as that is known."""
+        return self._most.get(place.end)
+
+    def too_many(self, place: Place, count: int) -> None:
+        """It refused a message for that many recipients: half of them next time."""
+        if len(self._most) >= LIMIT:
+            self._most.clear()
+        self._most[place.end] = max(1, min(count // 2, self._most.get(place.end, count)))
 
     def turn(self, host: str) -> int:
         """Which of its addresses comes first: another one each time."""

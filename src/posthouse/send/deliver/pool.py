@@ -25,12 +25,12 @@ from posthouse.net import loop
 from posthouse.net.smtp_carry import Carrier
 from posthouse.net.smtp_open import Refused
 from posthouse.net.smtp_work import Carried
-from posthouse.protocol.smtp.extensions import session_limits
+from posthouse.send.deliver.divide import divided
 from posthouse.send.deliver.equals import Equals
 from posthouse.send.deliver.pace import Pace, Turns
 from posthouse.send.deliver.parts import Connector, Prepare
 from posthouse.send.deliver.shares import Shares
-from posthouse.send.deliver.signs import closed, failed, is_ill, was_gone
+from posthouse.send.deliver.signs import closed, failed, is_ill, is_stale, may_go_on, was_gone
 from posthouse.send.deliver.slots import AGAIN, Slots
 from posthouse.send.deliver.speed import Speed
 from posthouse.send.deliver.transaction import Task, Transaction, Way, as_it_is
@@ -38,7 +38,6 @@ from posthouse.send.deliver.tries import LOGIN_SORE, Login, Replies, Tries, is_l
 from posthouse.send.hop import Target
 
 SWEEP: Final = 1.0  # seconds between looks for connections that are over their time
-RECIPIENTS: Final = 100  # of one transaction; every server takes them (RFC 5321 4.5.3.1.8)
 SORE: Final = 15.0  # seconds nothing is tried after nobody could be reached
 FEW: Final = 2  # connections that are opened at once: a handshake costs more than some messages
 LATE: Final = 0.5  # seconds that mail has to wait for them before there are more
@@ -263,8 +262,11 @@ class Pool:
         return None
 
     def _start(self, carrier: Carrier, task: Task) -> None:
-        if len(task.items) > RECIPIENTS or "LIMITS" in carrier.extensions:
-            task = self._divide(carrier, task)
+        if len(task.items) > 1:
+            task, rest = divided(carrier, task)
+            if rest is not None:
+                self._waiting.appendleft(rest)
+                self._divided(task)
         try:
             ready = self._prepared(carrier, task)
         except (NetworkFailure, Refused) as error:
@@ -292,15 +294,6 @@ class Pool:
             loop.tell("a message could not be prepared", error)
             raise NetworkFailure(Failure.BAD_REPLY, Stage.ANY) from error
 
-    def _divide(self, carrier: Carrier, task: Task) -> Task:
-        """As many recipients as this server takes at once (RFC 9422 section 4.2), the rest next."""
-        most = session_limits(carrier.extensions).rcpt_max or RECIPIENTS
-        if len(task.items) <= most:
-            return task
-        self._waiting.appendleft(Task(task.letter, task.items[most:]))
-        self._divided(task)
-        return Task(task.letter, task.items[:most])
-
     def _done(self, carrier: Carrier, task: Task, done: asyncio.Future[Carried]) -> None:
         carried = done.result()
         self._busy.pop(carrier, None)
@@ -315,7 +308,7 @@ class Pool:
         self._speed.went(well=carried.failure is None and not ill)
         if ill or carrier.carried == 1:
             self._shares.went(carrier, well=not ill)
-        if not ill and self._keep(carrier) and not self._slots.gives_up():
+        if not ill and may_go_on(self.hop, carrier, self._now()) and not self._slots.gives_up():
             self._idle.append(carrier)
         else:
             self._let_go(carrier)
@@ -336,13 +329,6 @@ class Pool:
         self._slots.left()
         self._slots.have(self.open)
         self._fill()
-
-    def _keep(self, carrier: Carrier) -> bool:
-        most = self.hop.reuse
-        if "LIMITS" in carrier.extensions:  # RFC 9422 section 4.1
-            most = min(most, session_limits(carrier.extensions).mail_max or most)
-        fresh = self._now() - carrier.opened < self.hop.lifetime
-        return carrier.failure is None and carrier.carried < most and fresh
 
     async def _open(self, target: Target | None) -> None:
         """One more connection; where it fails, the tasks that wait fail with it."""
@@ -403,14 +389,9 @@ class Pool:
             loop_time, now = asyncio.get_running_loop().time(), self._now()
             for carrier in [k for k in self._busy if k.deadline < loop_time or k.vanished]:
                 carrier.abort(NetworkFailure(Failure.SILENT, Stage.ANY))
-            for carrier in [k for k in self._idle if self._stale(k, now)]:
+            for carrier in [k for k in self._idle if is_stale(self.hop, k, now)]:
                 self._idle.remove(carrier)
                 carrier.quit()
             self._slots.have(self.open)
             while self._idle and self._slots.gives_up():
                 self._let_go(self._idle.pop(0))
-
-    def _stale(self, carrier: Carrier, now: float) -> bool:
-        if carrier.failure is not None or now - carrier.opened > self.hop.lifetime:
-            return True
-        return now - carrier.used > self.hop.idle or carrier.vanished

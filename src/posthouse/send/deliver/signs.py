@@ -1,8 +1,8 @@
 """What becomes of a transaction says something of the server, too.
 
 Enters: a task and its ``Carried``, or what kept a connection from being opened. Leaves: whether the
-connection was over before, whether the server is in trouble, or takes no mail at all. Called by
-``pool`` and ``connect``. Nothing fails.
+connection was over before or may go on, whether the server is in trouble, or takes no mail at all.
+Called by ``pool`` and ``connect``. Nothing fails.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.net.smtp_carry import Carrier
 from posthouse.net.smtp_open import Refused
 from posthouse.net.smtp_work import Carried
+from posthouse.protocol.smtp.extensions import session_limits
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.deliver.transaction import Task
+from posthouse.send.hop import Hop
 
 
 def was_gone(carrier: Carrier, carried: Carried) -> bool:
@@ -62,6 +64,22 @@ def closed(carried: Carried) -> Refused | None:
     if reply is None or stage is not Stage.MAIL or not is_closed(stage, reply):
         return None
     return Refused(stage, reply)
+
+
+def may_go_on(hop: Hop, carrier: Carrier, now: float) -> bool:
+    """Whether a connection may carry one more; ``now`` in monotonic seconds."""
+    most = hop.reuse
+    if "LIMITS" in carrier.extensions:  # RFC 9422 section 4.1
+        most = min(most, session_limits(carrier.extensions).mail_max or most)
+    fresh = now - carrier.opened < hop.lifetime
+    return carrier.failure is None and carrier.carried < most and fresh
+
+
+def is_stale(hop: Hop, carrier: Carrier, now: float) -> bool:
+    """Whether one that is idle is to be let go."""
+    if carrier.failure is not None or now - carrier.opened > hop.lifetime:
+        return True
+    return now - carrier.used > hop.idle or carrier.vanished
 
 
 def failed(task: Task, error: NetworkFailure | Refused) -> Carried:

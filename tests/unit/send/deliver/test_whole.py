@@ -224,6 +224,48 @@ async def test_a_server_with_limits_gets_a_letter_in_parts(tmp_path: Path) -> No
         assert relay.dispatcher._room.octets == 0
 
 
+@pytest.mark.parametrize("extensions", [("PIPELINING",), ()])
+async def test_who_is_too_many_at_the_end_goes_in_smaller_parts(
+    tmp_path: Path, extensions: tuple[str, ...]
+) -> None:
+    """As Amazon SES counts. Each gets it once, and the next letter knows."""
+    people = [f"{n}@e.example" for n in range(11)]
+    behaviour = Behaviour(max_at_end=3, extensions=extensions)
+    async with world(tmp_path, behaviour) as (relay, server):
+        await relay.send(*people)
+        await relay.until(*["delivered"] * 11)
+        got = [r.recipient for message in server.messages for r in message.recipients]
+        assert sorted(got) == sorted(people)
+        assert relay.lane.count == 0
+        assert relay.dispatcher._room.octets == 0
+        ends = sum(line == "DATA" for seen in server.seen for line in seen.lines)
+        assert ends <= 2 * len(people)
+
+        relay.events.clear()
+        await relay.send(*people)
+        await relay.until(*["delivered"] * 11)
+        again = sum(line == "DATA" for seen in server.seen for line in seen.lines) - ends
+        assert again == 6  # 2 at once: 11, 5 and then 2 were tried
+
+
+async def test_who_does_not_exist_is_told_beside_those_who_were_too_many(tmp_path: Path) -> None:
+    people = ["bob@e.example", *(f"{n}@e.example" for n in range(4))]
+    async with world(tmp_path, Behaviour(max_at_end=2, replies=UNKNOWN)) as (relay, server):
+        await relay.send(*people)
+        await relay.until("refused", *["delivered"] * 4, "bounced", "delivered")
+        got = [r.recipient for message in server.messages for r in message.recipients]
+        assert sorted(got) == sorted([*people[1:], "alice@d.example"])
+
+
+async def test_one_recipient_who_is_too_many_waits(tmp_path: Path) -> None:
+    async with world(tmp_path, Behaviour(max_at_end=0)) as (relay, server):
+        await relay.send("bob@e.example", "carol@e.example")
+        for event in await relay.until("deferred", "deferred"):
+            assert event.data["cause"] == "rate.recipients"
+            assert "exceeds 0" in str(event.data["reply"])
+        assert server.messages == []
+
+
 async def test_success_is_reported_where_the_server_will_not(tmp_path: Path) -> None:
     for extensions, kinds in (
         (("PIPELINING",), ("delivered", "bounced", "delivered")),
