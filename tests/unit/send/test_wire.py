@@ -547,6 +547,62 @@ async def test_an_lmtp_server_that_says_354_without_a_recipient_is_not_waited_fo
         assert carrier.failure is None
 
 
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("stray", [b"250 2.1.5 Delivered", b"550 5.1.1 No", b"450 4.2.0 Later"])
+async def test_an_lmtp_reply_too_many_ends_the_connection(stray: bytes, late: bool) -> None:
+    """RFC 2033 section 4.2: one for each recipient. Who says more may say anything next."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hi\r\n")
+        while line := await reader.readline():
+            writer.write(usual(line))
+            if line == b"DATA\r\n":
+                await reader.readuntil(b"\r\n.\r\n")
+                writer.write(b"250 2.1.5 Delivered\r\n" * 2)
+                if late:
+                    await asyncio.sleep(0.05)
+                writer.write(stray + b"\r\n")
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server, asyncio.timeout(5):
+        carrier = Carrier(lmtp=True)
+        await carrier.open("127.0.0.1", server.sockets[0].getsockname()[1])
+        await carrier.hello("relay.d.example")
+        done = await carrier.carry(MAIL, [BOB, c.Rcpt("ann@e.example")], MESSAGE)
+        assert {reply.code for _, reply in done.replies.values()} == {250}
+        assert (len(done.replies), done.failure) == (2, None)
+        await until(lambda: carrier.failure is not None)
+        again = await carrier.carry(MAIL, [BOB], MESSAGE)
+        assert (again.replies, again.failure, again.unsure) == ({}, carrier.failure, False)
+        carrier.quit()
+
+
+@pytest.mark.parametrize("verb", [b"RCPT TO:<ann", b"RCPT TO:<bob"])
+async def test_an_lmtp_reply_too_many_says_nothing_of_the_next_message(verb: bytes) -> None:
+    """Handed over before that reply was read: nothing is said of it, and nothing sent."""
+    ends = 0
+
+    def replies(_: int, line: bytes) -> bytes:
+        nonlocal ends
+        if line == b".\r\n":
+            ends += 1
+            return b"250 2.1.5 Delivered\r\n" * 3
+        return b"550 5.1.1 No\r\n" if ends and line.startswith(verb) else usual(line)
+
+    async with scripted(replies) as (port, _), asyncio.timeout(5):
+        carrier = Carrier(lmtp=True)
+        await carrier.open("127.0.0.1", port)
+        await carrier.hello("relay.d.example")
+        people = [c.Rcpt("bob@e.example"), c.Rcpt("ann@e.example")]
+        first = carrier.carry(MAIL, people, MESSAGE)
+        second = carrier.carry(MAIL, people, MESSAGE)
+        assert len((await first).replies) == 2
+        told = await second
+        assert told.failure is not None
+        assert (told.replies, told.unsure) == ({}, False)
+        assert ends == 1
+
+
 @pytest.mark.parametrize("echoed", ["AGFsaWNlAHB3LTIwMjYtc2VjcmV0", "pw-2026-secret"])
 async def test_a_server_that_echoes_the_password_does_not_tell_it_to_the_log(echoed: str) -> None:
     said = f"500 5.5.1 What is {echoed}?\r\n".encode()

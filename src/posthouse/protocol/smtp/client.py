@@ -242,8 +242,10 @@ class ClientSide:
         return ReplyReceived(reply, awaited.command)
 
     def _unasked(self, reply: Reply) -> ReplyReceived:
-        if self._last is not None and self._last[1] == reply.code != 421:
-            command = self._last[0].command
+        command = self._last[0].command if self._last is not None else None
+        # In LMTP a recipient's reply looks like the one before: it is one too many.
+        counted = self.session.lmtp and isinstance(command, (c.MessageEnd, c.Bdat))
+        if self._last is not None and self._last[1] == reply.code != 421 and not counted:
             if isinstance(command, c.TELLING_HELLOS) and reply.is_success:
                 self.session.extensions.update(parse_ehlo(reply.lines))
             return ReplyReceived(reply, command, continued=True)
