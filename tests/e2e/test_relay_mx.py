@@ -210,6 +210,13 @@ def test_who_is_too_many_at_the_end_of_a_message_gets_it_once(ours: relay.Relay)
     assert told == []
 
 
+def test_an_empty_orcpt_is_taken_and_goes_no_further(ours: relay.Relay) -> None:
+    """As Postfix and Exim take it: a client's template left it empty."""
+    with there(ONE) as (one,), smtplib.SMTP(relay.HOST, 25, timeout=20) as client:
+        client.sendmail(ALICE, ["bob@both.test"], hard("empty"), rcpt_options=["ORCPT=rfc822;"])
+        assert "ORCPT" not in one_of(one).recipients[0].params
+
+
 def test_an_old_server_that_knows_no_ehlo_gets_helo(ours: relay.Relay) -> None:
     old = Behaviour(ehlo="503 Say HELO first")
     with there(ONE, behaviour=old) as (one,):

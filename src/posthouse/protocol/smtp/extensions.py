@@ -48,7 +48,7 @@ MAIL_PARAMETERS: Final[Mapping[str, Parameter]] = {
 RCPT_PARAMETERS: Final[Mapping[str, Parameter]] = {
     # RFC 3461 section 4.1
     "NOTIFY": _p("DSN", r"NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAILURE|DELAY)){0,2}"),
-    "ORCPT": _p("DSN", r"[A-Za-z0-9-]+;[^\x00-\x20=\x7f]{1,500}"),  # RFC 3461 section 4.2
+    "ORCPT": _p("DSN", r"[A-Za-z0-9-]+;[^\x00-\x20=\x7f]{0,500}"),  # RFC 3461 section 4.2
     "RRVS": _p("RRVS", r"[0-9TZ:.+;RC-]{1,60}"),  # RFC 7293 section 3
 }
 # A priority is a wish: a server that does not know it may as well be asked (and say nothing).

@@ -42,7 +42,8 @@ def of_rcpt(params: Parameters, *, utf8: bool) -> dict[str, str | None] | Reply:
         return replies.BAD_ORCPT
     if not _harmless(address, unitext=kind.lower() == "utf-8"):  # RFC 3461 section 4.2
         return replies.BAD_ORCPT
-    return {name: params[name] for name in _RCPT if name in params}
+    # Postfix and Exim take an empty address, too, for xtext may be empty; it says nothing.
+    return {name: params[name] for name in _RCPT if name in params and (address or name != "ORCPT")}
 
 
 def _harmless(text: str, *, unitext: bool = False) -> bool:

@@ -530,6 +530,9 @@ async def test_nothing_hides_in_parameters_of_mail(world: World, line: str, expe
         ("utf-8;爱@y.example", "250 2.1.5"),
         ("utf-8;\\x{7231}@y.example", "250 2.1.5"),
         ("rfc822;a+2Bb@y.example", "250 2.1.5"),
+        ("rfc822;", "250 2.1.5"),
+        (";x@y.example", "501 5.5.4"),
+        ("rfc822", "501 5.5.4"),
     ],
 )
 async def test_nothing_hides_in_orcpt(world: World, value: str, expected: str) -> None:
