@@ -47,7 +47,7 @@ def gather(lines: Sequence[bytes], hints: Mapping[str, Any]) -> list[Group]:
         if found.confidence < SURE:
             continue
         group = groups.setdefault((found.cause.id, found.variant), Group(found))
-        group.add(found, raw.decode("utf-8", "replace").strip())
+        group.add(found, explain.decode(raw).strip())
     return sorted(groups.values(), key=lambda group: -group.count)
 
 

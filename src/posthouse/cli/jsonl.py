@@ -17,6 +17,7 @@ from json import JSONEncoder
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from posthouse import explain
+from posthouse.cli.answer import escapes
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ProcessPoolExecutor
@@ -26,8 +27,6 @@ LINE_LIMIT: Final = 65_536  # bytes kept of one line; the rest of it is read and
 MOST_WORKERS: Final = 16  # beyond that the one process that reads and writes is the slowest
 MANY: Final = 100  # lines at once, and more to come, are worth other processes: 50 ms to start
 AHEAD: Final = 2  # batches waiting for each worker, so that none is idle and memory stays small
-
-_encode = JSONEncoder(ensure_ascii=False).encode
 
 
 def show(given: BinaryIO, hints: Mapping[str, Any], lang: str) -> None:
@@ -53,8 +52,9 @@ def show(given: BinaryIO, hints: Mapping[str, Any], lang: str) -> None:
 
 def told(lines: Sequence[bytes], hints: Mapping[str, Any], lang: str) -> str:
     """The objects of some lines, one a line; blank lines tell nothing."""
+    encode = JSONEncoder(ensure_ascii=escapes()).encode
     found = (explain.explain_reply(line, **hints) for line in lines if line.strip())
-    return "".join(_encode({"schema": 1, **each.to_dict(lang)}) + "\n" for each in found)
+    return "".join(encode({"schema": 1, **each.to_dict(lang)}) + "\n" for each in found)
 
 
 def _batches(given: BinaryIO) -> Iterator[list[bytes]]:

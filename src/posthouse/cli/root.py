@@ -18,6 +18,7 @@ import click
 from posthouse import __version__
 from posthouse.cli.command import COMMANDS, Root
 from posthouse.cli.language import LANGUAGES
+from posthouse.cli.narrow import ERRORS
 from posthouse.explain import Catalogue, catalogue
 
 OK: Final = 0
@@ -34,7 +35,7 @@ def run(argv: Sequence[str], lang: str) -> int:
     words = catalogue(lang)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a narrow console must not end in a traceback
+            stream.reconfigure(errors=ERRORS)  # a narrow console must not end in a traceback
     group = build(words)
     try:
         code = group.main(list(argv), prog_name="posthouse", standalone_mode=False)

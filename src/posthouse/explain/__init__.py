@@ -13,6 +13,7 @@ from posthouse.explain.causes import cause, causes
 from posthouse.explain.explanation import Explanation, remedy, title, who
 from posthouse.explain.failure import explain_failure
 from posthouse.explain.page import Page, Variant, page
+from posthouse.explain.reading import decode
 from posthouse.explain.reply import explain_reply
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "catalogue",
     "cause",
     "causes",
+    "decode",
     "explain_failure",
     "explain_reply",
     "page",

@@ -71,6 +71,15 @@ def test_a_reply_of_several_lines_is_one(world: World) -> None:
     assert answer["cause"] == "rcpt.unknown"
 
 
+def test_a_log_in_gb18030_is_shown_readably(world: World, tmp_path: Path) -> None:
+    log = tmp_path / "mail.log"
+    line = "550 \u6536\u4ef6\u4eba\u4e0d\u5b58\u5728"
+    log.write_bytes(f"{line}\n535 5.7.8 authentication failed\n".encode("gb18030"))
+    assert line in world.run("explain", str(log), lang="zh").out
+    rows = world.run("explain", str(log), "--json").json["causes"]
+    assert line in [example for row in rows for example in row["examples"]]
+
+
 def test_a_log_is_summed_up(world: World, tmp_path: Path) -> None:
     log = tmp_path / "mail.log"
     bounce = "host mx.d.example[192.0.2.1] said: 550 5.1.1 <{}@d.example>: User unknown"
