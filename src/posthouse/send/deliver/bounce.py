@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from posthouse.explain import Catalogue, Explanation, catalogue, cause, remedy, title
-from posthouse.flow import Stage
+from posthouse.flow import Stage, Who
 from posthouse.letter import Item, Letter, Outcome, Recipient, Result
 from posthouse.protocol.message.headers import parse_headers
 from posthouse.protocol.message.report import Report, Told, headers_alone, write_report
@@ -179,6 +179,10 @@ class Bounces:
         if ours(outcome._replace(result=Result.DEFERRED)):
             return words.text("bounce.line.ours", name=self._name)
         waits = kind == "delayed"
+        if _for_admin(found) and not waits:
+            return (
+                f"{words.text('bounce.line.admin', name=self._name)}\n{remedy(found, words.lang)}"
+            )
         if found.cause.id.startswith(_NETWORK):
             return words.text("bounce.line.unreachable_yet" if waits else "bounce.line.unreachable")
         return "" if waits else remedy(found, words.lang)
@@ -245,6 +249,11 @@ def _status(outcome: Outcome, kind: str) -> str:
     return next((code for code in typical if code[0] == wanted), f"{wanted}.0.0")
 
 
+def _for_admin(found: Explanation) -> bool:
+    """Whether who wrote the message can only hand it on: our address, name, records and pace."""
+    return found.cause.who[0] is Who.YOUR_ADMIN or found.cause.id == "rate.limited"
+
+
 def _said(outcome: Outcome) -> str:
     parts = (str(outcome.code or ""), outcome.enhanced, outcome.text)
     return " ".join(" ".join(part for part in parts if part).split())
@@ -281,8 +290,11 @@ def _date(seconds: float) -> datetime:
 
 
 def _shown(seconds: float) -> str:
-    """The same in both languages, and in every country."""
-    return _date(seconds).strftime("%Y-%m-%d %H:%M UTC")
+    """The same in both languages; by this machine's clock, which is most senders' own."""
+    local = _date(seconds).astimezone()
+    zone = f"{local:%z}"
+    east = "" if zone == "+0000" else f"{zone[:3]}:{zone[3:5]}"
+    return f"{local:%Y-%m-%d %H:%M} UTC{east}"
 
 
 def _span(words: Catalogue, seconds: float) -> str:

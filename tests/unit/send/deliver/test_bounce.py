@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 import re
+import time
 from collections.abc import Sequence
 from itertools import count
 
@@ -332,6 +333,50 @@ def test_delayed_says_until_when() -> None:
     assert read(report).kind == "delayed"
 
 
+@pytest.mark.parametrize(
+    ("zone", "shown"),
+    [
+        ("Asia/Shanghai", "2025-10-14 16:53 UTC+08:00"),
+        ("America/St_Johns", "2025-10-14 06:23 UTC-02:30"),
+        ("UTC", "2025-10-14 08:53 UTC"),
+    ],
+)
+def test_people_read_their_own_clock(
+    monkeypatch: pytest.MonkeyPatch, zone: str, shown: str
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        report = made(LATER, "delayed", now=ACCEPTED + 4 * HOUR)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert text_of(report).count(shown) == 2  # in both languages
+    assert fields(report)["will-retry-until"] == "Tue, 14 Oct 2025 08:53:20 +0000"
+
+
+@pytest.mark.parametrize(
+    ("code", "enhanced", "text", "cause"),
+    [
+        (550, "5.7.26", "Your email is unauthenticated: SPF or DKIM", "sender.auth_failed"),
+        (554, "5.7.1", "Your IP 192.0.2.9 is blocked using zen.spamhaus.org", "sender.reputation"),
+        (550, "5.7.25", "The IP address has no PTR record", "sender.ip_identity"),
+        (550, "", "Ip frequency limited [x IP: 192.0.2.9]", "rate.limited"),
+    ],
+)
+def test_what_only_the_admin_can_mend_is_to_be_forwarded(
+    code: int, enhanced: str, text: str, cause: str
+) -> None:
+    """Whoever wrote the message runs no server: first of all they learn who has to be told."""
+    one = UNKNOWN._replace(code=code, enhanced=enhanced, text=text, cause=cause)
+    english, chinese = text_of(made(one)).split("-" * 60)
+    first = english.partition("What to do:")[2].split("  - ")[1]
+    assert "forward this report" in " ".join(first.split())
+    first = chinese.partition("解决办法：")[2].split("  - ")[1]
+    assert "relay.d.example 的管理员" in first
+    assert "转发" in first
+
+
 def test_given_up_after_five_days() -> None:
     report = made(LATER, now=ACCEPTED + 5 * DAY)
     assert (fields(report)["action"], fields(report)["status"]) == ("failed", "4.4.7")
@@ -406,7 +451,7 @@ def test_nobody_is_told_to_send_again_what_is_still_tried(one: Outcome) -> None:
     """It would arrive twice."""
     text = text_of(made(one, "delayed", now=ACCEPTED + 5 * HOUR))
     assert "You need not do anything" in text
-    assert "您无需操作" in text
+    assert "无需操作" in text
     for again in ("send again", "Try again", "send a smaller", "稍后重发", "再发"):
         assert again not in text
     failed = text_of(made(one, "failed", now=ACCEPTED + 6 * DAY))
