@@ -65,10 +65,25 @@ def fill(text: str, params: Mapping[str, Any]) -> str:
         return inner if all(_value(params, name) for name, _ in wanted) else ""
 
     def gap(match: re.Match[str]) -> str:
-        value = params.get(match[1])
-        return _shown(value, match[2] or "")
+        value = _shown(params.get(match[1]), match[2] or "")
+        return _apart(match.string[: match.start()][-1:], value, match.string[match.end() :][:1])
 
     return _GAP.sub(gap, _OPTIONAL.sub(optional, text))
+
+
+def _apart(before: str, value: str, after: str) -> str:
+    """Chinese sets a blank between its characters and Latin ones; a text can't know its values."""
+    left = " " if _is_han(before) and _is_latin(value[:1]) else ""
+    right = " " if _is_latin(value[-1:]) and _is_han(after) else ""
+    return f"{left}{value}{right}"
+
+
+def _is_han(char: str) -> bool:
+    return "\u3400" <= char <= "\u9fff"
+
+
+def _is_latin(char: str) -> bool:
+    return char.isascii() and char.isalnum()
 
 
 def _value(params: Mapping[str, Any], name: str) -> bool:

@@ -113,3 +113,19 @@ def test_other_languages_are_given_english() -> None:
 
 def test_a_key_may_be_a_parameter_s_name() -> None:
     assert Catalogue("en").text("causes.word.who.you", key="x", self="y") == "you"
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "shown"),
+    [
+        ("{x}没有回应", "mx.d.example", "mx.d.example 没有回应"),
+        ("服务器{x}。", "mx", "服务器 mx。"),
+        ("{x}在这里", "163 网易", "163 网易在这里"),
+        ("第 {x} 行", "3", "第 3 行"),
+        ("“{x}”是", "mx", "“mx”是"),
+        ("on {x}s", "mx", "on mxs"),
+        ("{x}没有", "", "没有"),
+    ],
+)
+def test_chinese_keeps_a_blank_beside_latin_values(text: str, value: str, shown: str) -> None:
+    assert fill(text, {"x": value}) == shown
