@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from posthouse.flow import Secret
+from posthouse.protocol.host import FULL_WIDTH
 from posthouse.send.submit import secret as app_secret
 from posthouse.send.submit.alone import alone
 from posthouse.send.submit.senders import Senders
@@ -95,8 +96,10 @@ class AppPassword:
 
 
 def normal_name(name: str) -> str:
-    """A login as it is kept and looked up: without regard to case, composed (NFC)."""
-    return unicodedata.normalize("NFC", name).lower()
+    """A login as it is kept and looked up: without regard to width (an input method types "＠") or
+    case, composed (NFC): RFC 8265 section 3.3.1.
+    """
+    return unicodedata.normalize("NFC", name.translate(FULL_WIDTH)).lower()
 
 
 class Accounts:

@@ -233,3 +233,14 @@ def test_as_whom_a_user_may_send(address: str, allowed: bool) -> None:
 def test_no_pattern(pattern: str) -> None:
     with pytest.raises(PatternError):
         canonical(pattern)
+
+
+@pytest.mark.parametrize("typed", ["ＺＨＡＮＧ＠d.example", "zhang＠d.example", "Zhang@d．example"])
+def test_a_login_typed_by_an_input_method_is_the_same_login(tmp_path: Path, typed: str) -> None:
+    accounts = Accounts(tmp_path, create=True)
+    try:
+        assert accounts.add(typed, ["zhang@d.example"], (), 0.0).name == "zhang@d.example"
+        with pytest.raises(AccountError, match="taken"):
+            accounts.add("zhang@d.example", ["zhang@d.example"], (), 0.0)
+    finally:
+        accounts.close()
