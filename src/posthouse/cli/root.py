@@ -142,7 +142,9 @@ def _bad_value(error: click.BadParameter, words: Catalogue) -> str:
     kind = error.param.type if error.param else None
     if isinstance(kind, click.Choice):
         return words.text(
-            "cli.error.choice", option=option, choices=", ".join(map(str, kind.choices))
+            "cli.error.choice",
+            option=option,
+            choices=words.text("causes.word.comma").join(map(str, kind.choices)),
         )
     if isinstance(kind, click.Path | click.File):
         return words.text("cli.error.file", option=option)

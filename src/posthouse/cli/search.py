@@ -16,6 +16,7 @@ from posthouse.cli.root import OK, PROBLEM, UNDETERMINED, USAGE
 from posthouse.cli.screen import Screen
 from posthouse.cli.wiring import Network, network
 from posthouse.flow import Finding
+from posthouse.protocol.host import to_unicode
 from posthouse.setup import find
 from posthouse.setup.find import FindResult, Net, Outcome, ProfileError, ProviderError
 from posthouse.setup.find import words as find_words
@@ -74,7 +75,7 @@ def _no_address(screen: Screen, entry: find.Entry) -> int:
     code = refuse(screen, entry.findings)
     if entry.server is not None:
         host = entry.server.host
-        screen.problem(screen.words.text("cli.error.server_given", host=host))
+        screen.problem(screen.words.text("cli.error.server_given", host=to_unicode(host)))
     return code
 
 

@@ -115,3 +115,17 @@ def test_regions(world: World) -> None:
 def test_quiet_says_nothing_on_standard_error(world: World) -> None:
     world.dns.update(SRV)
     assert world.run("find", "alice@d.example", "--quiet").err == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("不是地址", "不是地址 是服务器，不是邮箱地址"),
+        ("alice qq.com", "缺少 @"),
+    ],
+)
+def test_what_is_no_address_is_told_as_it_was_typed(world: World, typed: str, said: str) -> None:
+    ran = world.run("find", typed, lang="zh")
+    assert ran.code == 2
+    assert said in ran.err
+    assert "xn--" not in ran.err

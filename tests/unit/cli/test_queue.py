@@ -240,7 +240,8 @@ def test_all_of_one_message(world: World, data: Path, lang: str) -> None:
     [
         ("en", {"recipients": ["a@b.example", "c@d.example"], "size": 456},
          "(to a@b.example, c@d.example; size 456 bytes)"),
-        ("zh", {"recipients": ["a@b.example"], "size": 456}, "(收件人 a@b.example; 大小 456 字节)"),
+        ("zh", {"recipients": ["a@b.example"], "size": 456},
+         "推迟（收件人 a@b.example；大小 456 字节）"),
         ("en", {"due": 1_700_000_000.5, "label": ""}, "(next try 2023-11-14 22:13:20Z)"),
         ("en", {"text": "timed out\x1b[2J", "new_one": 1}, "(reason timed out?[2J; new_one 1)"),
     ],

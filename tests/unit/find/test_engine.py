@@ -200,6 +200,16 @@ def test_silent_dns_is_not_nothing() -> None:
     assert (result.outcome, ids(result)) == (Outcome.COULD_NOT_DETERMINE, ["dns_silent"])
 
 
+def test_where_dns_fails_nobody_is_said_to_have_answered_better() -> None:
+    world = World(slow={"*": NEVER})
+    guess = {r.source.value: r.detail for r in world.find(ADDRESS).reports}["guess"]
+    assert guess == "no_dns"
+    known = {
+        r.source.value: r.detail for r in World(slow={"*": NEVER}).find("alice@qq.com").reports
+    }
+    assert known["guess"] == "not_needed"
+
+
 def test_no_such_domain_ends_everything_at_once() -> None:
     world = World({}, {"https://d.example/x": 404}, slow={"autoconfig.d.example": NEVER})
     world.resolver.table.table = {}

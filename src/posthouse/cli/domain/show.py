@@ -11,6 +11,7 @@ from typing import Final
 
 from posthouse.cli.screen import Screen
 from posthouse.flow import Status
+from posthouse.protocol.host import to_unicode
 from posthouse.setup.domain import (
     Audit,
     Checked,
@@ -39,7 +40,8 @@ def audit(screen: Screen, found: Audit) -> None:
     counts = {v: sum(i.verdict is v for i in found.items) for v in (Verdict.FAIL, Verdict.WARN)}
     text = screen.words.text(
         "screen.domain.heading",
-        domain=found.domain,
+        domain=to_unicode(found.domain),
+        ascii=found.domain if "xn--" in found.domain else "",
         fails=counts[Verdict.FAIL],
         warns=counts[Verdict.WARN],
     )
@@ -92,7 +94,8 @@ def _requirements(screen: Screen, found: Audit) -> None:
                 continue
             text = words.rule_text(one, lang)
             if one.mark is not Mark.PASS:
-                text = f"{text}: {words.why_text(one, lang)}"
+                why = words.why_text(one, lang)
+                text = screen.words.text("screen.domain.requirement", rule=text, why=why)
             screen.mark(MARKS[one.mark], text, indent=4)
 
 

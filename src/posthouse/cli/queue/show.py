@@ -142,9 +142,10 @@ def _recipient(plain: Plain, item: Item, now: float) -> None:
 def _event(words: Catalogue, event: Event) -> tuple[str, str]:
     key = f"queue.event.{event.kind}"
     kind = words.text(key) if words.has(key) else event.kind
-    told = "; ".join(_fact(words, *fact) for fact in event.data.items() if fact[1] != "")
-    parts = [kind, event.recipient, f"({told})" if told else ""]
-    return moment(event.at), printable(" ".join(part for part in parts if part))
+    facts = [_fact(words, *fact) for fact in event.data.items() if fact[1] != ""]
+    told = words.text("queue.show.between").join(facts)
+    what = " ".join(part for part in (kind, event.recipient) if part)
+    return moment(event.at), printable(words.text("queue.show.event", what=what, told=told))
 
 
 def _fact(words: Catalogue, name: str, value: Any) -> str:
@@ -155,7 +156,7 @@ def _fact(words: Catalogue, name: str, value: Any) -> str:
         case "size", int():
             value = words.text("queue.show.octets", n=value)
         case _, list():
-            value = ", ".join(map(str, value))
+            value = words.text("causes.word.comma").join(map(str, value))
     key = f"queue.fact.{name}"
     return f"{words.text(key) if words.has(key) else name} {value}"
 

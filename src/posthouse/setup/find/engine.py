@@ -221,11 +221,13 @@ class Search:
 
     def _why_not(self) -> str:
         """Why a source was cut short, or not asked at all."""
-        return "no_domain" if self._no_domain else "not_needed"
+        if self._no_domain:
+            return "no_domain"
+        return "no_dns" if not self.claims and self._failed() is not None else "not_needed"
 
     async def _stop(self) -> None:
-        if self._no_domain:
-            self.skip(Source.GUESS, "no_domain")
+        if self._no_domain or self.reports[Source.GUESS].state is State.SKIPPED:
+            self.skip(Source.GUESS, self._why_not())
         for task, source in list(self._tasks.items()):
             took = self._now() - self._started[source]
             self.reports[source] = SourceReport(source, State.CANCELLED, took, self._why_not())

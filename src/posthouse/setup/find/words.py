@@ -14,9 +14,11 @@ from typing import Any, Final
 from posthouse import directory
 from posthouse.explain import catalogue
 from posthouse.flow import CredentialKind, Finding, Security
+from posthouse.protocol.host import to_unicode
 from posthouse.setup.find.model import Conflict, Outcome, Source, SourceReport, State, Trust
 
 _PROVIDERS: Final = ("provider", "own_provider")  # parameters that hold a provider's id
+_NAMES: Final = ("host", "domain")  # parameters that hold a name of DNS
 
 
 def finding_text(finding: Finding, lang: str) -> str:
@@ -83,15 +85,18 @@ def _text(key: str, params: Mapping[str, Any], lang: str) -> str:
 
 
 def _shown(name: str, value: Any, lang: str) -> Any:
+    words = catalogue(lang)
     if name in _PROVIDERS and value in directory.ids():
         return directory.load(value).name[lang]
     if name in ("source", "reason"):
-        return catalogue(lang).text(f"find.{name}.{value}")
+        return words.text(f"find.{name}.{value}")
     if name == "failure":
-        known = catalogue(lang).has(f"find.failure.{value}")
-        return catalogue(lang).text(f"find.failure.{value if known else 'other'}")
-    if name == "status" and catalogue(lang).has(f"find.dns.{value}"):
-        return catalogue(lang).text(f"find.dns.{value}")
-    if isinstance(value, list):
-        return ("、" if lang == "zh" else ", ").join(map(str, value))
-    return value
+        known = words.has(f"find.failure.{value}")
+        return words.text(f"find.failure.{value if known else 'other'}")
+    if name == "status" and words.has(f"find.dns.{value}"):
+        return words.text(f"find.dns.{value}")
+    if name in _NAMES and isinstance(value, str):
+        return to_unicode(value)  # as it was typed
+    return (
+        words.text("causes.word.comma").join(map(str, value)) if isinstance(value, list) else value
+    )
