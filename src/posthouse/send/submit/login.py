@@ -3,15 +3,19 @@
 Enters: a login, a secret, the client's address. Leaves: an ``Identity``, or why not (``Denied``).
 Called by ``session``. Nothing is raised; a file of users that cannot be read denies for now.
 
-- One small pool of threads computes hashes; when too many logins wait for it, one more is told to
-  come back (454), so that a flood of guesses costs a bounded amount of memory and work.
+- One small pool of threads computes hashes, and none where the selector means no app password of
+  the login: guesses, however many and from wherever, cost nothing that others wait for. When too
+  many logins wait for a thread all the same, one more is told to come back (454).
 - A success is remembered for some minutes under a keyed hash of login and secret; the key lives
   and dies with the process, and what is remembered counts only while the user's change counter
   stands still.
-- A login that does not exist costs the same hash as one that does.
-- Failures are counted for the address, and for the login from that address, by all workers
-  together: a guesser gains nothing by being let in by another one. Not for the login
-  alone: anybody could then shut out anybody, and our secrets cannot be guessed in any number.
+- What was wrong is told by no time, either: a failure is told ``DELAY`` after its login came, with
+  a hash or without.
+- Failures are counted for the address, and for the app password that is meant from that address,
+  by all workers together: a guesser gains nothing by being let in by another one. Not for the login
+  alone: anybody could then shut out anybody, and our secrets cannot be guessed in any number. Nor
+  does an address shut out those behind it who name an app password that there is: a company has one
+  address for all, and among thousands of devices there are always some with an old password.
 """
 
 from __future__ import annotations
@@ -48,10 +52,10 @@ WAITING: Final = 32  # logins that may wait for a thread: some 0.3 s of them
 REMEMBERED: Final = 300.0  # seconds a success counts without a hash
 REMEMBERED_MOST: Final = 10_000  # successes kept, some 300 octets each
 FRESH: Final = 1.0  # seconds an open session believes its login before it looks again
-DELAY: Final = 1.0  # seconds before a failure is told: slows guessing, and no person minds
+DELAY: Final = 1.0  # seconds until a failure is told: longer than a hash, and no person minds
 USED_EVERY: Final = 60.0  # seconds between writes of "last used"
 
-GUESSES: Final = Rate(5, 600.0)  # failures of one login from one address: a mistyped password
+GUESSES: Final = Rate(5, 600.0)  # failures of one app password from one address: it is mistyped
 GUESSES_ADDRESS: Final = Rate(50, 600.0)  # of one address: an office behind one router has many
 
 Watch = Callable[[str, Mapping[str, Any]], None]
@@ -113,20 +117,22 @@ class Gate:
         self._places = Rates([GUESSES_ADDRESS], ledger=places)
         self._threads = ThreadPoolExecutor(THREADS, "login")
         self._waiting = 0
-        self._dummy = app_secret.hashed(app_secret.normal(app_secret.make()))
         self._used: dict[int, float] = {}
         self._written = clock.monotonic()
 
     async def sign_in(self, name: str, secret: Secret, client: str) -> Identity | Denied:
         """Let somebody in, or not."""
         login, place = normal_name(name[: NAME_LIMIT + 1]), site(client)
-        pair, now = f"{place} {login}", self._clock.monotonic()
-        if self._pairs.blocked(pair, now) or self._places.blocked(place, now):
-            self._tell("blocked", "", client)
-            return Denied.BLOCKED
+        given, begun = app_secret.normal(secret), self._clock.monotonic()
+        selector = app_secret.selector(given)
+        pair = f"{place} {selector} {login}"
         try:
-            user = self._accounts.user(login)
-            found, reason = await self._check(user, login, app_secret.normal(secret), client)
+            user, row = self._accounts.user(login), self._accounts.find(login, selector)
+            strange = row is None and self._places.blocked(place, begun)
+            if strange or self._pairs.blocked(pair, begun):
+                self._tell("blocked", "", client)
+                return Denied.BLOCKED
+            found, reason = await self._check(user, login, row, given, client)
         except _Full:
             self._tell("busy", "", client)
             return Denied.BUSY
@@ -143,7 +149,7 @@ class Gate:
         self._places.count(place, now)
         # A name that nobody has may be a password in the wrong field: it is not told.
         self._tell(reason, user.name if user is not None else "", client)
-        await self._clock.sleep(DELAY)
+        await self._clock.sleep(max(0.0, begun + DELAY - now))
         return Denied.WRONG
 
     def still(self, identity: Identity) -> bool:
@@ -172,7 +178,7 @@ class Gate:
     # -- the check
 
     async def _check(
-        self, user: User | None, login: str, secret: Secret, client: str
+        self, user: User | None, login: str, row: AppPassword | None, secret: Secret, client: str
     ) -> tuple[_Known | None, str]:
         """(the app password that was right, "") or (None, why not). Raises _Full.
 
@@ -181,8 +187,7 @@ class Gate:
         digest = self._digest(login, secret)
         known = self._remembered(digest, user)
         if known is None:
-            row = self._accounts.find(login, app_secret.selector(secret))
-            right = await self._verified(row, secret)
+            right = row is not None and await self._verified(row, secret)
             known = self._remember(digest, user, row) if right and row and user else None
             if known is None:
                 return None, "wrong" if user is not None else "unknown"
@@ -192,19 +197,18 @@ class Gate:
             return None, "network"
         return known, ""
 
-    async def _verified(self, row: AppPassword | None, secret: Secret) -> bool:
-        """One hash, whether there is such a password or not. Raises _Full."""
+    async def _verified(self, row: AppPassword, secret: Secret) -> bool:
+        """One hash. Raises _Full."""
         if self._waiting >= WAITING:
             raise _Full
-        encoded = row.hash if row is not None else self._dummy
         self._waiting += 1
         try:
             right = await asyncio.get_running_loop().run_in_executor(
-                self._threads, app_secret.verify, encoded, secret
+                self._threads, app_secret.verify, row.hash, secret
             )
         finally:
             self._waiting -= 1
-        return right and row is not None and row.good(self._clock.now().timestamp())
+        return right and row.good(self._clock.now().timestamp())
 
     # -- what is remembered
 

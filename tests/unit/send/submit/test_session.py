@@ -686,7 +686,7 @@ async def test_guessing_over_the_wire_is_ended(world: World) -> None:
     async with world.listening(Mode.TLS) as port:
         client = await world.connect(port, Mode.TLS)
         await client.say("EHLO x")
-        guess = f"AUTH PLAIN {plain(ALICE, 'wrong')}"
+        guess = f"AUTH PLAIN {plain(ALICE, world.secret[:-1] + '_')}"
         said = [await client.say(guess) for _ in range(GUESSES.most)]
         assert said == ["535 5.7.8"] * GUESSES.most
         assert await client.say(guess) == "421 4.7.0"
@@ -696,9 +696,7 @@ async def test_guessing_over_the_wire_is_ended(world: World) -> None:
         client.close()
         again.close()
     assert world.logins() == ["wrong"] * GUESSES.most + ["blocked"] * 2
-    assert "wrong" not in repr([facts for kind, facts in world.told if kind == "rejected"]).replace(
-        "'reason': 'wrong'", ""
-    )
+    assert world.secret[:-1] not in repr(world.told)
 
 
 @pytest.mark.parametrize("command", ["EHLO x", "HELO x", "NOOP", "RSET", "VRFY bob", "HELP"])
