@@ -10,6 +10,7 @@ import re
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -74,15 +75,13 @@ def _subcommand(words: Catalogue, action: str) -> Command:
 
 def _run(asked: Session, action: str, given: Mapping[str, Any]) -> int:
     from posthouse.cli.config import again, data_folder
+    from posthouse.send.owner import as_owner
     from posthouse.send.submit.accounts import AccountError, Accounts, AccountsUnreadable
 
     folder = data_folder(asked.words, given)
     try:
-        accounts = Accounts(folder, create=action == "add")
-        try:
+        with as_owner(folder), closing(Accounts(folder, create=action == "add")) as accounts:
             return _ACTIONS[action](asked, accounts, given)
-        finally:
-            accounts.close()
     except AccountError as error:
         raise click.ClickException(
             asked.words.text(

@@ -85,11 +85,13 @@ def at_desk(
 ) -> int:
     """Open the queue (``whole``: see ``Desk``), use it, let go; the exit code."""
     from posthouse.cli.config import data_folder
+    from posthouse.send.owner import as_owner
     from posthouse.send.queue.desk import Desk
     from posthouse.send.queue.files import LaneError
 
+    folder = data_folder(words, given)
     try:
-        with Desk(data_folder(words, given), whole=whole) as desk:
+        with as_owner(folder), Desk(folder, whole=whole) as desk:
             return use(desk)
     except LaneError as error:
         if error.reason == "no_queue":

@@ -18,6 +18,7 @@ from posthouse.daemon.doctor import certificate, files, kept, names, place, ways
 from posthouse.flow import Finding, Status
 from posthouse.net.clock import Clock
 from posthouse.send.document import load
+from posthouse.send.owner import as_owner
 from posthouse.setup.doctor import Net, clock_of, local
 
 
@@ -45,13 +46,15 @@ async def check(
     """Everything. ``net`` None: only what needs no network."""
     config = it.config
     folder = it.path.parent
+    with as_owner(config.server.data):
+        inside = (*kept.look(config, clock),)
     here = (
         *local(),
         Finding("relay.config", Status.OK, params={"path": str(it.path)}),
         *place.look(config),
         *files.look(it.path, it.document, config.server.data),
         *certificate.look(config, clock.now()),
-        *kept.look(config, clock),
+        *inside,
     )
     if net is None:
         return (*here, Finding("doctor.network.skipped", Status.SKIPPED))

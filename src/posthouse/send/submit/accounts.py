@@ -339,9 +339,6 @@ def _create(path: Path) -> None:
     with suppress(FileNotFoundError):  # of one that died here
         fresh.unlink()
     os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    if os.geteuid() == 0:  # the administrator's command; the relay runs as the folder's owner
-        owner = path.parent.stat()
-        os.chown(fresh, owner.st_uid, owner.st_gid)
     db = sqlite3.connect(fresh, isolation_level=None)
     try:
         db.execute("PRAGMA journal_mode = WAL")  # who reads never waits for who writes

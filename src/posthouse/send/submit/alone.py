@@ -18,9 +18,6 @@ def alone(path: Path) -> Iterator[None]:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     try:
-        if hasattr(os, "geteuid") and os.geteuid() == 0:  # the administrator's command
-            owner = path.parent.stat()
-            os.fchown(descriptor, owner.st_uid, owner.st_gid)
         try:
             import fcntl
         except ImportError:  # Windows, where there is one worker

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import stat
 from concurrent.futures import ProcessPoolExecutor
@@ -38,15 +37,6 @@ def _open(folder: str) -> str:
     except AccountsUnreadable as error:
         return str(error)
     return ""
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
-def test_what_root_makes_belongs_to_the_relays_user(tmp_path: Path) -> None:
-    os.chown(tmp_path, 65_534, 65_534)
-    Accounts(tmp_path, create=True).close()
-    assert {path.name: path.stat().st_uid for path in tmp_path.iterdir()} == {
-        "users.sqlite": 65_534, "users.lock": 65_534
-    }  # fmt: skip
 
 
 def test_workers_that_start_together_make_one_file(tmp_path: Path) -> None:

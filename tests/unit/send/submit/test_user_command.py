@@ -6,7 +6,9 @@ import errno
 import os
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -17,10 +19,51 @@ from posthouse.send.submit import secret as app_secret
 from posthouse.send.submit.accounts import Accounts
 from unit.cli.world import World
 
+NOBODY = 65_534
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> World:
     return World(monkeypatch, capsys)
+
+
+@pytest.fixture
+def theirs() -> Iterator[Path]:
+    """A data folder of the relay's user, where that one can get to (pytest's own are 0700)."""
+    with TemporaryDirectory(dir="/tmp") as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        (folder / "data").mkdir(mode=0o700)
+        os.chown(folder / "data", NOBODY, NOBODY)
+        yield folder / "data"
+
+
+@as_root
+def test_what_root_makes_belongs_to_the_relays_user(command: World, theirs: Path) -> None:
+    assert command.run("user", "add", "alice@d.example", "--data", str(theirs)).code == 0
+    assert {path.name: path.stat().st_uid for path in theirs.iterdir()} == {
+        "users.sqlite": NOBODY, "users.lock": NOBODY
+    }  # fmt: skip
+    assert os.geteuid() == os.getegid() == 0
+
+
+@as_root
+@pytest.mark.parametrize("name", ["users.lock", "users.sqlite-wal", "users.sqlite"])
+def test_root_gives_no_file_away_to_which_the_relays_user_has_put_a_link(
+    command: World, theirs: Path, name: str
+) -> None:
+    if name == "users.sqlite-wal":  # older ones of SQLite follow it, and give it to the owner
+        assert command.run("user", "add", "alice@d.example", "--data", str(theirs)).code == 0
+    victim = theirs.parent / "shadow"
+    victim.write_bytes(b"root's")
+    victim.chmod(0o600)
+    (theirs / name).symlink_to(victim)
+    ran = command.run("user", "add", "bob@d.example", "--data", str(theirs))
+    found = victim.stat()
+    assert (found.st_uid, found.st_gid, victim.read_bytes()) == (0, 0, b"root's")
+    assert (ran.code, "can't be read" in ran.err) == (2, True)
+    assert os.geteuid() == 0
 
 
 def test_from_nobody_to_a_login_that_works(command: World, tmp_path: Path) -> None:
