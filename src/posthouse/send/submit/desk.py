@@ -17,7 +17,7 @@ from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.crowd import Crowd
 from posthouse.send.submit.limits import Ledger, Rate, Rates
 from posthouse.send.submit.login import Gate, Watch
-from posthouse.send.submit.message import Room
+from posthouse.send.submit.message import ROOM, Room
 from posthouse.send.submit.settings import RECIPIENTS, SIZE, Limits, Listening, Mode
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Desk:
         self.clock = clock
         self.watch = watch
         self.tls = tls
-        self.room = Room()
+        self.room = Room(share=max(ROOM // 2, terms.size))  # one message at least
         self.receiving = 0  # transactions that have begun and not ended
         self._crowd = crowd or Crowd()
         limits = terms.limits

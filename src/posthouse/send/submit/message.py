@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from posthouse.protocol.mailboxes import MailboxError
@@ -31,9 +31,30 @@ ROOM: Final = 268_435_456  # octets of unfinished messages in one process, whoev
 
 @dataclass(slots=True)
 class Room:
-    """The memory that all unfinished messages of a process share: mutable, one owner (Desk)."""
+    """The memory that all unfinished messages of a process share: mutable, one owner (Desk).
+
+    Nobody has more than ``share`` of it: who begins messages and ends none takes it from himself.
+    """
 
     left: int = ROOM
+    share: int = ROOM // 2
+    taken: dict[str, int] = field(default_factory=dict)  # by each user, or client of a relay
+
+    def take(self, whose: str, octets: int) -> bool:
+        """Some of it, or none where that is too much."""
+        has = self.taken.get(whose, 0) + octets
+        if octets > self.left or has > self.share:
+            return False
+        self.left -= octets
+        self.taken[whose] = has
+        return True
+
+    def give(self, whose: str, octets: int) -> None:
+        """It is free again."""
+        self.left += octets
+        has = self.taken.pop(whose, 0) - octets
+        if has > 0:
+            self.taken[whose] = has
 
 
 class Body:
@@ -45,15 +66,17 @@ class Body:
         "_limit",
         "_room",
         "_taken",
+        "_whose",
         "crowded",
         "over",
         "parts",
         "size",
     )
 
-    def __init__(self, limit: int, room: Room) -> None:
+    def __init__(self, limit: int, room: Room, whose: str) -> None:
         self._limit = limit
         self._room = room
+        self._whose = whose
         self._taken = 0
         self._dots = 0  # that are no message's; counted where it is about to be too large
         self._before = b""  # the last octets of what they were counted in
@@ -68,11 +91,10 @@ class Body:
         if self.over or self.crowded:
             return
         self.over = self.size > self._limit and self._is_over(data)
-        self.crowded = self._room.left < len(data)
+        self.crowded = not self.over and not self._room.take(self._whose, len(data))
         if self.over or self.crowded:
             self.release()
             return
-        self._room.left -= len(data)
         self._taken += len(data)
         self.parts.append(data)
 
@@ -86,7 +108,7 @@ class Body:
 
     def release(self) -> None:
         """Give back the memory."""
-        self._room.left += self._taken
+        self._room.give(self._whose, self._taken)
         self._taken = 0
         self.parts = []
 

@@ -139,7 +139,7 @@ class Session:
         if not self._here:
             return
         if self._body is None:
-            self._body = Body(self._desk.terms.size, self._desk.room)
+            self._body = self._empty()
             self._begin()
         self._body.add(data)
 
@@ -265,8 +265,7 @@ class Session:
         if isinstance(params, Reply):
             return self._refused("rcpt", params, "parameter")
         if not recipients:  # a message counts when it has somebody to go to
-            key = f"@{self._client}" if self._identity is None else self._identity.user
-            limit = self._desk.rates.refusal(key, self._desk.clock.monotonic())
+            limit = self._desk.rates.refusal(self._who, self._desk.clock.monotonic())
             if limit is not None:
                 return self._refused("rcpt", replies.slow_down(limit.wait), "rate")
         address = command.recipient
@@ -293,7 +292,7 @@ class Session:
     # -- the message
 
     def _accept(self, end: BodyEnd) -> Answer:
-        body = self._body or Body(self._desk.terms.size, self._desk.room)
+        body = self._body or self._empty()
         if (refused := self._too_much(end)) is not None:
             return self._refused("data", refused, "size")
         if not self._still():
@@ -367,6 +366,14 @@ class Session:
         return self._refused("queue", replies.NO_STORE, "store", error=str(error))
 
     # -- helpers
+
+    @property
+    def _who(self) -> str:
+        """Whom a message counts for."""
+        return f"@{self._client}" if self._identity is None else self._identity.user
+
+    def _empty(self) -> Body:
+        return Body(self._desk.terms.size, self._desk.room, self._who)
 
     @property
     def _place(self) -> str:

@@ -249,9 +249,36 @@ async def test_all_unfinished_messages_share_one_room(world: World) -> None:
     assert world.desk.room.left == 10_000
 
 
+async def test_who_leaves_messages_unfinished_takes_the_room_from_himself(world: World) -> None:
+    """One stolen password, or one host of ours gone wild, else stops everybody's mail."""
+    world.desk.room = Room(20_000, share=10_000)
+    world.accounts.add("bob@d.example", ["bob@d.example"], [], 0.0)
+    secret = world.accounts.make_password("bob@d.example", "laptop", 0.0).reveal()
+    async with world.listening(Mode.TLS) as port:
+
+        async def begun(user: str, secret: str) -> Client:
+            client = await world.connect(port, Mode.TLS)
+            await client.say("EHLO x", f"AUTH PLAIN {plain(user, secret)}")
+            await client.say(f"MAIL FROM:<{user}>", "RCPT TO:<bob@e.example>", "DATA")
+            return client
+
+        hoarding = [await begun(ALICE, world.secret) for _ in range(4)]
+        for client in hoarding:
+            client.write(HEADER + b"\r\n" + b"x\r\n" * 1_500)
+            await client.writer.drain()
+        other = await begun("bob@d.example", secret)
+        other.write(HEADER.replace(ALICE.encode(), b"bob@d.example") + b"\r\n" + b"x\r\n" * 3_000)
+        assert await other.say(".") == "250 2.0.0"
+        assert await hoarding[-1].say(".") == "452 4.3.1"
+        assert await hoarding[0].say(".") == "250 2.0.0"
+        for client in (*hoarding, other):
+            client.close()
+    assert (world.desk.room.left, world.desk.room.taken) == (20_000, {})
+
+
 def test_a_body_that_is_too_much_is_let_go() -> None:
     room = Room(1_000)
-    body = Body(100, room)
+    body = Body(100, room, ALICE)
     for _ in range(50):
         body.add(b"x" * 30)
     assert (body.parts, room.left, body.size) == ([], 1_000, 1_500)
