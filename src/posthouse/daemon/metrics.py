@@ -2,7 +2,7 @@
 
 Enters: events, and numbers that a worker knows of itself. Leaves: one small file a worker, replaced
 each second in the data folder; ``/metrics`` and ``/ready`` on an address of its own, served by
-worker 0 in a thread, from the files of all. Called by ``worker``. Nothing fails: a file that can't
+worker 0 in threads, from the files of all. Called by ``worker``. Nothing fails: a file that can't
 be written makes the worker look not ready, which is what it is.
 """
 
@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from socketserver import TCPServer
+from socketserver import TCPServer, ThreadingMixIn
 from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -28,6 +28,7 @@ from posthouse.letter import Event
 
 FRESH: Final = 5.0  # seconds after which a worker that has written nothing is not ready
 PATIENCE: Final = 2.0  # seconds for a question to come and its answer to go
+AT_ONCE: Final = 16  # questions that are being answered; a watcher or two ask
 SERVER: Final = "posthouse"  # not which Python and what of it answers
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -137,7 +138,7 @@ class Reader:
 
 class _Quiet(WSGIRequestHandler):
     def handle(self) -> None:
-        """One is answered after the other: who is silent, or slow, must not stop the rest."""
+        """There are some turns, no more: who is silent, or slow, must not stop the rest."""
         over = threading.Timer(PATIENCE, self._cut)
         over.daemon = True
         over.start()
@@ -159,9 +160,28 @@ class _Quiet(WSGIRequestHandler):
         """Who asks for metrics every few seconds is no news."""
 
 
-class _Server(WSGIServer):
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """In a thread of its own: a watcher of the relay has not the time for those before him."""
+        self._turns.acquire()
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread is to be had
+            self._turns.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """All of it, in that thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._turns.release()
+
     def server_bind(self) -> None:
         """Without the look-up of our own name in DNS that comes with it otherwise."""
+        self._turns = threading.Semaphore(AT_ONCE)
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
         self.setup_environ()

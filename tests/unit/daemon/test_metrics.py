@@ -99,6 +99,23 @@ def test_who_never_ends_his_question_stops_nobody(
             dripping.join()
 
 
+def test_silent_ones_before_a_watcher_cost_him_no_time_of_theirs(port: int) -> None:
+    """Each had 2 s, one after the other: ten of them, and the relay looked dead."""
+    silent = [socket.create_connection((HOST, port), 10) for _ in range(metrics.AT_ONCE - 1)]
+    try:
+        client = http.client.HTTPConnection(HOST, port, timeout=metrics.PATIENCE)
+        client.request("GET", "/ready")
+        assert client.getresponse().status == 200
+    finally:
+        for sock in silent:
+            sock.close()
+
+
+def test_turns_are_given_back(port: int) -> None:
+    for _ in range(3 * metrics.AT_ONCE):
+        assert asked(port, "GET", "/ready")[0] == 200
+
+
 def test_what_is_said_is_counted_by_its_reason() -> None:
     counts = metrics.Counts()
     counts.said("rejected", {"reason": "size", "code": 552})
