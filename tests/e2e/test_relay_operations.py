@@ -615,6 +615,22 @@ def test_a_taken_port_of_the_metrics_does_not_stop_the_mail(far: FakeSmtpServer)
 # The intruder of above has had its time meanwhile.
 
 
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_no_file_of_the_relay_is_for_others(far: FakeSmtpServer, umask: int) -> None:
+    """In a folder that is open to all, who may read the lock may hold it, and nothing starts."""
+    before = os.umask(umask)
+    try:
+        own = f'[[listen]]\naddress = "{relay.HOST}:465"\nmode = "tls"\n'
+        with relay.running(relay.text(own + PLAIN)) as ours:
+            ours.send(MESSAGE, ALICE, BOB)
+            ours.wait_for_log("delivered")
+            files = {path.name: path.lstat().st_mode & 0o077 for path in ours.data.rglob("*")}
+    finally:
+        os.umask(before)
+    assert {"lock", "users.sqlite", "self-made.key", "worker-0.json"} <= files.keys()
+    assert not [name for name, others in files.items() if others]
+
+
 def test_a_second_relay_on_the_same_data_folder_is_refused_with_words(
     shared: relay.Relay, intruder: subprocess.Popen[bytes]
 ) -> None:

@@ -6,6 +6,7 @@ one JSON object a line on standard error, and a try shows each message on standa
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -111,6 +112,7 @@ def _supervise(
     from posthouse.daemon.log import say_to
     from posthouse.daemon.supervisor import Supervisor
 
+    os.umask(0o077)  # whatever we were started with: nothing that we write is for others
     say = say_to(Direct(standard_error()))
     return Supervisor(config, main, again, say, begin, terminal).run()
 
