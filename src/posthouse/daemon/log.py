@@ -26,15 +26,16 @@ Say = Callable[..., None]
 
 _MICRO: Final = 1_000_000
 _encoder = msgspec.json.Encoder(enc_hook=repr)
-# What JSON leaves as it is and some readers take for the end of a line: U+0085, U+2028, U+2029.
-_ENDS: Final = re.compile(b"\xc2\x85|\xe2\x80[\xa8\xa9]")
+# What JSON leaves as it is, while a reader takes it for the end of a line (U+0085, U+2028, U+2029),
+# a terminal for a command (U+0080 to U+009F), or shows what follows in another order (U+202E...).
+_ACTIVE: Final = re.compile(b"\xc2[\x80-\x9f]|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
 
 
 def _one_line(data: bytes) -> bytes:
     """JSON that is one line for everybody: addresses and replies may hold any character."""
     if data.isascii():
         return data
-    return _ENDS.sub(lambda end: rb"\u%04x" % ord(end[0].decode()), data)
+    return _ACTIVE.sub(lambda found: rb"\u%04x" % ord(found[0].decode()), data)
 
 
 class _File:

@@ -62,6 +62,21 @@ async def test_a_line_is_one_for_everybody() -> None:
     assert "规" in first
 
 
+async def test_a_server_s_words_do_nothing_to_the_terminal_of_who_reads() -> None:
+    kept, odd = (
+        Kept(),
+        "250 \x1b[2J\x9b31m \u202etxt.exe\u202c \u2066x\u2069\u200e\u200f è 规 \u2026",
+    )
+    log = Log(3, kept)
+    log.event(Event(2.0, "deferred", "abc", "bob@far.test", {"reply": odd}))
+    log.say("error", message=odd)
+    await asyncio.sleep(0)
+    for line in b"".join(kept.puts).decode().splitlines():
+        assert odd in json.loads(line).values()
+        assert [char for char in line if not char.isprintable()] == []
+        assert "è 规 …" in line
+
+
 async def test_events_of_a_turn_are_handed_over_together_and_in_order() -> None:
     kept = Kept()
     log = Log(0, kept)
