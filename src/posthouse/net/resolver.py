@@ -42,6 +42,9 @@ CNAME_LIMIT: Final = 8  # aliases followed; longer chains are loops or mistakes
 # Answers kept, half a kilobyte each: one run of a command asks some dozens, a relay three or four
 # for each domain it delivers to.
 CACHE_LIMIT: Final = 10_000
+# Of all of them together. An answer of 200 KB may have 3 KB on the wire, since names are compressed
+# there, and whoever sends to subdomains of his own has us ask for as many as he likes.
+CACHE_OCTETS: Final = 16_777_216
 CACHE_SECONDS: Final = 3_600  # no answer is believed longer, whatever its TTL says
 PARALLEL: Final = 50  # questions on the way at once; home routers choke on more
 
@@ -98,6 +101,7 @@ class DnsResolver:
         self._servers: Sequence[tuple[str, int]] = ()
         self._client: Client | None = None
         self._cache: dict[tuple[str, str], tuple[float, Answer]] = {}
+        self._held = 0  # octets of the cache
         self._flights: dict[tuple[str, str], asyncio.Future[Answer | None]] = {}
         self._slots = asyncio.Semaphore(PARALLEL)
         self.hits = 0  # answered by what is known, or being asked already
@@ -141,10 +145,16 @@ class DnsResolver:
 
     def _keep(self, answer: Answer) -> None:
         key = (answer.name, answer.type)
-        self._cache.pop(key, None)
-        if len(self._cache) >= CACHE_LIMIT:
-            del self._cache[next(iter(self._cache))]  # the oldest
+        self._forget(key)
+        self._held += _weight(answer)
         self._cache[key] = (self._clock.monotonic() + min(answer.ttl, CACHE_SECONDS), answer)
+        while len(self._cache) > CACHE_LIMIT or self._held > CACHE_OCTETS:
+            self._forget(next(iter(self._cache)))  # the oldest
+
+    def _forget(self, key: tuple[str, str]) -> None:
+        kept = self._cache.pop(key, None)
+        if kept is not None:
+            self._held -= _weight(kept[1])
 
     async def _resolve(self, name: str, type_: str, trying: _Trying) -> Answer:
         """Follow aliases that the server did not follow itself."""
@@ -191,6 +201,11 @@ class DnsResolver:
         # Offline only if not one of them could be reached.
         all_of_them = 0 < unreachable == len(self._servers) * ROUNDS
         return replace(worst, offline=all_of_them)
+
+
+def _weight(answer: Answer) -> int:
+    """Octets in memory, more or less: each text has some 50 besides its own."""
+    return 500 + sum(len(record) + 50 for record in answer.records)
 
 
 def unresolved(

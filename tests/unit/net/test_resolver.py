@@ -202,6 +202,27 @@ async def test_when_the_cache_is_full_only_the_oldest_goes(monkeypatch: pytest.M
         assert (resolver.misses, resolver.hits) == (5, 3)
 
 
+async def test_answers_that_are_large_are_kept_in_no_more_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever sends to any subdomain of his, each with 200 long names for its MX."""
+    monkeypatch.setattr(module, "CACHE_OCTETS", 100_000)
+    long = ".".join(["x" * 60] * 3)
+    large = [f"10 {n}.{long}.test." for n in range(50)]
+    table = {(f"n{n}.test", "MX"): large for n in range(20)}
+    async with FakeDns({**table, ("small.test", "A"): ["127.0.0.1"]}) as server:
+        resolver = quick(server)
+        for number in range(20):
+            await resolver.ask(f"n{number}.test", "MX")
+        for number in range(20):
+            await resolver.ask(f"n{number}.test", "MX")  # a look in vain takes nothing away
+        kept = [answer for _, answer in resolver._cache.values()]
+        assert 0 < sum(len(record) for answer in kept for record in answer.records) < 100_000
+        await resolver.ask("small.test", "A")
+        await resolver.ask("small.test", "A")
+        assert resolver.hits == 1
+
+
 async def test_failures_are_not_kept() -> None:
     async with FakeDns(TABLE) as server:
         resolver = quick(server)
