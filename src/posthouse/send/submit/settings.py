@@ -28,6 +28,7 @@ MOST: Final = 1_000_000_000  # of any limit: beyond it a typing error is likelie
 # A relay for whole continents is an open relay. 10.0.0.0/8 and fd00::/8 are the widest that
 # somebody may own (RFC 1918, RFC 4193).
 WIDEST: Final = 8
+WIDEST_PUBLIC_V6: Final = 19  # 2a00::/8 is a continent; no single owner has more than 2003::/19
 _MAPPED: Final = IPv6Network("::ffff:0:0/96")  # RFC 4291 section 2.5.5.2
 
 
@@ -138,8 +139,9 @@ def _closed(networks: Sequence[Network], path: str) -> None:
     if not networks:
         raise SettingError("relay_networks", path)
     for index, network in enumerate(networks):
-        if network.prefixlen < WIDEST:
-            raise SettingError("relay_wide", f"{path}[{index}]", str(network), least=WIDEST)
+        least = WIDEST if network.version == 4 or network.is_private else WIDEST_PUBLIC_V6
+        if network.prefixlen < least:
+            raise SettingError("relay_wide", f"{path}[{index}]", str(network), least=least)
 
 
 def _address(value: Any, path: str) -> tuple[str, int]:

@@ -47,6 +47,8 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     (RELAY | {"networks": []}, "listen.networks", "relay_networks"),
     (RELAY | {"networks": ["10.0.0.0/8", "0.0.0.0/0"]}, "listen.networks[1]", "relay_wide"),
     (RELAY | {"networks": ["::/0"]}, "listen.networks[0]", "relay_wide"),
+    (RELAY | {"networks": ["2a00::/8"]}, "listen.networks[0]", "relay_wide"),
+    (RELAY | {"networks": ["fd00::/8", "2001::/16"]}, "listen.networks[1]", "relay_wide"),
     (RELAY | {"networks": ["192.168.0.1/24"]}, "listen.networks[0]", "network"),
     (RELAY | {"networks": [10]}, "listen.networks[0]", "network"),
     (RELAY | {"networks": "10.0.0.0/8"}, "listen.networks", "networks"),
