@@ -72,8 +72,17 @@ class Away:
 
 
 @asynccontextmanager
-async def pool(away: Away) -> AsyncIterator[tuple[Pool, list[Carried], list[Carrier]]]:
+async def serving(away: Away) -> AsyncIterator[None]:
+    """Whom the link is cut from hears of no end, so nobody waits for them (Python 3.12 would)."""
     server = await asyncio.start_server(away.serve, AWAY, 25)
+    try:
+        yield
+    finally:
+        server.close()
+
+
+@asynccontextmanager
+async def pool(away: Away) -> AsyncIterator[tuple[Pool, list[Carried], list[Carrier]]]:
     done: list[Carried] = []
     made: list[Carrier] = []
 
@@ -87,7 +96,7 @@ async def pool(away: Away) -> AsyncIterator[tuple[Pool, list[Carried], list[Carr
     now = asyncio.get_running_loop().time
     hop = Hop("away", idle=600.0)
     one = Pool(Way(hop), connect, lambda _t, carried, _c: done.append(carried), now=now)
-    async with server:
+    async with serving(away):
         yield one, done, made
         await one.close()
 
@@ -146,7 +155,7 @@ async def test_a_cut_link_ends_a_connection_of_the_relay(when: str) -> None:
 async def test_a_cut_link_ends_a_run_of_send() -> None:
     """``posthouse send`` has a sweep of its own."""
     away = Away(mute=b"MAIL")
-    async with await asyncio.start_server(away.serve, AWAY, 25):
+    async with serving(away):
         carrier = Carrier()
         await carrier.open(AWAY, 25)
         await carrier.hello("client.test")
