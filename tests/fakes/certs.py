@@ -41,6 +41,7 @@ class Kind(StrEnum):
     WEAK_SIGNATURE = "weak_signature"  # SHA-1
     INTERCEPTION = "interception"  # issued by a virus scanner's own root
     EXPIRES_SOON = "expires_soon"  # still good, for three days
+    PLAIN_CA = "plain_ca"  # good where ``plain_ca_file`` is trusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +72,15 @@ class Authority:
         self._intermediate = self._signer("Posthouse Test Intermediate", self._root)
         self._stranger = self._signer("Some Private Root", None)
         self._scanner = self._signer("Avast Web/Mail Shield Root", None, organization="Avast")
+        # As ``openssl req -x509`` has made the CAs of many companies.
+        self._plain = self._signer("Some Company Root", None, usage=False)
         self._contexts: dict[tuple[Kind, tuple[str, ...], bool], Issued] = {}
         self.ca_file = folder / "root.pem"
         self.ca_file.write_bytes(_pem(self._root.certificate))
         self.intermediate_file = folder / "intermediate.pem"
         self.intermediate_file.write_bytes(_pem(self._intermediate.certificate))
+        self.plain_ca_file = folder / "plain.pem"
+        self.plain_ca_file.write_bytes(_pem(self._plain.certificate))
         self.scanner_file = folder / "scanner.pem"
         self.scanner_file.write_bytes(_pem(self._scanner.certificate))
 
@@ -136,6 +141,8 @@ class Authority:
             return None, []
         if kind is Kind.UNKNOWN_CA:
             return self._stranger, [self._stranger.certificate]
+        if kind is Kind.PLAIN_CA:
+            return self._plain, []
         if kind is Kind.INTERCEPTION:
             return self._scanner, [self._scanner.certificate]
         if kind is Kind.WEAK_SIGNATURE:
@@ -182,6 +189,7 @@ class Authority:
         *,
         organization: str = "Posthouse Tests",
         key: PrivateKey | None = None,
+        usage: bool = True,
     ) -> Signer:
         key = key or _ec_key()
         subject = _name(common_name, organization)
@@ -189,8 +197,9 @@ class Authority:
         builder = builder.not_valid_before(self._now - 365 * DAY)
         builder = builder.not_valid_after(self._now + 3650 * DAY)
         builder = builder.add_extension(x509.BasicConstraints(True, None), critical=True)
-        usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
-        builder = builder.add_extension(usage, critical=True)
+        if usage:  # RFC 5280 section 4.2.1.3 wants it of each CA
+            signs = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+            builder = builder.add_extension(signs, critical=True)
         builder = builder.add_extension(
             x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
         )

@@ -157,6 +157,20 @@ def client_context(options: TlsOptions) -> ssl.SSLContext:
     return context
 
 
+def verify(context: ssl.SSLContext, ca_file: str | None) -> None:
+    """Have a client's context verify by the system's roots and ``ca_file``, as ``net.verify`` does.
+
+    What ``ca_file`` names is an anchor, root or not. ``ssl.create_default_context`` is not the same
+    on each Python: 3.13 asks of a CA for all of RFC 5280, which many a company's own has not.
+    Raises OSError or ssl.SSLError where the file can't be read.
+    """
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.set_ciphers(MODERN_CIPHERS)
+    context.load_default_certs()
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+
+
 def server_context(certificate_file: str, key_file: str | None = None) -> ssl.SSLContext:
     """A context for the server side, TLS 1.2 and newer.
 

@@ -19,7 +19,7 @@ from posthouse.net.resolver import Resolver, unresolved
 from posthouse.net.smtp_carry import Carrier
 from posthouse.net.smtp_login import exchange
 from posthouse.net.smtp_open import Refused
-from posthouse.net.tls import MODERN_CIPHERS, a_label
+from posthouse.net.tls import a_label, verify
 from posthouse.protocol.host import parse_ip
 from posthouse.protocol.smtp import sasl
 from posthouse.protocol.smtp.extensions import auth_mechanisms, erased
@@ -158,15 +158,13 @@ class Door:
 
     def _tls(self) -> ssl.SSLContext:
         if self._context is None:
-            context = ssl.create_default_context()
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8997
-            context.set_ciphers(MODERN_CIPHERS)
-            if self.place.ca_file is not None:
-                try:
-                    context.load_verify_locations(self.place.ca_file)
-                except (OSError, ssl.SSLError):
-                    reason = f"cannot read {self.place.ca_file}"
-                    raise self._failure(Failure.CERTIFICATE, Stage.TLS, reason=reason) from None
+            try:
+                verify(context, self.place.ca_file)
+            except (OSError, ssl.SSLError):
+                reason = f"cannot read {self.place.ca_file}"
+                raise self._failure(Failure.CERTIFICATE, Stage.TLS, reason=reason) from None
             self._context = context
         return self._context
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from posthouse.flow import Failure, NetworkFailure, Security, Stage
 from posthouse.net.smtp_open import Refused
-from posthouse.net.tls import MODERN_CIPHERS
+from posthouse.net.tls import MODERN_CIPHERS, verify
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.hop import Hop, TlsPolicy
 
@@ -93,15 +93,12 @@ class Contexts:
             context.verify_mode = ssl.CERT_NONE
             context.set_ciphers(_UNVERIFIED_CIPHERS)
             return context
-        context.set_ciphers(MODERN_CIPHERS)
-        context.load_default_certs()
-        if ca_file is not None:
-            try:
-                context.load_verify_locations(ca_file)
-            except (OSError, ssl.SSLError) as error:
-                raise NetworkFailure(
-                    Failure.CERTIFICATE, Stage.TLS, ca_file=ca_file, reason="ca_file"
-                ) from error
+        try:
+            verify(context, ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise NetworkFailure(
+                Failure.CERTIFICATE, Stage.TLS, ca_file=ca_file, reason="ca_file"
+            ) from error
         return context
 
 

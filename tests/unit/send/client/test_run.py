@@ -333,6 +333,20 @@ async def test_a_password_that_is_changed_in_the_middle_is_refused_once(
 
 
 @pytest.mark.parametrize(
+    ("kind", "trusted"), [(Kind.GOOD, "intermediate.pem"), (Kind.PLAIN_CA, "plain.pem")]
+)
+async def test_who_is_named_in_the_ca_file_is_trusted_on_each_python(
+    authority: Authority, kind: Kind, trusted: str
+) -> None:
+    """As a hop of the relay and ``posthouse probe`` have it; ssl's own defaults differ."""
+    behaviour = Behaviour(tls=authority.context(kind, hosts=(HOST,)))
+    ca_file = str(authority.ca_file.with_name(trusted))
+    async with FakeSmtpServer(behaviour) as server:
+        end, told = await sent(server, letters(1), security=Security.STARTTLS, ca_file=ca_file)
+    assert (end.stopped, statuses(told)) == (None, {"sent": 1})
+
+
+@pytest.mark.parametrize(
     ("kind", "variant"),
     [
         (Kind.EXPIRED, "expired"),

@@ -149,6 +149,19 @@ async def test_implicit_tls(
 
 
 @pytest.mark.parametrize(
+    ("kind", "trusted"), [(Kind.GOOD, "intermediate.pem"), (Kind.PLAIN_CA, "plain.pem")]
+)
+async def test_who_is_named_in_the_ca_file_is_trusted(
+    authority: Authority, kind: Kind, trusted: str
+) -> None:
+    async with FakeSmtpServer(Behaviour(tls=authority.context(kind))) as server:
+        ca_file = str(authority.ca_file.with_name(trusted))
+        line = await connector()(hop(server.port, tls=VERIFIED, ca_file=ca_file))
+        assert line.tls is not None
+        line.quit()
+
+
+@pytest.mark.parametrize(
     "broken", [{"starttls": "454 4.7.0 TLS not available"}, {"starttls_then": b"garbage\r\n"}]
 )
 async def test_opportunistic_goes_on_in_the_clear_on_a_fresh_connection(
