@@ -27,7 +27,16 @@ def running(fake: AbstractAsyncContextManager[T]) -> Iterator[T]:
         finally:
             leave = fake.__aexit__(None, None, None)
             asyncio.run_coroutine_threadsafe(leave, loop).result(10)
+            asyncio.run_coroutine_threadsafe(_end_all(), loop).result(10)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
+
+
+async def _end_all() -> None:
+    """What a fake has left open ends while its loop can still do that, as by ``asyncio.run``."""
+    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
