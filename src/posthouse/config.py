@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from posthouse.protocol.host import HostError, parse_host
+from posthouse.protocol.smtp.limits import RECIPIENTS
 from posthouse.send.deliver.keys import Keys, read_dkim
 from posthouse.send.deliver.retry import Retry, read_retry
 from posthouse.send.document import ConfigError, load
@@ -25,7 +26,6 @@ from posthouse.send.queue.places import CAPACITY
 from posthouse.send.route import Routes, read_hops, read_routes
 from posthouse.send.settings import SettingError, Table, tables
 from posthouse.send.submit.settings import (
-    RECIPIENTS,
     SIZE,
     Limits,
     Listening,

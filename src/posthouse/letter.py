@@ -14,7 +14,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol
 
-from posthouse.flow import Stage
+from posthouse.flow import Failure, Stage
 
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -71,6 +71,7 @@ class Outcome(NamedTuple):
     # has taken that over (RFC 3461 section 5.2.2).
     action: str = ""
     heard: bool = True  # the reply is a server's, not what we know without asking it
+    failure: Failure | None = None  # what the network did, where there was no reply
 
     @property
     def last(self) -> str:

@@ -11,6 +11,7 @@ from typing import Final
 COMMAND_LINE: Final = 512  # octets with CRLF (RFC 5321 section 4.5.3.1.4)
 REPLY_LINE: Final = 512  # octets with CRLF, for what we write (RFC 5321 section 4.5.3.1.5)
 TEXT_LINE: Final = 998  # octets of a message line without CRLF (RFC 5321 section 4.5.3.1.6)
+RECIPIENTS: Final = 100  # of one message; every server takes as many (RFC 5321 section 4.5.3.1.8)
 PATH: Final = 256  # octets with the brackets (RFC 5321 section 4.5.3.1.3)
 DOMAIN: Final = 255  # octets (RFC 5321 section 4.5.3.1.2)
 AUTH_LINE: Final = 12_288  # octets of base64 with CRLF (RFC 4954 section 4)

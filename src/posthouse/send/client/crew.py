@@ -28,6 +28,7 @@ from posthouse.net.smtp_open import Refused
 from posthouse.net.smtp_work import Carried
 from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.extensions import session_limits
+from posthouse.protocol.smtp.limits import RECIPIENTS
 from posthouse.send.client.desk import Desk, Job
 from posthouse.send.client.door import Door
 from posthouse.send.client.facts import Message, Unusable
@@ -38,7 +39,6 @@ FIRST: Final = 2  # of them: a hundred messages to a quick server are not worth 
 LONG: Final = 1.0  # seconds that the work has to last before there are twice as many
 PAUSES: Final = (5.0, 20.0, 60.0)  # seconds before each further try of what was deferred
 REOPEN: Final = (0.0, 1.0, 5.0, 15.0)  # seconds before each try to open a lost connection again
-RECIPIENTS: Final = 100  # of one transaction, which every server takes (RFC 5321 4.5.3.1.8)
 HOPELESS: Final = 20  # messages refused for what we are, one after the other, none taken
 SWEEP: Final = 1.0  # seconds between looks for connections that hang
 LAST_WORDS: Final = 10.0  # seconds that an interruption leaves to what is under way

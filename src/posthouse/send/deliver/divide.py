@@ -17,10 +17,10 @@ from posthouse.flow import Stage
 from posthouse.letter import Item, Outcome, Result
 from posthouse.net.smtp_carry import Carrier
 from posthouse.protocol.smtp.extensions import session_limits
+from posthouse.protocol.smtp.limits import RECIPIENTS
 from posthouse.send.deliver.connect import Line
 from posthouse.send.deliver.transaction import Task
 
-RECIPIENTS: Final = 100  # of one transaction; every server takes them (RFC 5321 4.5.3.1.8)
 _COUNTED: Final = (Stage.RCPT, Stage.DATA)  # where
 
 

@@ -137,7 +137,7 @@ def ours(outcome: Outcome) -> bool:
     us has to be told."""
     if outcome.result is not Result.DEFERRED or outcome.cause is None:
         return False
-    full = not outcome.code and _WORDS[Failure.EXHAUSTED] in outcome.text
+    full = outcome.failure is Failure.EXHAUSTED
     return outcome.stage is Stage.AUTH or outcome.cause in _OURS or full
 
 
@@ -219,7 +219,15 @@ def _without_reply(address: str, carried: Carried, host: str) -> Outcome:
     if carried.unsure:
         stage, cause = Stage.DATA, "conn.lost"
         text += " after the end of the message: it may arrive twice"
-    return Outcome(address, Result.DEFERRED, text=text, host=place, stage=stage, cause=cause)
+    return Outcome(
+        address,
+        Result.DEFERRED,
+        text=text,
+        host=place,
+        stage=stage,
+        cause=cause,
+        failure=failure.failure,
+    )
 
 
 def words(failure: NetworkFailure) -> str:

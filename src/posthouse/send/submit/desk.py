@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from posthouse.letter import Event, Letter
 from posthouse.net.clock import Clock
+from posthouse.protocol.smtp.limits import RECIPIENTS
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.crowd import Crowd
 from posthouse.send.submit.limits import Ledger, Rate, Rates
 from posthouse.send.submit.login import Gate, Watch
 from posthouse.send.submit.message import ROOM, Room
-from posthouse.send.submit.settings import RECIPIENTS, SIZE, Limits, Listening, Mode
+from posthouse.send.submit.settings import SIZE, Limits, Listening, Mode
 
 if TYPE_CHECKING:
     from posthouse.send.submit.session import Session

@@ -20,7 +20,6 @@ from posthouse.send.settings import SettingError, Table
 Network = IPv4Network | IPv6Network
 
 SIZE: Final = 50 * 1024 * 1024  # octets of a message: 35 MB of attachments and their base64
-RECIPIENTS: Final = 100  # of one message; RFC 5321 section 4.5.3.1.8: at least as many
 BURST: Final = 50  # messages in one second: more is a program gone wild, not a person
 HOUR: Final = 1_000  # messages; what large providers allow a customer, and far above a person
 DAY: Final = 10_000  # messages; the same
