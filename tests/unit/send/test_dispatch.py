@@ -167,8 +167,10 @@ async def working(
     await dispatcher.start()
 
     async def keep(*letters: Letter) -> None:
-        for one in letters:
-            dispatcher.take(one, await lane.put(one))
+        # All are kept before the first goes: what became of it is in no transaction of theirs.
+        kept = [await lane.put(one) for one in letters]
+        for one, items in zip(letters, kept, strict=True):
+            dispatcher.take(one, items)
 
     yield dispatcher, lane, keep
     await dispatcher.close()
