@@ -99,7 +99,9 @@ def _show(session: Session, findings: Sequence[Finding], heading: str, area: str
 def _text(words: Catalogue, finding: Finding) -> str:
     """What is the case, and what to do; findings of the audit of a domain have their own words."""
     if finding.id.startswith(("doctor.", "relay.")):
-        return words.text(finding.id, **finding.params)
+        answer = f"domain.word.{finding.params.get('answer')}"  # of DNS
+        shown = {"answer": words.text(answer)} if words.has(answer) else {}
+        return words.text(finding.id, **{**finding.params, **shown})
     from posthouse.flow import Status
     from posthouse.setup.domain.words import finding_text, fix
 

@@ -7,6 +7,7 @@ alone.
 
 from __future__ import annotations
 
+import errno
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,7 +45,9 @@ class ConfigError(Exception):
         if isinstance(problem, SettingError):
             said = problem.told(words)
             return words.text("serve.error.setting", path=self.params["path"], problem=said)
-        return words.text(f"serve.error.{self.reason}", **self.params)
+        why = f"serve.why.{self.params.get('why')}"  # the system says it in English
+        params = {**self.params, "error": words.text(why)} if words.has(why) else self.params
+        return words.text(f"serve.error.{self.reason}", **params)
 
 
 def load(path: Path) -> Mapping[str, Any]:
@@ -53,7 +56,8 @@ def load(path: Path) -> Mapping[str, Any]:
         with path.open("rb") as file:
             raw = file.read(LIMIT + 1)
     except OSError as error:
-        raise ConfigError("file", path=str(path), error=error.strerror or str(error)) from None
+        said, why = error.strerror or str(error), errno.errorcode.get(error.errno or 0, "")
+        raise ConfigError("file", path=str(path), error=said, why=why) from None
     if len(raw) > LIMIT:
         raise ConfigError("too_large", path=str(path))
     try:

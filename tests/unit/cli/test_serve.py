@@ -59,3 +59,14 @@ def test_what_does_not_go_together_starts_nothing(world: World, arguments: Seque
     assert ran.code == 2
     assert "--config" in ran.err
     assert ran.out == ""
+
+
+def test_why_a_configuration_cannot_be_read_is_told_in_the_language(
+    world: World, tmp_path: Path
+) -> None:
+    missing = str(tmp_path / "none.toml")
+    for args in (["serve", "--check"], ["doctor"], ["user", "list"]):
+        ran = world.run(*args, "--config", missing, lang="zh")
+        assert "没有这个文件" in "".join(ran.all.split())
+        assert "No such file" not in ran.all
+    assert "这是文件夹" in world.run("serve", "--check", "--config", str(tmp_path), lang="zh").err

@@ -326,3 +326,11 @@ def test_a_logo_once_dmarc_is_enforced(live: str, there: bool) -> None:
     if there:
         text = "v=BIMI1; l=https://example.test/logo.svg; a="
         assert logos == [("add", "default._bimi.example.test", text)]
+
+
+def test_what_dns_answered_is_told_in_words() -> None:
+    dns = zone()
+    dns.failing[NAME, "TXT"] = AnswerStatus.REFUSED
+    shown = text(planned(dns, OWN), "zh")
+    assert f"? DNS 没有说明 {NAME}（TXT）现有什么记录：被拒绝。" in shown
+    assert "[unknown]" not in shown

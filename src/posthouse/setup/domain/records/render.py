@@ -26,6 +26,14 @@ _SIGNS: Final = {
     Change.SAME: " ",
     Change.UNKNOWN: "?",
 }
+# As on the screens of the other commands.
+_MARKS: Final = {
+    Status.OK: "✓",
+    Status.WARN: "!",
+    Status.FAIL: "✗",
+    Status.UNKNOWN: "?",
+    Status.SKIPPED: "·",
+}
 
 
 def zone(plan: Plan) -> str:
@@ -68,7 +76,7 @@ def text(plan: Plan, lang: str = "en") -> str:
         for entry in plan.elsewhere:
             made += [f"  # {why(entry, lang)}", *(f"  {row}" for row in _diff(entry))]
     for one in plan.findings:
-        made += ["", f"[{one.status.value}] {finding_text(one, lang)}"]
+        made += ["", f"{_MARKS[one.status]} {finding_text(one, lang)}"]
         made += [f"  {what}"] if (what := finding_do(one, lang)) else []
     return "\n".join(made).strip("\n") + "\n"
 
@@ -100,9 +108,11 @@ def _words(one: Finding) -> str:
 
 
 def _params(one: Finding, lang: str) -> dict[str, Any]:
-    """Blockers of a roll-out get their own words."""
+    """Blockers of a roll-out get their own words, and so does what DNS answered."""
     words = catalogue(lang)
     made = dict(one.params)
+    if words.has(answer := f"domain.word.{made.get('status')}"):
+        made["status"] = words.text(answer)
     if isinstance(made.get("reasons"), list):
         texts = (words.text(f"dmarc.blocker.{row['id']}", **row) for row in made["reasons"])
         made["reasons"] = " ".join(texts)
