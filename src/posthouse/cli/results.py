@@ -229,7 +229,8 @@ def show_one(screen: Screen, report: Report, done: client.Done | None) -> None:
         screen.mark(Status.OK, words.text("send.before"))
     for outcome in done.outcomes:
         if outcome.result is not Result.DELIVERED:
-            text = f"{outcome.recipient}: {_titled(screen, outcome, host)}"
+            title = _titled(screen, outcome, host)
+            text = screen.words.text("send.one.refused", recipient=outcome.recipient, title=title)
             screen.mark(Status.FAIL, text, bold=True)
             if outcome.code:
                 screen.hanging(" ", words.text("send.said", text=_example(outcome)))
