@@ -21,12 +21,16 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
 
 SYNC: Final = 0.25  # seconds a record may wait for the disk: what a power cut may repeat
-FIRST: Final = {"journal": "posthouse send", "schema": 1}  # the first line
+# The first line. In a journal of schema 1 a message may have a key that nobody knows by now.
+FIRST: Final = {"journal": "posthouse send", "schema": 2}
 LINE_LIMIT: Final = 4_000_000  # octets of one line; one message has 10,000 recipients at most
 
 
 class JournalError(Exception):
-    """The journal can't be used. ``reason``: "locked", "not_a_journal", "write", "sync", "read"."""
+    """The journal can't be used.
+
+    ``reason``: "locked", "not_a_journal", "version", "write", "sync", "read".
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -173,8 +177,8 @@ class Journal:
                 if first and _line(FIRST).startswith(raw) and not raw.endswith(b"\n"):
                     self._file.truncate(0)  # the disk took a part of it, and nothing was sent yet
                     break
-                if first and (line is None or line.get("journal") != "posthouse send"):
-                    raise JournalError("not_a_journal")
+                if first:
+                    _check(line)
                 first = False
                 if line is not None:
                     self._take(line)
@@ -197,6 +201,14 @@ class Journal:
                     self._some.pop(key, None)
                 else:
                     self._some[key] = self._some.get(key, frozenset()) | set(line["to"])
+
+
+def _check(first: dict[str, Any] | None) -> None:
+    """The first line. Raises JournalError."""
+    if first is None or first.get("journal") != FIRST["journal"]:
+        raise JournalError("not_a_journal")
+    if first.get("schema") != FIRST["schema"]:
+        raise JournalError("version")
 
 
 def _line(values: dict[str, Any]) -> bytes:

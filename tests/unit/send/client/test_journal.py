@@ -100,6 +100,19 @@ def test_another_file_is_not_written_to(tmp_path: Path, content: bytes) -> None:
     assert path.read_bytes() == content
 
 
+@pytest.mark.parametrize("schema", [1, 3])
+def test_a_journal_of_another_version_is_left_as_it_is(tmp_path: Path, schema: int) -> None:
+    """Its keys may be others: with none of them known, everybody would get everything again."""
+    path = tmp_path / "j"
+    opened(path).close()
+    other = path.read_bytes().replace(b'"schema":2', b'"schema":%d' % schema)
+    path.write_bytes(other)
+    with pytest.raises(JournalError) as caught:
+        opened(path)
+    assert caught.value.reason == "version"
+    assert path.read_bytes() == other
+
+
 def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
     first = opened(tmp_path / "j")
     with pytest.raises(JournalError) as caught:
@@ -155,7 +168,7 @@ def test_a_line_that_the_disk_took_a_part_of_spoils_no_other(tmp_path: Path) -> 
 @given(st.binary(max_size=200))
 def test_whatever_stands_in_it_no_key_is_made_up(tmp_path_factory, raw: bytes) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path_factory.mktemp("j") / "j"
-    head = json.dumps({"journal": "posthouse send", "schema": 1}).encode() + b"\n"
+    head = json.dumps({"journal": "posthouse send", "schema": 2}).encode() + b"\n"
     path.write_bytes(head + raw)
     journal = opened(path)
     assert journal.sent_to(A) == frozenset()
