@@ -106,6 +106,7 @@ def test_without_standard_streams_it_serves_and_ends() -> None:
     ) as child:
         try:
             process.wait_until("the port", lambda: process.accepts(relay.HOST, relay.RELAY))
+            smtplib.SMTP(relay.HOST, relay.RELAY, timeout=SECONDS).close()  # a worker is there
             child.terminate()
             assert child.wait(SECONDS) == 0
         finally:

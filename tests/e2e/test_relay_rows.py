@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import smtplib
+import time
 from base64 import encodebytes
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,6 +67,7 @@ def test_fifty_in_a_second_and_the_next_is_told_when(workers: int) -> None:
             replies = [hand_in("127.0.0.61") for _ in range(51)]
             if replies[-1][0] != 250:
                 break
+            time.sleep(1.1)  # those of this round count in the next one's first second
         assert [code for code, _ in replies] == [250] * 50 + [450]
         assert replies[-1][1] == b"4.7.1 Too many messages, try again in 1 seconds"
         assert hand_in("127.0.0.62")[0] == 250
