@@ -25,6 +25,7 @@ from datetime import UTC, datetime
 from typing import IO, Any, Final
 
 from posthouse.config import Config, ConfigError
+from posthouse.daemon import beforehand
 from posthouse.daemon.common import Common
 from posthouse.daemon.ports import StartError, bound, shared
 from posthouse.explain import catalogue
@@ -98,6 +99,7 @@ class Supervisor:
     def run(self) -> int:
         """Serve until told to end. Raises StartError."""
         self._lock = lock(self.config, self.say)
+        beforehand.load()
         self._sockets = [bound(one.address, one.port) for one in self.config.listen]
         self._workers = [_Worker(n) for n in range(self.config.server.workers)]
         self._common.begin(self.config.server.data)

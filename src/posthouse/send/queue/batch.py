@@ -67,7 +67,7 @@ class Tables:
         self._db = db
         self._off = 0  # letters gone but not expected to be, less those that are still there
         db.create_function("differs", 1, self._differs)
-        db.executescript(files("posthouse.send.queue").joinpath("batch.sql").read_text("utf-8"))
+        db.executescript(_TABLES)
         self._most = min(MOST, db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // COLUMNS)
 
     def commit(self, jobs: Sequence[Job]) -> int:
@@ -133,6 +133,8 @@ def _statement(rows: int) -> str:
     return f"INSERT INTO batch VALUES {', '.join([row] * rows)}"  # noqa: S608  nothing but marks
 
 
+# Read with the code, as the lane's schema.
+_TABLES: Final = files("posthouse.send.queue").joinpath("batch.sql").read_text("utf-8")
 # Python's sqlite3 takes six times as long to bind None as it takes for a number.
 _NO_LETTER: Final = (0,) * _CONTENT
 _NO_ADDRESS: Final = (0,) * _ADDRESS

@@ -262,10 +262,12 @@ def connect(path: Path) -> sqlite3.Connection:
     # Debian's SQLite writes zeros over all that is deleted: a third of all pages, half of them for
     # large letters. This leaves it to those pages that are written anyway.
     db.execute("PRAGMA secure_delete = FAST")
-    db.executescript(files("posthouse.send.queue").joinpath("schema.sql").read_text("utf-8"))
+    db.executescript(_SCHEMA)
     return db
 
 
+# Read with the code: another version's files may be there when a worker is started again.
+_SCHEMA: Final = files("posthouse.send.queue").joinpath("schema.sql").read_text("utf-8")
 _ONE_LETTER: Final = (
     "SELECT id, sender, content, accepted, params, user, client, message_id FROM letters"
     " WHERE id = ?"
