@@ -292,6 +292,16 @@ def test_the_file_is_private(tmp_path: Path) -> None:
     assert (tmp_path / "lane.db").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_file_that_cannot_be_used_is_not_kept_open(tmp_path: Path) -> None:
+    """A worker goes on without a lane left over that is damaged."""
+    path = tmp_path / "lane.db"
+    path.write_bytes(b"no database" * 1_000)
+    with pytest.raises(sqlite3.DatabaseError) as caught:
+        lanes.connect(path)
+    assert caught.traceback  # which still has the frame, and so what was open there
+    assert not [one for one in Path("/proc/self/fd").iterdir() if one.resolve() == path]
+
+
 CHILD = """
 import asyncio, sys
 from pathlib import Path

@@ -245,9 +245,17 @@ def connect(path: Path) -> sqlite3.Connection:
     Raises StoreError where a newer Posthouse has made it, of whose rows this one knows nothing.
     """
     db = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+    try:
+        _prepare(db, path)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
-        db.close()
         said = f"a newer Posthouse has made it (version {version}; this one knows {VERSION})"
         raise StoreError(f"{path} can't be used: {said}")
     os.chmod(path, 0o600)  # mail is private
@@ -263,7 +271,6 @@ def connect(path: Path) -> sqlite3.Connection:
     # large letters. This leaves it to those pages that are written anyway.
     db.execute("PRAGMA secure_delete = FAST")
     db.executescript(_SCHEMA)
-    return db
 
 
 # Read with the code: another version's files may be there when a worker is started again.
