@@ -75,7 +75,7 @@ def to_short_lines(message: bytes) -> bytes:
     made = _entity(message, _How(_short, b"8bit", _folded, _has_short_lines), DEPTH_LIMIT)
     if has_long_line(made):  # in what stands between parts, say
         raise RecodeError("malformed")
-    return made
+    return _ended(made, message)
 
 
 def to_seven_bits(message: bytes) -> bytes:
@@ -87,7 +87,7 @@ def to_seven_bits(message: bytes) -> bytes:
     made = _entity(_with_mime(message), how, DEPTH_LIMIT)
     if not made.isascii():
         raise RecodeError("malformed")
-    return made
+    return _ended(made, message)
 
 
 def to_eight_bits(message: bytes) -> bytes:
@@ -128,6 +128,11 @@ def _part_headers(entity: bytes, depth: int) -> Iterator[bytes]:
         for is_part, piece in _pieces(entity[start:], params.get("boundary", "")):
             if is_part:
                 yield from _part_headers(piece, depth - 1)
+
+
+def _ended(made: bytes, message: bytes) -> bytes:
+    """With its last line's end where the message had one: base64 that is all of it has none."""
+    return made + _CRLF if message.endswith(_CRLF) and not made.endswith(_CRLF) else made
 
 
 def _refuse_signed(message: bytes) -> None:

@@ -106,10 +106,9 @@ def _message(
 
 def _short(content: bytes) -> bytes:
     try:
-        made = to_short_lines(content)
+        return to_short_lines(content)
     except RecodeError:
         return content
-    return made if made.endswith(b"\r\n") else made + b"\r\n"
 
 
 def split(raw: bytes) -> tuple[Fields, bytes]:

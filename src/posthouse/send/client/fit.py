@@ -32,6 +32,4 @@ def _in_seven_bits(message: Message) -> Message:
         made = to_seven_bits(unstuff(message.content))
     except RecodeError:  # signed, or its header can't be written so
         raise Unusable(Problem.NO_8BITMIME) from None
-    if not made.endswith(b"\r\n"):
-        made += b"\r\n"
     return replace(message, content=stuff(made), size=len(made), eight_bit=False)

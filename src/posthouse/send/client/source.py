@@ -66,8 +66,10 @@ class Source:
         """How many there are."""
         if self.form == "folder":
             return len(self.files)
-        if self.form in ("mail", "empty"):
-            return int(self.form == "mail")
+        if self.form == "empty":
+            return 0
+        if self.form == "mail":
+            return 1
         with self.path.open("rb") as stream:
             if self.form == "json":
                 return sum(1 for line in iter(lambda: stream.readline(BLOCK), b"") if _ends(line))

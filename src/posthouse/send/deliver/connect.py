@@ -32,6 +32,7 @@ from posthouse.send.deliver.encrypt import Contexts, Sessions, policy_of
 from posthouse.send.deliver.login import log_in
 from posthouse.send.deliver.memory import Memory
 from posthouse.send.deliver.places import (
+    ADDRESSES_LIMIT,
     MX_PORT,
     Ourselves,
     Place,
@@ -51,7 +52,6 @@ LOGIN: Final = 15.0  # seconds for a login while another could be tried: slow ag
 LAST: Final = 60.0  # seconds for the last one; who greets later will not carry much either
 TOTAL: Final = 120.0  # seconds for all servers together
 ADDRESS: Final = 2.0  # seconds for an address while the same server has another one
-ADDRESSES_LIMIT: Final = 4  # of one server
 Watch = Callable[[Hop, Place, Trace], None]
 # What only we mind: who hears nothing more is told that we go (RFC 5321 section 4.1.1.10).
 _UNFIT: Final = frozenset(

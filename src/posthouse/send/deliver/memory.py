@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-from posthouse.send.deliver.places import End, Place
+from posthouse.send.deliver.places import ADDRESSES_LIMIT, End, Place
 
 SORE: Final = 60.0  # seconds a server that failed stands behind the others
 # One that breaks after EHLO stands behind them this much longer each time: tries of a message are
@@ -19,7 +19,6 @@ SORE: Final = 60.0  # seconds a server that failed stands behind the others
 WORSE: Final = 4
 SORE_MOST: Final = 7_200.0  # seconds
 LIMIT: Final = 1_000  # servers remembered
-FIRST: Final = 4  # addresses of a server, one of which is the first to be tried
 
 
 class Memory:
@@ -69,6 +68,6 @@ class Memory:
         """Which of its addresses comes first: another one each time."""
         if len(self._turns) >= LIMIT:
             self._turns.clear()
-        turn = self._turns.get(host, self._rng.randrange(FIRST))
+        turn = self._turns.get(host, self._rng.randrange(ADDRESSES_LIMIT))
         self._turns[host] = turn + 1
         return turn

@@ -8,7 +8,7 @@ Unknown means temporary. A 4yz, a broken connection, a DNS that gave no answer a
 5yz is for good, except where it is about us and not about the recipient: our login, our TLS, our
 place at a smart host. Bouncing everybody's mail because a password has run out helps nobody, so
 that waits, and ``ours`` says that somebody has to be told. So does what a server lacks that only
-stands in for a better one, or its 521: that one, when it is back, may have it, may take it.
+stands in for a better one, and so does its 521: the better one, when it is back, may do it.
 """
 
 from __future__ import annotations

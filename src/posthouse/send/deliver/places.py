@@ -25,6 +25,7 @@ from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.hop import Hop, Target
 
 MX_PORT: Final = 25
+ADDRESSES_LIMIT: Final = 4  # of one server
 PLACES_LIMIT: Final = 10  # tried for one connection; a domain that names more gains nothing
 LOOK: Final = 2.0  # seconds to find out whether an exchanger is ourselves
 
@@ -105,7 +106,7 @@ async def places(
 def before_others(first: Target, found: list[Place]) -> list[Place]:
     """With this one, and this address of it, in front; but not of a better preference."""
     for place in found:
-        if (place.host, place.port) == (first.host, first.port):
+        if place.end == (first.host, first.port):
             if place.preference > found[0].preference:
                 break
             others = [one for one in found if one != place]

@@ -127,12 +127,13 @@ class Gate:
         selector = app_secret.selector(given)
         pair = f"{place} {selector} {login}"
         try:
-            user, row = self._accounts.user(login), self._accounts.find(login, selector)
-            strange = row is None and self._places.blocked(place, begun)
+            full = self._places.blocked(place, begun)
+            strange = full and self._accounts.find(login, selector) is None
             if strange or self._pairs.blocked(pair, begun):
                 self._tell("blocked", "", client)
                 return Denied.BLOCKED
-            found, reason = await self._check(user, login, row, given, client)
+            user = self._accounts.user(login)
+            found, reason = await self._check(user, login, given, client)
         except _Full:
             self._tell("busy", "", client)
             return Denied.BUSY
@@ -178,7 +179,7 @@ class Gate:
     # -- the check
 
     async def _check(
-        self, user: User | None, login: str, row: AppPassword | None, secret: Secret, client: str
+        self, user: User | None, login: str, secret: Secret, client: str
     ) -> tuple[_Known | None, str]:
         """(the app password that was right, "") or (None, why not). Raises _Full.
 
@@ -187,6 +188,7 @@ class Gate:
         digest = self._digest(login, secret)
         known = self._remembered(digest, user)
         if known is None:
+            row = self._accounts.find(login, app_secret.selector(secret))
             right = row is not None and await self._verified(row, secret)
             known = self._remember(digest, user, row) if right and row and user else None
             if known is None:

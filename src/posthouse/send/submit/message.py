@@ -173,7 +173,7 @@ def prepare(
         rest = [*mended(first, header), *parts[1:]]
     if facts.long_line:  # RFC 6409 section 8; RFC 5321 section 4.5.3.1.6
         try:
-            rest = [_stuffed(to_short_lines(unstuff(b"".join(rest))))]
+            rest = [stuff(to_short_lines(unstuff(b"".join(rest))))]
         except RecodeError as error:
             return replies.SIGNED_LINE if error.reason == "signed" else replies.LONG_LINE
     return Ready([added, *rest], message_id)
