@@ -362,7 +362,8 @@ class _Protocol(asyncio.Protocol):
             self._events += side.receive(b"")
 
     def _flush(self) -> None:
-        if self._out and self._transport is not None:
+        # Who is gone hears no answer any more: uvloop raises where something is written then.
+        if self._out and self._transport is not None and not self._transport.is_closing():
             self._transport.write(b"".join(self._out) if len(self._out) > 1 else self._out[0])
             self._out.clear()
 

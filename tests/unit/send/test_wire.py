@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pytest
+import uvloop
 
 from fakes.certs import Authority
 from posthouse.flow import Failure, NetworkFailure, Security, Stage
@@ -1109,3 +1110,39 @@ async def test_pacing_keeps_the_interval() -> None:
     gaps = [b - a for a, b in pairwise(times)]
     assert len(desk.messages) == 4
     assert all(gap > 0.08 for gap in gaps), gaps
+
+
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_who_is_gone_when_the_answer_comes_is_no_error(
+    factory: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """What it handed in is on its way to the disk; uvloop raises where one writes then."""
+    answer: list[asyncio.Future[Reply]] = []
+
+    class Waiting(Session):
+        def ended(self, end: BodyEnd, connection: Connection) -> Answer:
+            answer.append(asyncio.get_running_loop().create_future())
+            return answer[0]
+
+    async def run() -> list[object]:
+        errors: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: errors.append(told))
+        listener = Listener(lambda: Waiting(Desk()))
+        server = await listener.listen(host="127.0.0.1", port=0)
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
+        writer.write(b"EHLO a.test\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nDATA\r\n")
+        writer.write(b"Subject: x\r\n\r\n.\r\n")
+        while not answer:
+            await asyncio.sleep(0.01)
+        (session,) = listener.sessions
+        session._transport.abort()
+        while listener.sessions:
+            await asyncio.sleep(0.01)
+        answer[0].set_result(Reply.make(250, "Ok", "2.0.0"))
+        await asyncio.sleep(0.01)
+        writer.close()
+        await listener.close(patience=0.1)
+        return errors
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        assert runner.run(run()) == []
