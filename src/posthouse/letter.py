@@ -8,7 +8,7 @@ a frozen dataclass takes five times as long to make.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -176,8 +176,12 @@ class Queue(Protocol):
         not; None where it is gone."""
         ...
 
-    async def waiting(self) -> tuple[Item, ...]:
-        """Everything not yet delivered, but for letters that ``put`` has not given back yet."""
+    def waiting(self) -> AsyncIterator[Sequence[Item]]:
+        """Everything not yet delivered, but for letters that ``put`` has not given back yet.
+
+        In parts, so that nobody has to wait for the whole of a long queue: each is as of the moment
+        in which it is given, and no letter that came after the first is among them.
+        """
         ...
 
     def changed(self) -> bool:

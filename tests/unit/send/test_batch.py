@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from fakes.queue import items_in
 from posthouse.letter import Event, Item, Letter, Outcome, Result, Settled, State, StoreError
 from posthouse.net.loop import run
 from posthouse.send.queue import batch, writer
@@ -70,7 +71,7 @@ async def test_all_there_is_goes_in_one_transaction(tmp_path: Path) -> None:
     ((report,), (item,)) = await asyncio.gather(recorded, accepted)
     assert (report.letter, item.letter) == (bounce.id, fresh.id)
     assert lane.commits[0] == commits + 1
-    waiting = {(one.letter, one.key): one for one in await lane.waiting()}
+    waiting = {(one.letter, one.key): one for one in await items_in(lane)}
     assert len(waiting) == 7
     tried = waiting[kept[1].id, 1]
     assert (tried.state, tried.attempts, tried.due) == (State.DEFERRED, 1, NOW + 300.25)
@@ -147,7 +148,7 @@ async def test_a_batch_that_fails_writes_nothing(tmp_path: Path) -> None:
     ]
     ends = await asyncio.gather(*futures, return_exceptions=True)
     assert [type(end) for end in ends] == [StoreError] * 4
-    assert await lane.waiting() == before[0] + before[1]
+    assert await items_in(lane) == before[0] + before[1]
     assert lane.count == 2
     assert asked(tmp_path, "SELECT count(*) FROM events") == [(0,)]
     await lane.settle([over(before[0][0])], [])  # and it goes on
@@ -260,14 +261,14 @@ async def test_what_nobody_waits_for_any_more_is_written_and_counted(tmp_path: P
         future.cancel()
     await lane.put(letter(5))
     assert lane.count == 4
-    assert len(await lane.waiting()) == 4
+    assert len(await items_in(lane)) == 4
     with pytest.MonkeyPatch.context() as broken:
         broken.setattr(Tables, "commit", None)
         lane.put(letter(6)).cancel()
         with pytest.raises(StoreError):
             await lane.put(letter(7))
     assert lane.count == 4
-    await lane.waiting()
+    await items_in(lane)
     assert lane.count == 4
     await lane.close()
 
@@ -280,9 +281,9 @@ async def test_nobody_else_sees_a_letter_before_whoever_put_it(tmp_path: Path) -
         future.add_done_callback(lambda done: known.update(i.letter for i in done.result()))
         while not future.done():
             await asyncio.sleep(0)
-            assert {item.letter for item in await lane.waiting()} <= known
+            assert {item.letter for item in await items_in(lane)} <= known
     await asyncio.sleep(0)
-    assert {item.letter for item in await lane.waiting()} == known
+    assert {item.letter for item in await items_in(lane)} == known
     await lane.close()
 
 

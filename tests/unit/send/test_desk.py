@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from budget import soon
+from fakes.queue import items_in
 from posthouse.letter import Event, Item, Letter, Outcome, Recipient, Result, Settled, State
 from posthouse.send.queue import desk as module
 from posthouse.send.queue import files, rows
@@ -74,7 +75,7 @@ async def filled(tmp_path: Path):
         await put(one, a, "carol@qq.com", at=NOW - 3 * HOUR, sender="News@Shop.example")
         await put(two, b, "x_y%z@e.example", at=NOW - 2 * HOUR, message_id="<2@d.example>")
         await put(one, a, "bob@xn--fsqu00a.example", "dan@qq.com", at=NOW - HOUR)
-        items = {item.recipient.address: item for item in await one.waiting()}
+        items = {item.recipient.address: item for item in await items_in(one)}
         await one.settle(
             [
                 deferred(items["bob@qq.com"], NOW + HOUR),
@@ -173,7 +174,7 @@ async def test_all_of_one_letter(filled) -> None:
 
 async def test_a_letter_that_is_gone_still_has_its_events(filled) -> None:
     data, (_, two) = filled
-    items = [item for item in await two.waiting() if item.recipient.address == "bob@e.example"]
+    items = [item for item in await items_in(two) if item.recipient.address == "bob@e.example"]
     (item,) = items
     done = Settled(item, Outcome("bob@e.example", Result.DELIVERED, 250))
     await two.settle([done], [Event(NOW, "delivered", item.letter, "bob@e.example", {"code": 250})])
@@ -215,8 +216,8 @@ async def test_changes(filled, first, act, query, changed, state, event) -> None
         if first is not None:
             desk.do(desk.pick(Query(), first), NOW)
         for lane in (one, two):
-            await lane.waiting()
-        before = states_of(await one.waiting())
+            await items_in(lane)
+        before = states_of(await items_in(one))
         done = desk.do(desk.pick(query, act), NOW + 1, "root")
         assert done.recipients == len(changed)
         after = {item.recipient.address: item for item in await_items(data)}
@@ -239,10 +240,10 @@ async def test_whom_a_person_let_go_the_lane_knows_whatever_came_since(filled) -
     with Desk(data) as desk:
         for act in (Act.HOLD, Act.RELEASE):
             desk.do(desk.pick(Query(recipient="eve@*"), act), NOW)
-    (item,) = [item for item in await one.waiting() if item.released]
+    (item,) = [item for item in await items_in(one) if item.released]
     assert item.recipient.address == "eve@E.example"
     await one.settle([deferred(item, NOW + HOUR)], [])
-    assert [item.key for item in await one.waiting() if item.released] == [item.key]
+    assert [item.key for item in await items_in(one) if item.released] == [item.key]
 
 
 @pytest.mark.parametrize("oldest", [True, False])
@@ -281,7 +282,7 @@ async def test_a_letter_goes_with_its_last_recipient(filled) -> None:
         assert desk.list(Query()).total == 5
         desk.do(desk.pick(Query(recipient="eve@*"), Act.DELETE), NOW)
         assert desk.list(Query()).total == 4
-    await one.waiting()
+    await items_in(one)
     assert one.count == 2
 
 
@@ -291,7 +292,7 @@ async def test_what_was_delivered_meanwhile_is_not_changed(filled) -> None:
     with Desk(data) as desk:
         picked = desk.pick(Query(domain="e.example", sender="<>"), Act.DELETE)
         assert picked.recipients == 1
-        (item,) = [i for i in await two.waiting() if i.recipient.address == "bob@e.example"]
+        (item,) = [i for i in await items_in(two) if i.recipient.address == "bob@e.example"]
         await two.settle([Settled(item, Outcome("bob@e.example", Result.DELIVERED, 250))], [])
         assert desk.do(picked, NOW).recipients == 0
     assert not two.changed()
@@ -299,11 +300,11 @@ async def test_what_was_delivered_meanwhile_is_not_changed(filled) -> None:
 
 async def test_a_hold_wins_over_an_attempt_that_was_under_way(filled) -> None:
     data, (one, _) = filled
-    items = {item.recipient.address: item for item in await one.waiting()}
+    items = {item.recipient.address: item for item in await items_in(one)}
     with Desk(data) as desk:
         desk.do(desk.pick(Query(recipient="dan@qq.com"), Act.HOLD), NOW)
     await one.settle([deferred(items["dan@qq.com"], NOW + HOUR)], [])
-    states = states_of(await one.waiting())
+    states = states_of(await items_in(one))
     assert states["dan@qq.com"] is State.HELD
 
 
@@ -318,7 +319,7 @@ async def test_beside_a_lane_that_writes(tmp_path: Path) -> None:
             sent = 0
             while going:
                 await put(lane, ids, "new@e.example")
-                items = [i for i in await lane.waiting() if i.state is State.READY][:5]
+                items = [i for i in await items_in(lane) if i.state is State.READY][:5]
                 done = [Settled(i, Outcome(i.recipient.address, Result.DELIVERED)) for i in items]
                 await lane.settle(done, [Event(NOW, "delivered", i.letter) for i in items])
                 sent += len(done)
@@ -343,7 +344,7 @@ async def test_beside_a_lane_that_writes(tmp_path: Path) -> None:
         assert count(tmp_path, "deleted") == deleted
         assert count(tmp_path, "delivered") == sent
         over = letters_of(tmp_path, "deleted") | letters_of(tmp_path, "delivered")
-        waiting = {item.letter for item in await lane.waiting()}
+        waiting = {item.letter for item in await items_in(lane)}
         assert over | waiting == letters_of(tmp_path, "accepted")
         assert not over & waiting
         assert lane.count == len(waiting)
@@ -455,3 +456,46 @@ async def test_a_change_is_whole_or_not_at_all(filled, monkeypatch: pytest.Monke
             desk.do(desk.pick(Query(), Act.DELETE), NOW)
         assert desk.list(Query()).total == 5
     assert not one.changed()
+
+
+async def test_what_is_read_together_is_of_one_moment(filled, monkeypatch) -> None:
+    """A letter that is delivered between two statements is there as a whole, or not at all."""
+    data, (one, _) = filled
+    real = module._items
+    items = [item for item in await items_in(one) if item.letter == (await items_in(one))[0].letter]
+
+    def settled_meanwhile(db: sqlite3.Connection, *more) -> object:
+        other = sqlite3.connect(data / "queue" / "lane-0.sqlite")
+        with other:
+            other.execute("DELETE FROM recipients")
+            other.execute("DELETE FROM letters")
+        other.close()
+        return real(db, *more)
+
+    monkeypatch.setattr(module, "_items", settled_meanwhile)
+    with Desk(data) as desk:
+        shown = desk.show(items[0].letter)
+        assert shown is not None
+        assert shown.entry is not None
+        assert len(shown.entry.items) == len(items)
+
+
+@pytest.mark.parametrize("each", [True, False])
+async def test_no_message_is_listed_without_its_recipients(filled, monkeypatch, each) -> None:
+    data, _ = filled
+    real = module._items
+
+    def settled_meanwhile(db: sqlite3.Connection, *more) -> object:
+        for lane in (data / "queue").glob("*.sqlite"):
+            other = sqlite3.connect(lane)
+            with other:
+                other.execute("DELETE FROM recipients")
+                other.execute("DELETE FROM letters")
+            other.close()
+        return real(db, *more)
+
+    monkeypatch.setattr(module, "_items", settled_meanwhile)
+    with Desk(data) as desk:
+        entries = tuple(desk.each(Query()) if each else desk.list(Query()).entries)
+    assert entries
+    assert all(entry.items for entry in entries)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from fakes.queue import items_in
 from posthouse.flow import Failure, NetworkFailure, Stage
 from posthouse.letter import Item, Letter, Outcome, Recipient, Result, State, StoreError
 from posthouse.net.smtp_carry import Carrier
@@ -27,7 +28,8 @@ from posthouse.send.deliver.dispatch import Dispatcher
 from posthouse.send.deliver.transaction import Task
 from posthouse.send.hop import Action, Choice, Hop, Target
 from posthouse.send.queue import batch
-from posthouse.send.queue.ids import text_of
+from posthouse.send.queue import lane as lanes
+from posthouse.send.queue.ids import number_of, text_of
 from posthouse.send.queue.lane import Lane
 
 START = 1_764_000_000.0
@@ -266,7 +268,7 @@ async def test_rules_hold_and_discard(tmp_path: Path) -> None:
     async with working(tmp_path, world) as (_, lane, keep):
         await keep(letter(1, "held@e.example", "gone@e.example", "bob@e.example"))
         await until(lambda: len(kinds(tmp_path)) == 3)
-        (item,) = await lane.waiting()
+        (item,) = await items_in(lane)
         assert (item.recipient.address, item.state) == ("held@e.example", State.HELD)
     assert sorted(kinds(tmp_path)) == ["delivered", "discarded", "held"]
 
@@ -483,7 +485,7 @@ async def test_what_is_under_way_at_the_end_is_waited_for_and_recorded(tmp_path:
     lane = Lane(tmp_path / "lane.sqlite", spare=0)
     await lane.open()
     # Nothing that arrived is sent again; the report waits for the next start.
-    assert [item.recipient.address for item in await lane.waiting()] == ["alice@d.example"]
+    assert [item.recipient.address for item in await items_in(lane)] == ["alice@d.example"]
     await lane.close()
 
 
@@ -495,7 +497,7 @@ async def test_the_end_does_not_wait_for_ever(tmp_path: Path, monkeypatch) -> No
         await until(lambda: bool(world.sent))
     lane = Lane(tmp_path / "lane.sqlite", spare=0)
     await lane.open()
-    assert len(await lane.waiting()) == 1
+    assert len(await items_in(lane)) == 1
     await lane.close()
 
 
@@ -782,7 +784,50 @@ async def test_a_bug_keeps_no_message_in_hand(
         async with asyncio.timeout(5):
             while dispatcher.waiting == 0:
                 await asyncio.sleep(0.005)
-        (item,) = await lane.waiting()
+        (item,) = await items_in(lane)
         assert (item.recipient.address, item.attempts) == ("no@e.example", 1)
         assert dispatcher._hands == set()
     assert isinstance(errors[0]["exception"], ZeroDivisionError)
+
+
+async def test_a_long_queue_is_read_while_all_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read, loaded and failed a little at a time, and each tried once: what is deferred between two
+    parts is not there twice, what the command deletes is gone."""
+    monkeypatch.setattr(lanes, "PART", 10)
+    monkeypatch.setattr(module, "AHEAD", 30)
+    monkeypatch.setattr(module, "LOOK", 0.02)
+    monkeypatch.setattr(pools, "TURN", 5)
+    most = [0]
+    world = World(down=True)
+    real = World.judge
+
+    def judge(task: Task, carried: Carried, carrier: Carrier | None) -> list[Outcome]:
+        most[0] += 1
+        asyncio.get_running_loop().call_soon(most.__setitem__, 0, 0)
+        assert most[0] <= module.TURN  # in one turn of the loop
+        return real(world, task, carried, carrier)
+
+    monkeypatch.setattr(world, "judge", judge)
+    async with working(tmp_path, world) as (dispatcher, lane, keep):
+        await keep(*(letter(n) for n in range(100)))
+        await until(lambda: dispatcher.waiting == 100)
+        other = sqlite3.connect(tmp_path / "lane.sqlite", isolation_level=None)
+        for n in range(5):
+            gone = (number_of(letter(n).id),)
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("DELETE FROM recipients WHERE letter = ?", gone)
+            other.execute("DELETE FROM letters WHERE id = ?", gone)
+            other.execute("UPDATE changes SET n = n + 1")
+            other.execute("COMMIT")
+            await keep(letter(200 + n))
+            await asyncio.sleep(0.01)
+        await until(lambda: not lane.changed() and dispatcher.waiting == 100)
+        assert lane.count == 100
+        world.down = False
+        world.now += 60
+        await until(lambda: lane.count == 0)
+        other.close()
+    assert len(world.sent) == 100
+    assert kinds(tmp_path).count("delivered") == 100

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes.queue import items_in
 from posthouse.letter import (
     Event,
     Letter,
@@ -68,7 +69,7 @@ async def test_a_letter_comes_back_as_it_was(tmp_path: Path) -> None:
     await lane.close()
     lane = await opened(tmp_path)
     assert await lane.load(kept.id) == kept
-    assert await lane.waiting() == items
+    assert await items_in(lane) == items
     assert lane.count == 1
     await lane.close()
 
@@ -79,7 +80,7 @@ async def test_the_letter_goes_with_its_last_recipient(tmp_path: Path) -> None:
     first, second = await lane.put(kept)
     await lane.settle([Settled(first, outcome("bob@e.example"))], [])
     assert lane.count == 1
-    assert [i.key for i in await lane.waiting()] == [second.key]
+    assert [i.key for i in await items_in(lane)] == [second.key]
     await lane.settle([Settled(second, outcome("carol@f.example"))], [])
     assert lane.count == 0
     assert await lane.load(kept.id) is None
@@ -93,7 +94,7 @@ async def test_what_is_put_off_waits_with_its_reason(tmp_path: Path) -> None:
         "bob@e.example", Result.DEFERRED, 452, "4.2.2", "full", cause="rcpt.mailbox_full"
     )
     await lane.settle([Settled(item, later, due=NOW + 300)], [])
-    (waiting,) = await lane.waiting()
+    (waiting,) = await items_in(lane)
     assert (waiting.state, waiting.attempts, waiting.due) == (State.DEFERRED, 1, NOW + 300)
     assert waiting.last == "452 4.2.2 full"
     assert waiting.cause == "rcpt.mailbox_full"
@@ -282,7 +283,7 @@ async def test_a_change_by_the_command_is_noticed(tmp_path: Path) -> None:
     other = lanes.connect(tmp_path / "lane.db")
     other.execute("UPDATE changes SET n = n + 1")
     assert lane.changed()
-    await lane.waiting()
+    await items_in(lane)
     assert not lane.changed()
     await lane.close()
 
@@ -331,7 +332,7 @@ async def test_what_was_acknowledged_outlives_a_kill(tmp_path: Path) -> None:
             rest = child.stdout.read().splitlines()
         told = {first, *rest}
         lane = await opened(tmp_path)
-        kept = {item.letter for item in await lane.waiting()}
+        kept = {item.letter for item in await items_in(lane)}
         assert told <= kept
         assert len(kept - told) <= 1  # the one on its way
         await lane.close()

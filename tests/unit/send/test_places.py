@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.forked import Forked
+from fakes.queue import items_in
 from posthouse.daemon.common import Common
 from posthouse.letter import QueueFull, Settled
 from posthouse.send import shared
@@ -192,7 +193,7 @@ async def test_what_the_command_deletes_makes_room_also_while_outcomes_are_under
         other.execute("DELETE FROM letters WHERE id = ?", gone)
         other.execute("UPDATE changes SET n = n + 1")
         other.execute("COMMIT")
-        await lane.waiting()
+        await items_in(lane)
         await asyncio.gather(going, coming)
         assert lane.count == counted(tmp_path / "lane.db")
     other.close()

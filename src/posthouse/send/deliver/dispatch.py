@@ -38,7 +38,7 @@ from posthouse.send.deliver.pace import Turns
 from posthouse.send.deliver.parts import Bounce, Choose, Connector, Judge, Prepare, Schedule
 from posthouse.send.deliver.pool import Pool
 from posthouse.send.deliver.recorder import Record, Recorder
-from posthouse.send.deliver.room import Due, Key, Room
+from posthouse.send.deliver.room import Due, Key, Room, by_way
 from posthouse.send.deliver.slots import Slots
 from posthouse.send.deliver.steady import Steady
 from posthouse.send.deliver.transaction import Task, Way, as_it_is
@@ -47,6 +47,8 @@ from posthouse.send.deliver.verdict import Verdicts
 from posthouse.send.hop import Action, Hop
 
 LOOK: Final = 1.0  # seconds between looks for what is due, changed or to be recorded again
+AHEAD: Final = 1_000  # recipients that are due and taken up at once, so that nobody waits for all
+TURN: Final = 20  # letters brought from the queue before whatever else there is to do has its turn
 QUIET: Final = 60  # looks after which a way that is not used is forgotten
 
 
@@ -102,6 +104,7 @@ class Dispatcher:
         self._looking: asyncio.Task[None] | None = None
         self._closing = False
         self._halted = False  # the pools are
+        self._reading = False  # the queue anew: what is due may be held by now
 
     async def start(self) -> None:
         """Take up what the queue holds."""
@@ -149,7 +152,7 @@ class Dispatcher:
                 self._verdicts.put_aside(item, choice)
                 self._recorder.soon()
         size = len(letter.content)
-        for way, its in _by_way(going):
+        for way, its in by_way(going):
             if self._room.has(way, size):
                 self._hand_over(way, letter, its)
             else:
@@ -233,7 +236,7 @@ class Dispatcher:
                 going.append((spare, item))
             else:
                 left.append((item, outcome))
-        for way, items in _by_way(going):  # it is in memory as it is
+        for way, items in by_way(going):  # it is in memory as it is
             self._hand_over(way, letter, items)
         return left
 
@@ -317,9 +320,15 @@ class Dispatcher:
 
     def look(self) -> None:
         """Put what is due among the ready."""
-        ready = self._agenda.take()
-        self._ready.extend((letter, tuple(items)) for letter, items in ready.items())
+        self._take_up()
         self._load_soon()
+
+    def _take_up(self) -> bool:
+        """Some of it, where there is need; whether anything is ready."""
+        if not (self._ready or self._reading):
+            ready = self._agenda.take(AHEAD)
+            self._ready.extend((letter, tuple(items)) for letter, items in ready.items())
+        return bool(self._ready)
 
     def _taken_back(self, way: Key, tasks: Sequence[Task]) -> list[Item]:
         """Out of our hands again, before anything was begun: it may be held or deleted by now."""
@@ -331,16 +340,20 @@ class Dispatcher:
 
     async def _reload(self, back: Sequence[Item] = ()) -> None:
         """The queue as it is now, but for what is on its way. ``back`` was due, and still is."""
-        items = await self._queue.waiting()
         due = [*self._room.withdraw(), *self._ready]
-        ready = [*back, *(item for _, its in due for item in its)]
         self._ready.clear()
-        waiting = (
-            item
-            for item in items
-            if item.state is not State.HELD and (item.letter, item.key) not in self._hands
-        )
-        self._agenda.renew(waiting, ready)
+        self._agenda.begin([*back, *(item for _, its in due for item in its)])
+        self._reading = True
+        try:
+            async for items in self._queue.waiting():
+                self._agenda.renew(
+                    item
+                    for item in items
+                    if item.state is not State.HELD and (item.letter, item.key) not in self._hands
+                )
+            self._agenda.end()
+        finally:
+            self._reading = False
 
     def _load_soon(self) -> None:
         if self._ready and self._loading is None and not (self._recorder.stopped or self._closing):
@@ -348,12 +361,15 @@ class Dispatcher:
 
     async def _load(self) -> None:
         """Bring letters from the queue while there is room for them."""
+        turns = 0
         try:
             while (
-                self._ready
-                and not self._room.full
-                and not (self._recorder.stopped or self._closing)
+                not (self._recorder.stopped or self._closing or self._room.full) and self._take_up()
             ):
+                turns += 1
+                if turns % TURN == 0:
+                    await asyncio.sleep(0)
+                    continue  # all may be otherwise by now
                 name, items = self._ready.popleft()
                 letter = await self._queue.load(name)
                 if letter is not None:
@@ -376,17 +392,3 @@ class Dispatcher:
         """Ways that nothing goes any more: a relay meets many domains."""
         for way in [way for way, pool in self.pools.items() if pool.quiet]:
             await self.pools.pop(way).close()
-
-
-def _by_way(going: Sequence[tuple[Hop, Item]]) -> list[tuple[Key, tuple[Item, ...]]]:
-    """The items of each way together.
-
-    But an address that needs SMTPUTF8 goes by itself, lest it takes others with it where a server
-    lacks that (RFC 6531 section 3.2).
-    """
-    ways: dict[tuple[Key, bool], list[Item]] = {}
-    for hop, item in going:
-        address = item.recipient.address
-        domain = "" if hop.targets else address.rpartition("@")[2].lower()
-        ways.setdefault(((hop.name, domain), address.isascii()), []).append(item)
-    return [(way, tuple(items)) for (way, _), items in ways.items()]

@@ -41,6 +41,7 @@ SWEEP: Final = 1.0  # seconds between looks for connections that are over their 
 SORE: Final = 15.0  # seconds nothing is tried after nobody could be reached
 FEW: Final = 2  # connections that are opened at once: a handshake costs more than some messages
 LATE: Final = 0.5  # seconds that mail has to wait for them before there are more
+TURN: Final = 50  # tasks that fail before whatever else there is to do has its turn
 ENDING: Final = 5.0  # seconds for what is under way when we end: cut off, it may arrive twice
 
 
@@ -76,6 +77,7 @@ class Pool:
         self._login = Login(way.hop, tries, replies, now=now, sleep=sleep)
         self._now = now
         self._waiting: deque[Task] = deque()
+        self._failing: deque[tuple[Task, NetworkFailure | Refused]] = deque()  # not yet told so
         self._idle: list[Carrier] = []
         self._busy: dict[Carrier, Task] = {}
         self._opening: dict[asyncio.Task[None], Target | None] = {}  # and where to
@@ -100,12 +102,12 @@ class Pool:
     @property
     def waiting(self) -> int:
         """Tasks without a connection yet."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._failing)
 
     @property
     def quiet(self) -> bool:
         """Whether there is nothing here any more."""
-        waits = self._waiting or self._equals.tasks or self._pace.waits
+        waits = self.waiting or self._equals.tasks or self._pace.waits
         return not (waits or self.open) and not self._is_sore()
 
     def add(self, task: Task) -> None:
@@ -135,7 +137,10 @@ class Pool:
 
     def withdraw(self) -> list[Task]:
         """Give back what waits for a connection, or for its turn: nothing of it was begun."""
-        tasks, self._waiting = [*self._waiting, *self._equals.withdraw()], deque()
+        failing = [task for task, _ in self._failing]
+        tasks = [*failing, *self._waiting, *self._equals.withdraw()]
+        self._failing.clear()
+        self._waiting.clear()
         return tasks
 
     def _is_sore(self) -> bool:
@@ -377,8 +382,20 @@ class Pool:
 
     def _fail(self, error: NetworkFailure | Refused) -> None:
         """Nobody can be reached: everything that waits goes back to the queue's schedule."""
-        for task in self.withdraw():
+        began = bool(self._failing)
+        tasks = [*self._waiting, *self._equals.withdraw()]
+        self._waiting.clear()
+        self._failing.extend([(task, error) for task in tasks])
+        if not began:
+            self._fail_some()
+
+    def _fail_some(self) -> None:
+        """A few at a time: tens of thousands may wait, and to judge each of them takes a while."""
+        for _ in range(min(TURN, len(self._failing))):
+            task, error = self._failing.popleft()
             self._report(task, failed(task, error), None)
+        if self._failing:
+            asyncio.get_running_loop().call_soon(self._fail_some)
 
     # -- time
 

@@ -11,10 +11,11 @@ and no more, and a little has room though the long letters of others fill all of
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from posthouse.letter import Item, Letter
+from posthouse.send.hop import Hop
 
 Key = tuple[str, str]  # of a Way: its hop's name and its domain; to hash a whole hop takes long
 Due = tuple[str, tuple[Item, ...]]  # a letter's id, and those of its recipients that are to go
@@ -100,3 +101,17 @@ def _fits(size: int, mine: int, octets: int) -> bool:
     if mine + size <= LITTLE:
         return octets <= 2 * IN_HAND
     return mine <= SHARE and octets <= IN_HAND
+
+
+def by_way(going: Sequence[tuple[Hop, Item]]) -> list[tuple[Key, tuple[Item, ...]]]:
+    """The items of each way together.
+
+    But an address that needs SMTPUTF8 goes by itself, lest it takes others with it where a server
+    lacks that (RFC 6531 section 3.2).
+    """
+    ways: dict[tuple[Key, bool], list[Item]] = {}
+    for hop, item in going:
+        address = item.recipient.address
+        domain = "" if hop.targets else address.rpartition("@")[2].lower()
+        ways.setdefault(((hop.name, domain), address.isascii()), []).append(item)
+    return [(way, tuple(items)) for (way, _), items in ways.items()]

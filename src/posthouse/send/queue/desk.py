@@ -15,6 +15,7 @@ import heapq
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -156,16 +157,17 @@ class Desk:
         count = f"SELECT count(*) FROM letters WHERE {where.text}"  # noqa: S608
         for path, db in self._lanes:
             try:
-                with told(path):
+                with told(path), _one_moment(db):
                     number = db.execute(count, where.values).fetchone()[0]
-                    found.append(_entries(db, where, query, limit, oldest))
+                    entries = _entries(db, where, query, limit, oldest)
+                found.append(entries)
                 total += number
             except LaneError as error:
                 self._pass(error)
         # Ids grow with time, in all lanes.
         merged = heapq.merge(*found, key=lambda one: number_of(one.id), reverse=not oldest)
-        entries = tuple(merged)
-        return Page(entries[:limit] if limit else entries, total)
+        page = tuple(merged)
+        return Page(page[:limit] if limit else page, total)
 
     def each(self, query: Query, *, oldest: bool = False) -> Iterator[Entry]:
         """The same one after the other, in little memory; each as it is when it is read."""
@@ -193,7 +195,7 @@ class Desk:
         """One letter, also one that has left the queue; None where nothing is known of it."""
         for number in queries.numbers([letter]):
             for path, db in self._lanes:
-                with told(path):
+                with told(path), _one_moment(db):
                     shown = _shown(db, number)
                 if shown is not None:
                     return shown
@@ -258,13 +260,27 @@ _KEYS: Final = (
 )
 
 
+@contextmanager
+def _one_moment(db: sqlite3.Connection) -> Iterator[None]:
+    """What is read within belongs together, though the relay delivers meanwhile."""
+    if db.in_transaction:
+        yield
+        return
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        db.execute("ROLLBACK")
+
+
 def _entries(
     db: sqlite3.Connection, where: Where, query: Query, limit: int, oldest: bool
 ) -> list[Entry]:
     order = "ASC" if oldest else "DESC"
     sql = f"SELECT {_ENTRY} FROM letters WHERE {where.text} ORDER BY id {order} LIMIT ?"  # noqa: S608
-    found = db.execute(sql, (*where.values, limit or -1)).fetchall()
-    items = _items(db, [row[0] for row in found], queries.of_recipients(query))
+    with _one_moment(db):
+        found = db.execute(sql, (*where.values, limit or -1)).fetchall()
+        items = _items(db, [row[0] for row in found], queries.of_recipients(query))
     return [_entry(row, items.get(row[0], ())) for row in found]
 
 

@@ -17,7 +17,7 @@ import asyncio
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
@@ -46,6 +46,7 @@ SPARE: Final = 64 * 1024 * 1024  # octets that must stay free, so that deliverie
 COMPANY: Final = 0.002
 PATIENCE: Final = 0.01
 LOG_KEPT: Final = 32 * 1024 * 1024  # octets that SQLite's log of writes may keep of its longest
+PART: Final = 500  # recipients read before whatever else there is to do has its turn
 SPACE_LOOK: Final = 1.0  # seconds a look at the free space is believed
 # Octets of letters on their way to the disk. It may be slower than the network, and whoever waits
 # for a 250 has nothing to lose but time: without an end, 1,000 clients could fill all memory.
@@ -83,6 +84,8 @@ class Lane:
         await self._writer.start()
         self._reader = self._connect()
         self._inode = self._path.stat().st_ino
+        with _told(self._path):
+            self._lost = json.dumps([row[0] for row in self._reader.execute(_LOST)])
         self._count_letters()
         self._seen = self._changes()
 
@@ -90,6 +93,20 @@ class Lane:
     def count(self) -> int:
         """Messages in this lane."""
         return self._places.of(self._number)
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    @property
+    def lost(self) -> str:
+        """Why the file we have open ends with this process, and all that is in it; or ""."""
+        try:
+            inode = self._path.stat().st_ino
+        except OSError as error:  # unmounted, moved away, deleted: what is open still is no place
+            return error.strerror or str(error)
+        return "" if inode == self._inode else "another file is there by now"  # a backup
 
     @property
     def commits(self) -> tuple[int, int]:
@@ -169,19 +186,26 @@ class Lane:
             recipients = self._reader.execute(_TO_BE_TRIED, (number,)).fetchall()
         return _letter(found, [Recipient(a, json.loads(p)) for a, p in recipients])
 
-    async def waiting(self) -> tuple[Item, ...]:
+    async def waiting(self) -> AsyncIterator[Sequence[Item]]:
         """See ``Queue``. What ``put`` is about to give to its caller is not among them."""
-        seen = self._changes()
-        with _told(self._path):
-            items = [rows.item_of(row) for row in self._reader.execute(_ALL_ITEMS)]
-            released = {(text_of(letter), n) for letter, n in self._reader.execute(_RELEASED)}
+        seen, top = self._changes(), self.highest
+        behind = (0, -1)
+        while True:
+            with _told(self._path):
+                found = self._reader.execute(_ITEMS, (*behind, top, PART)).fetchall()
+                if not found:
+                    break
+                first, behind = found[0][0], found[-1][:2]
+                released = set(self._reader.execute(_RELEASED, (first, behind[0])))
+            items = [
+                item._replace(released=True) if row[:2] in released else item
+                for row, item in zip(found, map(rows.item_of, found), strict=True)
+                if item.letter not in self._putting
+            ]
+            yield items
+            await asyncio.sleep(0)
         self._count_letters()
         self._seen = seen  # what could not be read is still to be seen
-        return tuple(
-            item._replace(released=True) if (item.letter, item.key) in released else item
-            for item in items
-            if item.letter not in self._putting
-        )
 
     def changed(self) -> bool:
         """See ``Queue``. The command counts its changes in the file."""
@@ -193,13 +217,17 @@ class Lane:
         self._reader.close()
 
     def _count_letters(self) -> None:
-        """Those in the file and those on their way there, in one statement: as of one moment."""
+        """Those in the file and those on their way there, in one statement: as of one moment.
+
+        By their recipients, which are little beside the letters: to count those takes half a second
+        where there are many. But some may have none (what was saved of a damaged file).
+        """
         self._recount = True
         if self._settling > 0:
             return
         putting = json.dumps([number_of(letter) for letter in self._putting])
         with _told(self._path):
-            kept = self._reader.execute(_OTHERS, (putting,)).fetchone()[0]
+            kept = self._reader.execute(_OTHERS, (putting, self._lost)).fetchone()[0]
         self._places.put(self._number, kept + len(self._putting))
         self._recount = False
 
@@ -216,12 +244,12 @@ class Lane:
         """Refuse in time: a full disk could not record that a message was delivered."""
         seen, free = self._space
         if not seen <= now < seen + SPACE_LOOK:
+            if self.lost:
+                raise StoreError(f"{self._path}: {self.lost}")
             try:
-                stat, inode = os.statvfs(self._path.parent), os.stat(self._path).st_ino
-            except OSError as error:  # unmounted, moved away: what is open still is no place
+                stat = os.statvfs(self._path.parent)
+            except OSError as error:
                 raise StoreError(f"{self._path}: {error.strerror}") from None
-            if inode != self._inode:  # a backup put in its place: ours ends with this process
-                raise StoreError(f"{self._path}: another file is there by now")
             free = stat.f_bavail * stat.f_frsize
             self._space = (now, free)
         if free - self._octets - size < self._spare:
@@ -283,13 +311,24 @@ _ONE_LETTER: Final = (
 _TO_BE_TRIED: Final = (
     "SELECT address, params FROM recipients WHERE letter = ? AND state <> 'held' ORDER BY n"
 )
-_ALL_ITEMS: Final = f"SELECT {rows.ITEM} FROM recipients"  # noqa: S608  nothing but names
+_ITEMS: Final = (
+    f"SELECT {rows.ITEM} FROM recipients WHERE (letter, n) > (?, ?) AND letter <= ?"  # noqa: S608
+    " ORDER BY letter, n LIMIT ?"
+)
 # What is still here was never pruned, so its events tell it.
 _RELEASED: Final = (
     "SELECT r.letter, r.n FROM events JOIN recipients AS r"
     " ON r.letter = events.letter AND r.address = events.recipient WHERE kind = 'released'"
+    " AND events.letter BETWEEN ? AND ?"
 )
-_OTHERS: Final = "SELECT count(*) FROM letters WHERE id NOT IN (SELECT value FROM json_each(?))"
+_LOST: Final = (
+    "SELECT id FROM letters WHERE NOT EXISTS (SELECT 1 FROM recipients WHERE letter = letters.id)"
+)
+_OTHERS: Final = (
+    "SELECT (SELECT count(DISTINCT letter) FROM recipients"
+    " WHERE letter NOT IN (SELECT value FROM json_each(?)))"
+    " + (SELECT count(*) FROM letters WHERE id IN (SELECT value FROM json_each(?)))"
+)
 _HIGHEST: Final = (
     "SELECT max(coalesce((SELECT max(id) FROM letters), 0),"
     " coalesce((SELECT max(letter) FROM events), 0))"

@@ -76,19 +76,26 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(clocks.steady._accepted) == 10
 
 
+def renew(agenda: Agenda, *parts: list[Item], taken: tuple[Item, ...] = ()) -> None:
+    agenda.begin(taken)
+    for part in parts:
+        agenda.renew(part)
+    agenda.end()
+
+
 def test_what_the_disk_says_as_before_is_due_as_before() -> None:
     clocks = Clocks()
     agenda = Agenda(clocks.steady)
     rows = [item(1, START + 60), item(2, START + HOUR)]
-    agenda.renew(rows, ())
+    renew(agenda, rows)
     clocks.wall += 6 * HOUR
     changed = item(3, clocks.wall + 30)  # by somebody, by the clock as it is now
-    agenda.renew([*rows, changed], ())
-    assert agenda.take() == {}
+    renew(agenda, rows, [changed])
+    assert agenda.take(9) == {}
     clocks.go(31)
-    assert [one.key for one in agenda.take()["x"]] == [3]
+    assert [one.key for one in agenda.take(9)["x"]] == [3]
     clocks.go(30)
-    assert [one.key for one in agenda.take()["x"]] == [1]
+    assert [one.key for one in agenda.take(9)["x"]] == [1]
     assert len(agenda) == 1
 
 
@@ -98,13 +105,52 @@ def test_what_is_ready_is_due_whatever_its_date(jump: float) -> None:
     agenda = Agenda(clocks.steady)
     asked, taken = item(1, START + jump, State.READY), item(2, START)
     clocks.wall += jump
-    agenda.renew([asked, taken], [taken])
-    assert [one.key for one in agenda.take()["x"]] == [1, 2]
+    renew(agenda, [asked, taken], taken=(taken,))
+    assert [one.key for one in agenda.take(9)["x"]] == [1, 2]
 
 
 def test_no_date_is_further_off_than_a_day() -> None:
     clocks = Clocks()
     agenda = Agenda(clocks.steady)
-    agenda.renew([item(1, START + 400 * DAY)], ())
+    renew(agenda, [item(1, START + 400 * DAY)])
     clocks.go(FAR)
-    assert len(agenda.take()["x"]) == 1
+    assert len(agenda.take(9)["x"]) == 1
+
+
+def test_what_is_due_is_taken_a_little_at_a_time_but_a_letter_whole() -> None:
+    clocks = Clocks()
+    agenda = Agenda(clocks.steady)
+    for name in ("b", "a", "c"):
+        for key in range(3):
+            agenda.add(item(key, START)._replace(letter=name), START)
+    assert {name: len(its) for name, its in agenda.take(4).items()} == {"a": 3, "b": 3}
+    assert (list(agenda.take(1)), len(agenda)) == (["c"], 0)
+
+
+def test_what_comes_back_while_the_queue_is_read_stays_as_it_came() -> None:
+    """Put off, held and deleted between the first part and the last; nothing is there twice."""
+    clocks = Clocks()
+    agenda = Agenda(clocks.steady)
+    rows = [item(key, START + 60) for key in range(5)]
+    for one in rows:
+        agenda.add(one, START + 60)
+    agenda.begin(())
+    agenda.renew(rows[:1])
+    agenda.add(item(0, START + 30), START + 30)  # read before that
+    agenda.add(item(7, START + 90), START + 90)  # is still to be read
+    agenda.renew([rows[2], item(7, START + 90)])
+    agenda.end()  # 1, 3 and 4 are no more
+    assert len(agenda) == 3
+    clocks.go(100)
+    assert [one.key for one in agenda.take(9)["x"]] == [0, 2, 7]
+    assert (agenda.take(9), len(agenda)) == ({}, 0)
+
+
+def test_what_is_over_in_the_heap_is_let_go() -> None:
+    clocks = Clocks()
+    agenda = Agenda(clocks.steady)
+    for change in range(2_000):
+        renew(agenda, [item(1, START + change)])
+    assert len(agenda._due) < 1_100
+    clocks.go(DAY)
+    assert [one.due for one in agenda.take(9)["x"]] == [START + 1_999]
