@@ -1,16 +1,13 @@
 """Numbers for Prometheus, and whether the relay is ready: what each worker counts, added up.
 
-Enters: events, and numbers that a worker knows of itself. Leaves: one small file a worker, replaced
-each second in the data folder; ``/metrics`` and ``/ready`` on an address of its own, served by
-worker 0 in threads, from the files of all. Called by ``worker``. Nothing fails: a file that can't
-be written makes the worker look not ready, which is what it is.
+Enters: events, and numbers that a worker knows of itself. Leaves: ``/metrics`` and ``/ready`` on an
+address of its own, served by worker 0 in a thread, from the files of all (``numbers``). Called by
+``worker``. Nothing fails.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import socket
 import threading
 import time
@@ -18,15 +15,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from socketserver import TCPServer, ThreadingMixIn
+from types import MappingProxyType
 from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from posthouse.daemon import numbers
 from posthouse.letter import Event
 
-FRESH: Final = 5.0  # seconds after which a worker that has written nothing is not ready
 PATIENCE: Final = 2.0  # seconds for a question to come and its answer to go
 AT_ONCE: Final = 16  # questions that are being answered; a watcher or two ask
 SERVER: Final = "posthouse"  # not which Python and what of it answers
@@ -61,10 +59,18 @@ _SAID: Final = {
 
 
 class Counts:
-    """The owner of one worker's counters."""
+    """The owner of one worker's counters. ``known``: what they were when the last one ended.
 
-    def __init__(self) -> None:
-        self.values: Counter[tuple[str, str]] = Counter()
+    All workers are added up, and of a sum that gets smaller nobody can say how much was added.
+    """
+
+    def __init__(self, known: Mapping[tuple[str, str], int] = MappingProxyType({})) -> None:
+        self.values: Counter[tuple[str, str]] = Counter(known)
+        self._known = known
+
+    def since_start(self, name: str, label: str, number: int) -> None:
+        """What somebody else counts, from 0 in each process."""
+        self.values[name, label] = self._known.get((name, label), 0) + number
 
     def event(self, event: Event) -> None:
         """Count one event of a letter."""
@@ -78,22 +84,6 @@ class Counts:
         if kind in _SAID:
             name, label = _SAID[kind]
             self.values[name, str(facts.get(label, ""))] += facts.get("times", 1)
-
-
-def write(folder: Path, worker: int, counts: Counts, now: Mapping[tuple[str, str], float]) -> None:
-    """What one worker knows, for whoever serves it."""
-    rows = [[name, label, value] for (name, label), value in (*counts.values.items(), *now.items())]
-    text = json.dumps({"at": time.time(), "rows": rows})
-    path = _file(folder, worker)
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        fresh = path.with_suffix(".new")
-        fresh.write_text(text)
-        os.replace(fresh, path)
-
-
-def _file(folder: Path, worker: int) -> Path:
-    return folder / "metrics" / f"worker-{worker}.json"
 
 
 class Reader:
@@ -119,21 +109,31 @@ class Reader:
         yield GaugeMetricFamily("posthouse_ready", "1 where all workers work", float(self.ready()))
 
     def ready(self) -> bool:
-        """Whether all workers wrote within the last seconds, and none stands still."""
-        alive = self.alive()
-        return len(alive) == self._workers and not any(
-            row[0] == "stopped" and row[2] for one in alive.values() for row in one.get("rows", [])
-        )
+        """Whether all workers work."""
+        return not self.wrong()
+
+    def wrong(self) -> list[str]:
+        """Who has not written within the last seconds, or stands still, or has no file any more."""
+        alive, found = self.alive(), []
+        for worker in range(self._workers):
+            one = alive.get(worker)
+            if one is None:
+                found.append(f"worker {worker} does not work")
+                continue
+            if any(row[0] == "stopped" and row[2] for row in one.get("rows", [])):
+                found.append(f"worker {worker} can record nothing, delivery stands still")
+            found += [f"{path}: {why}" for path, why in one.get("lost", {}).items()]
+        return found
 
     def alive(self) -> dict[int, dict[str, Any]]:
         """The workers that wrote within the last seconds, and what."""
         now = time.time()
-        return {n: one for n, one in self._contents() if now - one.get("at", 0) < FRESH}
+        return {n: one for n, one in self._contents() if now - one.get("at", 0) < numbers.FRESH}
 
     def _contents(self) -> Iterable[tuple[int, dict[str, Any]]]:
         for worker in range(self._workers):
             with contextlib.suppress(OSError, ValueError):
-                yield worker, json.loads(_file(self._folder, worker).read_text())
+                yield worker, numbers.read(self._folder, worker)
 
 
 class _Quiet(WSGIRequestHandler):
@@ -209,9 +209,9 @@ def serve(address: str, port: int, reader: Reader) -> WSGIServer:
         if path == "/metrics":
             status, body = "200 OK", generate_latest(registry)
         elif path == "/ready":
-            ready = reader.ready()
-            status = "200 OK" if ready else "503 Service Unavailable"
-            body = b"ready\n" if ready else b"not ready\n"
+            wrong = reader.wrong()
+            status = "503 Service Unavailable" if wrong else "200 OK"
+            body = "\n".join(["not ready", *wrong, ""]).encode() if wrong else b"ready\n"
         start(status, [*about, ("Content-Length", str(len(body)))])
         return [] if method == "HEAD" else [body]  # RFC 9110 section 9.3.2
 

@@ -312,6 +312,10 @@ class Relay:
             yield "dns_questions", "miss", self._resolver.misses
         yield "commits", "", sum(one.lane.commits[0] for one in self._lanes)
 
+    def lost(self) -> dict[str, str]:
+        """Files that were deleted or replaced while we have them open, and what is there now."""
+        return {str(one.lane.path): why for one in self._lanes if (why := one.lane.lost)}
+
     def gauges(self) -> dict[tuple[str, str], float]:
         """What there is at this moment."""
         found: dict[tuple[str, str], float] = {

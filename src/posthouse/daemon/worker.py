@@ -18,7 +18,7 @@ from typing import Any, Final
 from wsgiref.simple_server import WSGIServer
 
 from posthouse.config import Config
-from posthouse.daemon import metrics
+from posthouse.daemon import metrics, numbers
 from posthouse.daemon.lines import Queued, standard_error
 from posthouse.daemon.log import Log
 from posthouse.daemon.pruning import Pruning
@@ -67,7 +67,9 @@ class Worker:
     def __init__(self, post: Post, log: Log, watch: Callable[[Event], None] | None = None) -> None:
         self._post = post
         self._say = log.say
-        self._counts = metrics.Counts()
+        self._counts = metrics.Counts(
+            numbers.known(post.config.server.data, post.number, metrics.COUNTERS)
+        )
         self._log = watch or log.event
         self.stop = asyncio.Event()
 
@@ -96,7 +98,11 @@ class Worker:
         finally:
             if pruning is not None:
                 await asyncio.to_thread(pruning.close)
-            await relay.close(PATIENCE)
+            closing = asyncio.create_task(relay.close(PATIENCE))
+            while not closing.done():  # what comes of mail meanwhile counts, too
+                await asyncio.wait([closing], timeout=LOOK)
+                self._write_metrics(relay)
+            await closing
             if served is not None:
                 served.shutdown()
 
@@ -140,10 +146,9 @@ class Worker:
 
     def _write_metrics(self, relay: Relay) -> None:
         for name, label, number in relay.counters():
-            self._counts.values[name, label] = number
-        metrics.write(
-            self._post.config.server.data, self._post.number, self._counts, relay.gauges()
-        )
+            self._counts.since_start(name, label, number)
+        data, number = self._post.config.server.data, self._post.number
+        numbers.write(data, number, self._counts.values, relay.gauges(), relay.lost())
 
     def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")

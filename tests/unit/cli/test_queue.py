@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
+from fakes.queue import items_in
 from posthouse.cli import asking, root
 from posthouse.cli.queue import COMMANDS, show
+from posthouse.daemon import numbers
 from posthouse.explain import catalogue
 from posthouse.letter import Event, Letter, Outcome, Recipient, Result, Settled, State
 from posthouse.send.queue import files
@@ -53,7 +55,7 @@ async def fill(folder: Path) -> None:
             name, sender, recipients, BODY, at, {"BODY": "8BITMIME"}, "alice", "192.0.2.1", f"<{n}>"
         )
         await lane.put(made, events=[Event(at, "accepted", name, "", {"client": "192.0.2.1"})])
-    item = next(i for i in await lane.waiting() if i.recipient.address == "bob@qq.com")
+    item = next(i for i in await items_in(lane) if i.recipient.address == "bob@qq.com")
     outcome = Outcome(
         "bob@qq.com", Result.DEFERRED, 451, "4.7.1", "Try\x1b later", cause="rate.greylisted"
     )
@@ -431,3 +433,20 @@ def test_prune_shows_how_far_it_is(world: World, data: Path, monkeypatch) -> Non
     run(world, data, "delete", "--all", "--yes")
     ran = run(world, data, "prune", "--older-than", "0s")
     assert (ran.code, ran.out[:8]) == (0, "Removed.")
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("action", ["list", "show", "hold"])
+@pytest.mark.parametrize("left", [True, False])
+def test_a_queue_whose_files_are_gone_under_the_relay_is_not_called_none(
+    world: World, data: Path, lang: str, action: str, left: bool
+) -> None:
+    lane = data / "queue" / "lane-1.sqlite"
+    numbers.write(data, 0, {}, {}, {str(lane): "No such file or directory"})
+    for file in (data / "queue").glob("lane-[1]*" if left else "*"):
+        file.unlink()
+    more = {"hold": ["--all"], "show": ["an2qdrqg2000"], "list": []}[action]
+    ran = run(world, data, action, *more, lang=lang)
+    assert ran.code == 3
+    assert str(lane) in ran.err
+    assert bool(ran.out) == (left and action == "list")

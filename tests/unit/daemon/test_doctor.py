@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from fakes.certs import Authority, Kind
-from posthouse.daemon import metrics, supervisor
+from posthouse.daemon import numbers, supervisor
 from posthouse.daemon.doctor import certificate, files, kept, look, names, place
 from posthouse.daemon.ports import StartError
 from posthouse.flow import Status
@@ -276,7 +276,7 @@ async def test_a_lane_that_is_gone_under_a_running_worker_is_no_queue_yet_to_be_
     tmp_path,
 ) -> None:
     at = config(tmp_path)
-    metrics.write(at.server.data, 0, metrics.Counts(), {})
+    numbers.write(at.server.data, 0, {}, {})
     found = said(kept.look(at, FakeClock()))
     assert found["relay.lane.gone"] is FAIL
     assert "relay.lane.none" not in found

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from posthouse.daemon import metrics
+from posthouse.daemon import metrics, numbers
+from posthouse.letter import Event
 
 HOST = "127.0.0.1"
 
 
 @pytest.fixture
 def port(tmp_path: Path) -> Iterator[int]:
-    metrics.write(tmp_path, 0, metrics.Counts(), {})
+    numbers.write(tmp_path, 0, {}, {})
     server = metrics.serve(HOST, 0, metrics.Reader(tmp_path, 1))
     yield server.server_port
     server.shutdown()
@@ -127,3 +128,36 @@ def test_what_is_said_is_counted_by_its_reason() -> None:
         ("logins", "wrong"): 1,
         ("failures", "tls.certificate"): 1,
     }
+
+
+def test_what_is_wrong_is_said(tmp_path: Path, port: int) -> None:
+    lane = str(tmp_path / "queue" / "lane-0.sqlite")
+    numbers.write(tmp_path, 0, {}, {("stopped", ""): 1}, {lane: "No such file or directory"})
+    status, body, _ = asked(port, "GET", "/ready")
+    assert status == 503
+    assert body.decode().splitlines() == [
+        "not ready",
+        "worker 0 can record nothing, delivery stands still",
+        f"{lane}: No such file or directory",
+    ]
+    assert b"posthouse_ready 0.0" in asked(port, "GET", "/metrics")[1]
+
+
+def test_no_counter_goes_back_where_a_worker_is_replaced(tmp_path: Path) -> None:
+    """Neither its own nor what a part of it counts; what there was at a moment is forgotten."""
+    for sent, commits in ((3, 7), (2, 4)):
+        counts = metrics.Counts(numbers.known(tmp_path, 0, metrics.COUNTERS))
+        for number in range(sent):
+            counts.event(Event(0.0, "delivered", str(number)))
+        for so_far in range(commits + 1):
+            counts.since_start("commits", "", so_far)
+        numbers.write(tmp_path, 0, counts.values, {("sessions", ""): 5})
+    known = numbers.known(tmp_path, 0, metrics.COUNTERS)
+    assert known == {("events", "delivered"): 5, ("commits", ""): 11}
+
+
+@pytest.mark.parametrize("said", ["", "{}", "[]", '{"rows": [["events"]]}', '{"rows": 7}'])
+def test_a_file_that_says_nothing_begins_anew(tmp_path: Path, said: str) -> None:
+    numbers.write(tmp_path, 0, {}, {})
+    (tmp_path / "metrics" / "worker-0.json").write_text(said)
+    assert numbers.known(tmp_path, 0, metrics.COUNTERS) == {}

@@ -8,6 +8,7 @@ read now.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -85,15 +86,24 @@ def at_desk(
 ) -> int:
     """Open the queue (``whole``: see ``Desk``), use it, let go; the exit code."""
     from posthouse.cli.config import data_folder
+    from posthouse.daemon.numbers import lost
     from posthouse.send.owner import as_owner
     from posthouse.send.queue.desk import Desk
     from posthouse.send.queue.files import LaneError
 
     folder = data_folder(words, given)
+    gone: list[LaneError] = []
     try:
-        with as_owner(folder), Desk(folder, whole=whole) as desk:
-            return use(desk)
+        with as_owner(folder):
+            gone += [LaneError("gone", Path(path), why) for path, why in lost(folder).items()]
+            if gone and whole:
+                raise gone[0]
+            with Desk(folder, whole=whole) as desk:
+                desk.unreadable += gone
+                return use(desk)
     except LaneError as error:
+        if error.reason == "no_queue" and gone:
+            error = gone[0]
         if error.reason == "no_queue":
             raise click.ClickException(f"posthouse: {told(words, error)}") from None
         click.echo(f"posthouse: {told(words, error)}", err=True)
