@@ -85,7 +85,7 @@ class Lane:
         self._reader = self._connect()
         self._inode = self._path.stat().st_ino
         with _told(self._path):
-            self._lost = json.dumps([row[0] for row in self._reader.execute(_LOST)])
+            self._bare = json.dumps([row[0] for row in self._reader.execute(_BARE)])
         self._count_letters()
         self._seen = self._changes()
 
@@ -227,7 +227,7 @@ class Lane:
             return
         putting = json.dumps([number_of(letter) for letter in self._putting])
         with _told(self._path):
-            kept = self._reader.execute(_OTHERS, (putting, self._lost)).fetchone()[0]
+            kept = self._reader.execute(_OTHERS, (putting, self._bare)).fetchone()[0]
         self._places.put(self._number, kept + len(self._putting))
         self._recount = False
 
@@ -321,7 +321,7 @@ _RELEASED: Final = (
     " ON r.letter = events.letter AND r.address = events.recipient WHERE kind = 'released'"
     " AND events.letter BETWEEN ? AND ?"
 )
-_LOST: Final = (
+_BARE: Final = (
     "SELECT id FROM letters WHERE NOT EXISTS (SELECT 1 FROM recipients WHERE letter = letters.id)"
 )
 _OTHERS: Final = (
