@@ -64,8 +64,8 @@ class Ourselves:
     local: Callable[[str], bool] = lambda _address: False  # where we listen on all of the machine
 
     def has(self, address: str) -> bool:
-        """Whether an address is ours, or leads to this machine's inside."""
-        return self._is_inside(address) or self.listens(address)
+        """Whether an address is ours, or leads to this machine's inside, or to no mail server."""
+        return self._is_inside(address) or self.listens(address) or is_nobodys(address)
 
     def listens(self, address: str) -> bool:
         """Whether we are meant by it: its own inside every machine has."""
@@ -76,6 +76,15 @@ class Ourselves:
     def _is_inside(self, address: str) -> bool:
         ip = ip_address(plain(address))
         return self.loopback and (ip.is_loopback or ip.is_unspecified)
+
+
+def is_nobodys(address: str) -> bool:
+    """Whether no mail server of the internet can be there: only what stands on our own link (where
+    clouds keep their machines' secrets), many at once, or nothing (RFC 6890). Networks of one's own
+    (RFC 1918, RFC 4193) are not among them: mail within a company goes there.
+    """
+    ip = ip_address(plain(address))
+    return ip.is_link_local or ip.is_multicast or (ip.version == 4 and ip.is_reserved)
 
 
 def plain(address: str) -> str:
@@ -118,7 +127,7 @@ async def _before_us(
     found: Sequence[Place], domain: str, resolver: Resolver, us: Ourselves
 ) -> list[Place]:
     """RFC 5321 section 5.1: where we stand in the list, by name or address, only those before us
-    may be tried; nor who has no address but of this machine's inside."""
+    may be tried; nor who has no address but of this machine's inside, or of nobody."""
     looks = await asyncio.gather(*(_look(place.host, resolver) for place in found))
     told = list(zip(found, looks, strict=True))
     ours = [
@@ -132,7 +141,8 @@ async def _before_us(
         if not (its and all(map(us.has, its))) and not (ours and place.preference >= min(ours))
     ]
     if not left:
-        raise loops(domain)
+        seen = [address for _, its in told for address in its]
+        raise loops(domain) if ours or not all(map(is_nobodys, seen)) else nowhere(domain, seen[0])
     return left
 
 
@@ -248,6 +258,11 @@ def never(code: int, enhanced: str, text: str) -> Refused:
 def loops(domain: str) -> Refused:
     """The domain's mail would come back to us: RFC 5321 section 6.3."""
     return never(554, "5.4.6", f"Mail for {domain} loops back to this relay")
+
+
+def nowhere(domain: str, address: str) -> Refused:
+    """Its servers have no address but such as ``is_nobodys``."""
+    return never(550, "5.4.4", f"The mail servers of {domain} have no public address: {address}")
 
 
 def no_server(domain: str) -> Refused:

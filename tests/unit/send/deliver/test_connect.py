@@ -760,6 +760,21 @@ async def test_an_exchanger_at_our_own_address_is_a_loop() -> None:
         assert server.seen == []
 
 
+async def test_of_an_exchangers_addresses_only_a_servers_is_tried() -> None:
+    """169.254.169.254 is where clouds tell a machine its secrets."""
+    zone = {("e.example", "A"): ["169.254.169.254", "127.0.0.1"]}
+    tried: list[str] = []
+
+    def watch(_: Hop, __: Place, trace: Trace) -> None:
+        tried.extend(str(step.detail["address"]) for step in trace.steps if step.name == "connect")
+
+    async with FakeSmtpServer() as server:
+        connect = connector(server.port, us=HERE, zone=zone, watch=watch)
+        line = await connect(Hop("direct"), "e.example")
+        line.quit()
+    assert tried == ["127.0.0.1"]
+
+
 async def test_a_spare_exchanger_that_is_us_does_not_end_the_wait_for_the_first() -> None:
     zone = {
         ("bk.example", "MX"): ["10 dead.test.", "20 us.test.", "30 mail.test."],

@@ -110,6 +110,16 @@ async def test_equal_exchangers_share_the_load() -> None:
         ({}, "[192.0.2.99]", 554, "5.4.6"),
         ({}, "[IPv6:::ffff:127.0.0.9]", 554, "5.4.6"),
         ({MX: ["10 192.0.2.1."]}, "e.example", 550, "5.4.4"),
+        ({}, "[169.254.169.254]", 550, "5.4.4"),
+        ({("e.example", "A"): ["224.0.0.1"]}, "e.example", 550, "5.4.4"),
+        (
+            {MX: ["10 a.example."], ("a.example", "AAAA"): ["fe80::1"]},
+            *("e.example", 550, "5.4.4"),
+        ),
+        (
+            {MX: ["10 a.example."], ("a.example", "A"): ["169.254.169.254", "127.0.0.1"]},
+            *("e.example", 554, "5.4.6"),
+        ),
         ({}, "[nonsense]", 501, "5.1.3"),
         ({}, "e..example", 550, "5.1.2"),
     ],
@@ -199,8 +209,18 @@ async def test_who_only_stands_in_is_known() -> None:
         ("0.0.0.0", True),
         ("::ffff:127.0.0.9", True),
         ("::ffff:192.0.2.99", True),
+        ("169.254.169.254", True),
+        ("::ffff:169.254.169.254", True),
+        ("fe80::1", True),
+        ("fe80::1%eth0", True),
+        ("224.0.0.1", True),
+        ("ff02::1", True),
+        ("255.255.255.255", True),
         ("::ffff:192.0.2.1", False),
         ("192.0.2.1", False),
+        ("10.0.0.1", False),  # mail within a company
+        ("fd00::1", False),
+        ("64:ff9b::c000:201", False),  # IPv4 behind NAT64, RFC 6052
     ],
 )
 def test_ourselves(address: str, ours: bool) -> None:
