@@ -12,7 +12,6 @@ What can fail: a socket that can't be opened, or a data folder in use, before an
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import select
 import signal
@@ -27,13 +26,11 @@ from typing import IO, Any, Final
 from posthouse.config import Config, ConfigError
 from posthouse.daemon import beforehand
 from posthouse.daemon.common import Common
+from posthouse.daemon.lock import PATIENCE, lock
 from posthouse.daemon.ports import StartError, bound, shared
 from posthouse.explain import catalogue
-from posthouse.send.queue.files import folder_of
 from posthouse.send.submit.tls import worse
 
-PATIENCE: Final = 20.0  # seconds a worker may take to end before it is killed
-SILENT: Final = 1.0  # seconds to wait for another relay's end without a word
 CALM: Final = 30.0  # seconds after which a worker counts as healthy
 LONGEST: Final = 30.0  # seconds at most between two starts of a worker that dies at once
 WAKE: Final = 1.0  # seconds between looks, where no signal comes
@@ -345,34 +342,6 @@ class Supervisor:
         self._signals.add(number)
 
     _wakeup: int = -1
-
-
-def lock(config: Config, say: Callable[..., None]) -> IO[str]:
-    """One relay a data folder: two would deliver everything twice. Raises StartError.
-
-    Workers hold the lock with their supervisor; where that was killed, they end within seconds.
-    """
-    folder = config.server.data
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder_of(folder).mkdir(mode=0o700, exist_ok=True)
-        os.listdir(folder_of(folder))  # each worker would die of a queue that is somebody else's
-        file = (folder / "lock").open("w")
-    except OSError as error:
-        raise StartError("data", data=str(folder), error=error.strerror or str(error)) from None
-    begin, told = time.monotonic(), False
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return file
-        except BlockingIOError:
-            waited = time.monotonic() - begin
-            if waited > PATIENCE:
-                raise StartError("in_use", data=str(folder)) from None
-            if waited > SILENT and not told:
-                say("waiting", data=str(folder), seconds=PATIENCE)
-                told = True
-            time.sleep(0.1)
 
 
 def notify(state: str) -> None:

@@ -15,8 +15,9 @@ from types import SimpleNamespace
 import pytest
 
 from fakes.certs import Authority, Kind
-from posthouse.daemon import numbers, supervisor
+from posthouse.daemon import numbers
 from posthouse.daemon.doctor import certificate, files, kept, look, names, place
+from posthouse.daemon.lock import lock
 from posthouse.daemon.ports import StartError
 from posthouse.flow import Status
 from posthouse.net.clock import FakeClock, SystemClock
@@ -133,12 +134,12 @@ def test_ports_beside_a_relay_that_runs_and_beside_another_program(tmp_path) -> 
         sock.listen()
         at = config(tmp_path, port=sock.getsockname()[1])
         assert said(place.look(at))["relay.port.taken"] is FAIL
-        with supervisor.lock(at, lambda _kind, **_facts: None):
+        with lock(at, lambda _kind, **_facts: None):
             found = said(place.look(at))
             assert place.supervisor(at.server.data) in (os.getpid(), 0)
         assert found["relay.port.held"] is OK
         assert found["relay.running.stuck"] is FAIL  # no worker writes that it works
-    with supervisor.lock(at, lambda _kind, **_facts: None):
+    with lock(at, lambda _kind, **_facts: None):
         assert said(place.look(at))["relay.port.unused"] is WARN
     assert place.supervisor(at.server.data) is None
 
@@ -400,4 +401,4 @@ def test_a_queue_of_somebody_else_is_told_and_keeps_the_relay_from_starting(
     monkeypatch.setattr(os, "listdir", denied)
     assert said(kept.look(at, FakeClock()))["relay.lane.unreadable"] is FAIL
     with pytest.raises(StartError, match="Permission denied"):
-        supervisor.lock(at, lambda *_: None)
+        lock(at, lambda *_: None)

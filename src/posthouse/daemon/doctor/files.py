@@ -17,8 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from posthouse.daemon.doctor.place import user_name
 from posthouse.flow import Finding, Status
+from posthouse.send.owner import user_name
 
 SECONDS: Final = 5.0  # for a look at one file: a network folder may hang
 

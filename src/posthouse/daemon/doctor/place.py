@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import pwd
 import resource
 import stat
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from posthouse.config import Config
 from posthouse.daemon.metrics import Reader
 from posthouse.daemon.ports import text_of, unbound
 from posthouse.flow import Finding, Status
+from posthouse.send.owner import user_name
 from posthouse.send.queue.lane import SPARE
 from posthouse.send.submit.settings import Listening
 
@@ -127,14 +127,6 @@ def _others(data: Path, owner: int) -> Iterator[str]:
         with suppress(OSError):  # it has gone meanwhile
             if path.lstat().st_uid != owner:
                 yield str(path.relative_to(data))
-
-
-def user_name(number: int) -> str:
-    """The name of a user, or its number."""
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return str(number)
 
 
 def _space(data: Path) -> Iterator[Finding]:
