@@ -188,6 +188,10 @@ class Queue(Protocol):
         """Whether somebody else (the command) has changed the queue since the last look."""
         ...
 
+    def told(self) -> AsyncIterator[Sequence[Event]]:
+        """The events of what somebody else did since they were last asked for."""
+        ...
+
     async def close(self) -> None:
         """Write what waits, and let go."""
         ...

@@ -15,6 +15,7 @@ from fakes.queue import items_in
 from posthouse.letter import Event, Item, Letter, Outcome, Recipient, Result, Settled, State
 from posthouse.send.queue import desk as module
 from posthouse.send.queue import files, rows
+from posthouse.send.queue import lane as lane_module
 from posthouse.send.queue.desk import Act, Desk
 from posthouse.send.queue.files import LaneError
 from posthouse.send.queue.ids import Ids, text_of
@@ -296,6 +297,34 @@ async def test_what_was_delivered_meanwhile_is_not_changed(filled) -> None:
         await two.settle([Settled(item, Outcome("bob@e.example", Result.DELIVERED, 250))], [])
         assert desk.do(picked, NOW).recipients == 0
     assert not two.changed()
+
+
+@pytest.mark.parametrize("part", [1, 500])
+async def test_the_lane_tells_once_what_people_did(
+    filled, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    """Nothing that the relay itself records, nor what was done before its start."""
+    data, (one, _) = filled
+    monkeypatch.setattr(lane_module, "PART", part)
+
+    async def told() -> list[tuple[str, str, str]]:
+        return [(e.kind, e.recipient, e.data["by"]) async for es in one.told() for e in es]
+
+    with Desk(data) as desk:
+        desk.do(desk.pick(Query(recipient="dan@*"), Act.HOLD), NOW, "before")
+        await one.close()
+        await one.open()
+        assert await told() == []
+        for act in (Act.RELEASE, Act.HOLD, Act.DELETE):
+            desk.do(desk.pick(Query(recipient="dan@*"), act), NOW, "alice")
+        (item, *_) = await items_in(one)
+        by_rule = Event(NOW, "held", item.letter, item.recipient.address, {"rule": "x"})
+        await one.settle([deferred(item, NOW + HOUR)], [by_rule])
+        expected = ["released", "held", "deleted"]
+        assert await told() == [(kind, "dan@qq.com", "alice") for kind in expected]
+        assert await told() == []
+        desk.do(desk.pick(Query(recipient="bob@qq.com"), Act.RETRY), NOW, "bob")
+        assert {kind for kind, _, by in await told() if by == "bob"} == {"retried"}
 
 
 async def test_a_hold_wins_over_an_attempt_that_was_under_way(filled) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from fakes.queue import items_in
 from posthouse.flow import Failure, NetworkFailure, Stage
-from posthouse.letter import Item, Letter, Outcome, Recipient, Result, State, StoreError
+from posthouse.letter import Event, Item, Letter, Outcome, Recipient, Result, State, StoreError
 from posthouse.net.smtp_carry import Carrier
 from posthouse.net.smtp_open import Refused
 from posthouse.net.smtp_work import Carried
@@ -640,6 +640,29 @@ async def test_a_letter_that_cannot_be_read_holds_up_no_other(
         world.now += 3600
         await until(lambda: lane.count == 1)
     assert sorted(world.sent) == names[1:]
+
+
+async def test_what_people_do_goes_to_log_and_numbers_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK", 0.01)
+    world = World(routes={"held@e.example": Action.HOLD})
+    async with working(tmp_path, world) as (dispatcher, lane, keep):
+        told: list[Event] = []
+        monkeypatch.setattr(dispatcher, "_watch", told.append)
+        await keep(letter(1, "held@e.example"))
+        await until(lambda: kinds(tmp_path) == ["held"])
+        name = letter(1).id
+        event = (
+            f"VALUES (7.5, 'released', {number_of(name)}, 'held@e.example', '{{\"by\":\"al\"}}')"
+        )
+        _command(tmp_path, f"INSERT INTO events (at, kind, letter, recipient, data) {event}")
+        await until(lambda: len(told) == 2)
+        _command(tmp_path)
+        await until(lambda: not lane.changed())
+        await asyncio.sleep(0.05)
+    assert told[1] == Event(7.5, "released", name, "held@e.example", {"by": "al"})
+    assert [one.kind for one in told] == ["held", "released"]
 
 
 class _Failing:

@@ -290,7 +290,7 @@ class Dispatcher:
             looks += 1
             try:
                 await self._look_around()
-            except StoreError as error:  # the queue can't be read now; the next look may go well
+            except Exception as error:  # the queue can't be read now; the next look may go well
                 loop.tell("the queue could not be read", error)
             if looks % QUIET == 0:
                 await self._forget()
@@ -310,6 +310,9 @@ class Dispatcher:
         if self._halted:  # only now: what was held meanwhile is not in the pools any more
             self._go_on()
         self.look()
+        async for events in self._queue.told():  # last: if it can't be read, mail goes on
+            for event in events:
+                self._watch(event)
 
     def _go_on(self) -> None:
         self._halted = False

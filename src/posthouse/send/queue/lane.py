@@ -73,7 +73,8 @@ class Lane:
         self._settling = 0  # outcomes on their way to the disk
         self._recount = False  # when there are none
         self._space: tuple[float, int] = (float("-inf"), 0)
-        self._seen = 0
+        self._seen = 0  # of the command's changes
+        self._told = (0, 0)  # of them, and the last event that was looked at
         self._octets = 0  # of letters on their way to the disk, reports apart
         self._putting: set[str] = set()  # letters that whoever put them does not know of yet
 
@@ -88,6 +89,7 @@ class Lane:
             self._bare = json.dumps([row[0] for row in self._reader.execute(_BARE)])
         self._count_letters()
         self._seen = self._changes()
+        self._told = self._last()
 
     @property
     def count(self) -> int:
@@ -211,6 +213,21 @@ class Lane:
         """See ``Queue``. The command counts its changes in the file."""
         return self._changes() != self._seen
 
+    async def told(self) -> AsyncIterator[Sequence[Event]]:
+        """See ``Queue``. Where the command has changed nothing, there are none to be looked for."""
+        changes, last = self._last()
+        before, behind = self._told
+        while changes != before:
+            with _told(self._path):
+                found = self._reader.execute(_BY_PEOPLE, (behind, PART)).fetchall()
+            if not found:
+                break
+            behind = found[-1][0]
+            self._told = (before, behind)
+            yield [rows.event_of(row[1:]) for row in found]
+            await asyncio.sleep(0)
+        self._told = (changes, max(last, behind))
+
     async def close(self) -> None:
         """See ``Queue``."""
         await self._writer.close()
@@ -235,6 +252,12 @@ class Lane:
         with _told(self._path):
             changes: int = self._reader.execute("SELECT n FROM changes").fetchone()[0]
         return changes
+
+    def _last(self) -> tuple[int, int]:
+        """The command's changes and the last event, as of one moment."""
+        with _told(self._path):
+            changes, last = self._reader.execute(_LAST).fetchone()
+        return changes, last
 
     def _connect(self) -> sqlite3.Connection:
         with _told(self._path):
@@ -320,6 +343,13 @@ _RELEASED: Final = (
     "SELECT r.letter, r.n FROM events JOIN recipients AS r"
     " ON r.letter = events.letter AND r.address = events.recipient WHERE kind = 'released'"
     " AND events.letter BETWEEN ? AND ?"
+)
+_LAST: Final = "SELECT n, coalesce((SELECT max(id) FROM events), 0) FROM changes"
+# What a rule holds has the rule's name.
+_BY_PEOPLE: Final = (
+    "SELECT id, at, kind, letter, recipient, data FROM events WHERE id > ?"
+    " AND kind IN ('held', 'released', 'retried', 'deleted')"
+    " AND json_extract(data, '$.rule') IS NULL ORDER BY id LIMIT ?"
 )
 _BARE: Final = (
     "SELECT id FROM letters WHERE NOT EXISTS (SELECT 1 FROM recipients WHERE letter = letters.id)"

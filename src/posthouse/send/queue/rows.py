@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from posthouse.letter import Item, Recipient, State
+from posthouse.letter import Event, Item, Recipient, State
 from posthouse.send.queue.ids import text_of
 
 _encoder: Final = msgspec.json.Encoder()
@@ -29,6 +29,12 @@ def item_of(row: tuple[Any, ...]) -> Item:
     recipient = Recipient(address, msgspec.json.decode(params) if params != "{}" else {})
     name = text_of(number)
     return Item(n, name, recipient, State(state), attempts, due, last, cause, bool(warned))
+
+
+def event_of(row: tuple[float, str, int, str, str]) -> Event:
+    """One event as it is kept."""
+    at, kind, number, recipient, data = row
+    return Event(at, kind, text_of(number), recipient, msgspec.json.decode(data))
 
 
 def plain(values: Mapping[str, Any]) -> str:
