@@ -85,7 +85,13 @@ CLIENTS: Final[tuple[Client, ...]] = (
         unicode_sender=False,
     ),
     Client("qr", "text:qr", (TEXT, FILE), "mail-setup.svg", ("qrcode", "qr-code"), ca=Ca.NONE),
-    Client("text", "text:text", (TEXT,), aliases=("plain", "manual", "other"), ca=Ca.NONE),
+    Client(
+        "text",
+        "text:text",
+        (TEXT,),
+        aliases=("plain", "manual", "other", "foxmail", "mailmaster"),
+        ca=Ca.NONE,
+    ),
     Client(
         "posthouse",
         "domain:organisation",
