@@ -597,7 +597,8 @@ def test_metrics_and_readiness(far: FakeSmtpServer) -> None:
         with socket.create_connection((relay.HOST, relay.METRICS), 20):
             assert asked("/ready") == (200, "ready\n")
             os.kill(ours.workers()[1], signal.SIGSTOP)
-            process.wait_until("not ready", lambda: asked("/ready") == (503, "not ready\n"))
+            why = "not ready\nworker 1 does not work\n"
+            process.wait_until("not ready", lambda: asked("/ready") == (503, why))
             os.kill(ours.workers()[1], signal.SIGCONT)
             process.wait_until("ready again", lambda: asked("/ready") == (200, "ready\n"))
 
