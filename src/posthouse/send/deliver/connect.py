@@ -2,9 +2,10 @@
 
 Enters: a hop, for direct delivery the recipient's domain. Leaves: a ``Line``. Called by the pool
 (its ``Connector``); wired by the daemon. Servers are tried in the order of ``places``, those that
-failed a moment ago last, the one that failed last at the very end; each server's addresses one
-after the other, both families in turn. A server that lets us in and breaks then (``Line.went``) is
-left alone for longer each time, or it would be the next try's first choice for ever.
+failed a moment ago last, the one that failed last at the very end; each server's addresses in the
+same way, one after the other, both families in turn. A server that lets us in and breaks then
+(``Line.went``) is left alone for longer each time, or it would be the next try's first choice for
+ever; so is an address, however it fails: IPv6 may be blocked, or lead nowhere, where IPv4 is well.
 
 What can fail: NetworkFailure or Refused, that of the server that said most; ``detail["tried"]`` of
 a failure names all. A login refused for good ends it: the same password is not tried elsewhere.
@@ -41,7 +42,7 @@ from posthouse.send.deliver.places import (
     places,
     usable,
 )
-from posthouse.send.deliver.tried import Tried, dns_failure
+from posthouse.send.deliver.tried import Tried, dns_failure, says_most
 from posthouse.send.deliver.tries import is_login
 from posthouse.send.hop import Hop, Target, TlsPolicy
 
@@ -90,17 +91,18 @@ class Line(Carrier):
     def went(self, *, well: bool) -> None:
         """A message was carried, or the server is in trouble: the connector remembers."""
         if self._memory is not None:
-            self._memory.went(self.place, well)
+            self._memory.went(self.place.end, well)
+            self._memory.went((self.address, self.place.port), well)
 
     @property
     def most(self) -> int | None:
         """How many recipients the server takes at once, where it has shown that."""
-        return self._memory.most(self.place) if self._memory is not None else None
+        return self._memory.most(self.place.end) if self._memory is not None else None
 
     def too_many(self, count: int) -> None:
         """It refused a message for that many recipients: the connector remembers."""
         if self._memory is not None:
-            self._memory.too_many(self.place, count)
+            self._memory.too_many(self.place.end, count)
 
     def leave(self, error: BaseException) -> None:
         """It won't do: say QUIT where the server still listens, else hang up."""
@@ -151,7 +153,7 @@ class Connect:
         found = await places(hop, domain, self._resolver, self._rng, self._us, port=self._mx_port)
         if first is not None:
             found = before_others(first, found)
-        found.sort(key=self._memory.sore_until)
+        found.sort(key=lambda place: self._memory.sore_until(place.end))
         tried = Tried()
         end = self._now() + TOTAL
         for number, place in enumerate(found, 1):
@@ -166,9 +168,9 @@ class Connect:
                     raise
                 tried.add(place, error)
                 # Once for all who try it now.
-                if not (place.direct or self._memory.sore_until(place)):
+                if not (place.direct or self._memory.sore_until(place.end)):
                     tried.news.append((place, error))
-                self._memory.failed(place)
+                self._memory.failed(place.end)
                 continue
             line.places = found
             for other, said in tried.news:
@@ -203,8 +205,8 @@ class Connect:
             trace.end(step, Status.FAIL)
             raise NetworkFailure(Failure.DNS_TIMEOUT, Stage.DNS, host=place.host) from None
         found = usable(answers, self._memory.turn(place.host))
-        if place.address in found:
-            found.insert(0, found.pop(found.index(place.address)))
+        sore = self._memory.sore_until
+        found.sort(key=lambda one: (sore((one, place.port)), one != place.address))
         if not found:
             trace.end(step, Status.FAIL)
             statuses = {answer.status for answer in answers}
@@ -229,6 +231,10 @@ class Connect:
     def context(self, policy: TlsPolicy, hop: Hop) -> Sessions:
         """The TLS context."""
         return self._contexts.get(policy, hop.ca_file)
+
+    def failed(self, address: str, port: int) -> None:
+        """Whoever comes next tries the server's other addresses first."""
+        self._memory.failed((address, port), broke=True)
 
     def line(self, hop: Hop, place: Place, trace: Trace) -> Line:
         """A line that tells us how it goes."""
@@ -265,6 +271,8 @@ class _Way:
                 await self._step(step, work)
         except BaseException as error:
             line.leave(error)
+            if isinstance(error, NetworkFailure | Refused) and not is_login(error):
+                self.connect.failed(address, self.place.port)
             raise
         if line.tls is not None:  # by now the tickets of TLS 1.3 are there
             self._context().keep(self.place.host, line.tls)
@@ -274,8 +282,10 @@ class _Way:
         return self.connect.context(self.policy, self.hop)
 
     async def _open_any(self, addresses: Sequence[str]) -> tuple[Line, str]:
+        """The first that lets us in (RFC 5321 section 5.1); what a host says at one of its
+        addresses may be about ours of that family."""
         end = self.trace.now() + self.seconds
-        error: NetworkFailure | None = None
+        errors: list[NetworkFailure | Refused] = []
         for number, address in enumerate(addresses, 1):
             left = end - self.trace.now()
             share = min(self.connecting, left, ADDRESS if number < len(addresses) else left)
@@ -283,11 +293,14 @@ class _Way:
                 break
             try:
                 return await self._open(address, share, left), address
-            except NetworkFailure as failed:
-                error = error or failed
-                if failed.failure is Failure.CERTIFICATE:
+            except (NetworkFailure, Refused) as error:
+                errors.append(error)
+                self.connect.failed(address, self.place.port)
+                if isinstance(error, NetworkFailure) and error.failure is Failure.CERTIFICATE:
                     break  # the same at each address
-        raise error or NetworkFailure(Failure.TIMEOUT, Stage.CONNECT, host=self.place.host)
+        if not errors:
+            raise NetworkFailure(Failure.TIMEOUT, Stage.CONNECT, host=self.place.host)
+        raise says_most(errors)
 
     async def _open(self, address: str, connecting: float, greeting: float) -> Line:
         """Connected, greeted, and EHLO said. Raises NetworkFailure or Refused."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from posthouse.flow import Failure, NetworkFailure
 from posthouse.net.smtp_open import Refused
@@ -43,20 +43,29 @@ class Tried:
         self.said.append({"host": place.host, "port": place.port, "said": what})
 
     def _worst(self) -> NetworkFailure | Refused:
-        """A server that spoke says more than silence, and the first choice more than others.
-
-        But one that takes no mail says the least: another may.
-        """
-        spoke = [error for error in self.errors if isinstance(error, Refused)]
-        passing = [error for error in spoke if error.reply.is_transient]
-        theirs = [error for error in spoke if not is_closed(error.stage, error.reply)]
-        silent = [error for error in self.errors if isinstance(error, NetworkFailure)]
-        error = (passing or theirs or silent or spoke)[0]
+        error = says_most(self.errors)
         if isinstance(error, NetworkFailure):
             error.detail["tried"] = self.said
         else:
             error.host = next(one["host"] for one in self.said if one["said"] == str(error.reply))
         return error
+
+
+def says_most(errors: Sequence[NetworkFailure | Refused]) -> NetworkFailure | Refused:
+    """A server that spoke says more than silence, and the first choice more than others.
+
+    But one that takes no mail says the least: another may. And a way that leads nowhere is often
+    that of IPv6, whatever is wrong with the server.
+    """
+    spoke = [error for error in errors if isinstance(error, Refused)]
+    passing = [error for error in spoke if error.reply.is_transient]
+    theirs = [error for error in spoke if not is_closed(error.stage, error.reply)]
+    silent = [error for error in errors if isinstance(error, NetworkFailure)]
+    silent.sort(key=lambda error: _NOWHERE.get(error.failure, 0))
+    return (passing or theirs or silent or spoke)[0]
+
+
+_NOWHERE: Final = {Failure.TIMEOUT: 1, Failure.UNREACHABLE: 2}
 
 
 def dns_failure(statuses: set[AnswerStatus]) -> Failure:

@@ -640,6 +640,66 @@ async def test_an_address_that_is_dead_costs_no_server() -> None:
         line.quit()
 
 
+async def test_what_is_told_of_a_host_is_not_that_we_have_no_ipv6() -> None:
+    with pytest.raises(NetworkFailure) as failed:
+        await connector()(hop(await closed_port(), host="both.test"))
+    assert failed.value.failure is Failure.REFUSED
+
+
+TWO_FAMILIES = {("mail.test", "AAAA"): ["::1"], ("mail.test", "A"): ["127.0.0.1"]}
+
+
+@pytest.mark.parametrize(
+    "six",
+    [
+        Behaviour(first="554 5.7.1 Your IPv6 address has no name"),
+        Behaviour(first="421 4.3.2 Not from there"),
+        Behaviour(ehlo="550 Go away", helo="550 Go away"),
+        Behaviour(after_first=Action.RESET),
+    ],
+)
+async def test_who_will_not_have_us_at_one_address_is_asked_at_the_other(six: Behaviour) -> None:
+    """RFC 5321 section 5.1: each address, until one succeeds."""
+    async with (
+        FakeSmtpServer() as four,
+        FakeSmtpServer(six, host="::1", port=four.port) as refusing,
+    ):
+        connect = connector(zone=TWO_FAMILIES)
+        for _ in range(2):
+            line = await connect(hop(four.port, host="mail.test"))
+            assert line.peer == "127.0.0.1"
+            await carries(line)
+            line.quit()
+        assert len(refusing.seen) == 1  # and then left alone for a while
+
+
+async def test_an_address_where_mail_breaks_is_left_for_the_others() -> None:
+    """The way of one family may carry a greeting and no message (RFC 8201 section 1)."""
+    async with FakeSmtpServer() as four, FakeSmtpServer(host="::1", port=four.port):
+        connect, met = connector(zone=TWO_FAMILIES), []
+        for well in (False, True, True):
+            line = await connect(hop(four.port, host="mail.test"))
+            met.append(line.peer)
+            line.went(well=well)
+            line.quit()
+        assert met == ["::1", "127.0.0.1", "127.0.0.1"]
+
+
+async def test_an_address_with_a_bad_certificate_is_left_for_the_others(
+    authority: Authority,
+) -> None:
+    expired = Behaviour(tls=authority.context(Kind.EXPIRED))
+    good = Behaviour(tls=authority.context())
+    async with FakeSmtpServer(good) as four, FakeSmtpServer(expired, host="::1", port=four.port):
+        connect = connector(zone=TWO_FAMILIES)
+        to = hop(four.port, host="mail.test", tls=VERIFIED, ca_file=str(authority.ca_file))
+        with pytest.raises(NetworkFailure):
+            await connect(to)
+        line = await connect(to)
+        assert line.peer == "127.0.0.1"
+        line.quit()
+
+
 async def test_lmtp() -> None:
     async with FakeSmtpServer(Behaviour(lmtp=True)) as server:
         line = await connector()(hop(server.port, lmtp=True, tls=NONE))
