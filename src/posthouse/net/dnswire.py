@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from functools import lru_cache
+from pathlib import Path
 from typing import Final, NamedTuple, cast
 
 from posthouse.flow import Failure, NetworkFailure
+from posthouse.net.hosts import stamp
 from posthouse.net.pipe import failure_of
 from posthouse.net.stream import Stream, TcpStream
 from posthouse.protocol.dns import Answer, AnswerStatus
@@ -31,6 +34,7 @@ __all__ = ["Client", "answer_of", "ask_stream", "question", "server_text", "syst
 # RFC 5452 section 9.2: an attacker has to guess the port as well as the id, so a port is left soon.
 QUESTIONS_LIMIT: Final = 32  # of one socket; a new one costs as much as three questions
 PORT: Final = 53
+RESOLV_CONF: Final = "/etc/resolv.conf"  # Windows has none: dnspython asks its registry
 
 Server = tuple[str, int]
 
@@ -41,16 +45,21 @@ _UNASKED: Final = {
 }
 
 
-def system_servers() -> list[Server]:
-    """The resolvers this machine is set up with; none if it has none."""
+def system_servers() -> tuple[Server, ...]:
+    """The resolvers this machine is set up with at this moment; none if it has none."""
+    return _servers(RESOLV_CONF, stamp(Path(RESOLV_CONF)))
+
+
+@lru_cache(maxsize=1)
+def _servers(path: str, _stamp: tuple[int, int, int] | None) -> tuple[Server, ...]:
     import dns.exception
     import dns.resolver
 
     try:
-        found = dns.resolver.Resolver().nameservers
+        found = dns.resolver.Resolver(filename=path).nameservers
     except (dns.exception.DNSException, OSError):
-        return []
-    return [(server, PORT) for server in found if isinstance(server, str) and "/" not in server]
+        return ()
+    return tuple((one, PORT) for one in found if isinstance(one, str) and "/" not in one)
 
 
 def server_text(server: Server) -> str:

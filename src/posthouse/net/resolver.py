@@ -98,7 +98,7 @@ class DnsResolver:
         self._timeout = timeout
         self._total = total
         self._clock = clock or SystemClock()
-        self._servers: Sequence[tuple[str, int]] = ()
+        self._well: tuple[str, int] | None = None  # the server that answered last
         self._client: Client | None = None
         self._cache: dict[tuple[str, str], tuple[float, Answer]] = {}
         self._held = 0  # octets of the cache
@@ -185,21 +185,24 @@ class DnsResolver:
 
         if self._client is None:
             self._client = dnswire.Client()
-            self._servers = [self._given] if self._given else dnswire.system_servers()
+        servers = [self._given] if self._given else [*dnswire.system_servers()]
+        # Whoever answered last is asked first: a dead one costs its time once, not each time.
+        servers.sort(key=lambda server: server != self._well)
         question = dnswire.question(name, type_)
         if question is None:
             return Answer(name, type_, AnswerStatus.NXDOMAIN)
         worst = Answer(name, type_, AnswerStatus.SERVFAIL)
         unreachable = 0
-        for server in [*self._servers] * ROUNDS:
+        for server in servers * ROUNDS:
             trying.server = dnswire.server_text(server)
             answer = await self._client.exchange(question, server, self._timeout)
             if not answer.failed:
+                self._well = server
                 return answer
             worst = answer
             unreachable += answer.offline
         # Offline only if not one of them could be reached.
-        all_of_them = 0 < unreachable == len(self._servers) * ROUNDS
+        all_of_them = 0 < unreachable == len(servers) * ROUNDS
         return replace(worst, offline=all_of_them)
 
 

@@ -6,11 +6,12 @@ import asyncio
 import random
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
 from fakes.dns import DnsReply, FakeDns
-from posthouse.net import hosts
+from posthouse.net import dnswire, hosts
 from posthouse.net import resolver as module
 from posthouse.net.clock import FakeClock
 from posthouse.net.resolver import (
@@ -21,6 +22,7 @@ from posthouse.net.resolver import (
     Resolver,
     resolver_address,
 )
+from posthouse.protocol.dnsmessage import Question
 
 S = AnswerStatus
 LONG_TXT = tuple(f'"{n:03} {"x" * 200}"' for n in range(5))
@@ -307,6 +309,38 @@ def test_hosts_file() -> None:
 async def test_a_given_resolver_is_asked_even_for_localhost() -> None:
     async with FakeDns({("localhost", "A"): ["127.0.0.9"]}) as server:
         assert (await quick(server).ask("localhost", "A")).records == ("127.0.0.9",)
+
+
+async def test_the_system_s_resolvers_are_those_of_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relay may start before the network is there, or be carried to another one."""
+    file, asked = tmp_path / "resolv.conf", []
+    monkeypatch.setattr(dnswire, "RESOLV_CONF", str(file))
+
+    async def exchange(_: object, question: Question, server: dnswire.Server, __: float) -> Answer:
+        asked.append(server[0])
+        status = S.TIMEOUT if server[0] == "192.0.2.1" else S.NODATA
+        return Answer(question.name, question.type, status)
+
+    monkeypatch.setattr(dnswire.Client, "exchange", exchange)
+    resolver = DnsResolver()
+    assert (await resolver.ask("a.test", "A")).failed
+    for text in ("192.0.2.1", "192.0.2.1\nnameserver 192.0.2.2"):
+        file.write_text(f"nameserver {text}\n")
+        await resolver.ask("a.test", "A")
+    assert asked == ["192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2"]
+    await resolver.ask("b.test", "A")  # the dead one has cost its time
+    assert asked[4:] == ["192.0.2.2"]
+
+
+def test_the_hosts_file_is_that_of_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "hosts"
+    monkeypatch.setattr(hosts, "hosts_file", lambda: file)
+    assert hosts.lookup("box.test", "A") == ()
+    for address in ("10.0.0.1", "10.0.0.21"):
+        file.write_text(f"{address} box.test\n")
+        assert hosts.lookup("box.test", "A") == (address,)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ from posthouse.send.deliver.memory import Memory
 from posthouse.send.deliver.places import (
     ADDRESSES_LIMIT,
     MX_PORT,
+    End,
     Ourselves,
     Place,
     addresses,
@@ -92,7 +93,7 @@ class Line(Carrier):
         """A message was carried, or the server is in trouble: the connector remembers."""
         if self._memory is not None:
             self._memory.went(self.place.end, well)
-            self._memory.went((self.address, self.place.port), well)
+            self._memory.went(_at(self.address, self.place.port), well)
 
     @property
     def most(self) -> int | None:
@@ -206,7 +207,7 @@ class Connect:
             raise NetworkFailure(Failure.DNS_TIMEOUT, Stage.DNS, host=place.host) from None
         found = usable(answers, self._memory.turn(place.host))
         sore = self._memory.sore_until
-        found.sort(key=lambda one: (sore((one, place.port)), one != place.address))
+        found.sort(key=lambda one: (sore(_at(one, place.port)), one != place.address))
         if not found:
             trace.end(step, Status.FAIL)
             statuses = {answer.status for answer in answers}
@@ -234,7 +235,7 @@ class Connect:
 
     def failed(self, address: str, port: int) -> None:
         """Whoever comes next tries the server's other addresses first."""
-        self._memory.failed((address, port), broke=True)
+        self._memory.failed(_at(address, port), broke=True)
 
     def line(self, hop: Hop, place: Place, trace: Trace) -> Line:
         """A line that tells us how it goes."""
@@ -372,6 +373,11 @@ class _Way:
             self.trace.end(step, Status.FAIL, said=str(error)[:200], **detail)
             raise
         self.trace.end(step, **detail)
+
+
+def _at(address: str, port: int) -> End:
+    """An address by itself, told from a server that is named by its address."""
+    return f"[{address}]", port
 
 
 def _family(address: str, among: Sequence[str]) -> tuple[str, ...]:

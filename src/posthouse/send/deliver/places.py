@@ -27,6 +27,7 @@ from posthouse.send.hop import Hop, Target
 MX_PORT: Final = 25
 ADDRESSES_LIMIT: Final = 4  # of one server
 PLACES_LIMIT: Final = 10  # tried for one connection; a domain that names more gains nothing
+OTHER: Final = 1.0  # seconds for the addresses of one family once the other's are known
 LOOK: Final = 2.0  # seconds to find out whether an exchanger is ourselves
 
 
@@ -158,9 +159,21 @@ async def _look(host: str, resolver: Resolver) -> list[str]:
         return []
 
 
-async def addresses(host: str, resolver: Resolver) -> tuple[Answer, Answer]:
-    """What DNS says of a host: AAAA, A."""
-    return await asyncio.gather(resolver.ask(host, "AAAA"), resolver.ask(host, "A"))
+async def addresses(host: str, resolver: Resolver) -> list[Answer]:
+    """What DNS says of a host: AAAA, A. Some servers leave questions for AAAA without an answer
+    (RFC 4074 section 4.1), so where one family is known, the other is not waited for to the end."""
+    asked = {type_: asyncio.ensure_future(resolver.ask(host, type_)) for type_ in ("AAAA", "A")}
+    try:
+        done, _ = await asyncio.wait(asked.values(), return_when=asyncio.FIRST_COMPLETED)
+        known = any(one.result().records for one in done)
+        await asyncio.wait(asked.values(), timeout=OTHER if known else None)
+        return [
+            one.result() if one.done() else Answer(host, type_, AnswerStatus.TIMEOUT)
+            for type_, one in asked.items()
+        ]
+    finally:
+        for one in asked.values():
+            one.cancel()
 
 
 def usable(answers: Iterable[Answer], turn: int = 0) -> list[str]:

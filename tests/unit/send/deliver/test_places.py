@@ -168,6 +168,25 @@ async def test_who_dns_is_silent_about_is_not_waited_for(monkeypatch: pytest.Mon
     assert [place.host for place in found] == ["a.example"]
 
 
+@pytest.mark.parametrize("dumb", ["AAAA", "A"])
+async def test_one_family_does_not_wait_for_the_other_to_the_end(
+    dumb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 4074 section 4.1: some servers never answer a question for AAAA."""
+
+    class Silent(FixtureResolver):
+        async def ask(self, name: str, type: str) -> Answer:
+            if type == dumb:
+                await asyncio.sleep(60)
+            return await FixtureResolver.ask(self, name, type)
+
+    monkeypatch.setattr(module, "OTHER", 0.05)
+    resolver = Silent({("a.example", "A"): ["192.0.2.1"], ("a.example", "AAAA"): ["2001:db8::1"]})
+    async with asyncio.timeout(5):
+        found = module.usable(await module.addresses("a.example", resolver))
+    assert found == ["192.0.2.1" if dumb == "AAAA" else "2001:db8::1"]
+
+
 def test_targets_by_priority_then_weight() -> None:
     targets = [
         Target("backup", 25, 20),
