@@ -348,6 +348,23 @@ def test_workers_end_with_their_supervisor_and_the_next_one_waits(far: FakeSmtpS
                 assert second.wait(30) == 0
 
 
+def test_an_address_that_is_not_there_yet_is_no_wrong_configuration() -> None:
+    """At boot the network may come later: systemd tries again, but not after a 2 (the unit)."""
+    folder, late = process.new_folder("relay"), "192.0.2.61"
+    (folder / "data").mkdir(mode=0o700)
+    config = relay.text(PLAIN, host=late).replace("127.0.0.0/8", "192.0.2.0/24")
+    (folder / "posthouse.toml").write_text(config)
+    early = process.run_client(
+        [sys.executable, "-m", "posthouse", "serve", "--config", folder / "posthouse.toml"],
+        env=relay.environment(),
+    )
+    assert early.code == 1
+    assert f"{late}:25" in early.output
+    subprocess.run(["ip", "address", "add", f"{late}/32", "dev", "lo"], check=True)
+    with relay.running(config, host=late, folder=folder) as ours:
+        ours.command("queue", "list")
+
+
 def test_a_reload_asked_for_before_the_relay_can_hear_it_is_kept_until_it_can() -> None:
     folder = process.new_folder("relay")
     (folder / "data").mkdir(mode=0o700)

@@ -50,6 +50,7 @@ def command(words: Catalogue) -> Command:
 
 
 def _run(asked: Session, config: str | None, data: str | None, check: bool, **_: Any) -> int:
+    from posthouse.cli.root import PROBLEM
     from posthouse.config import ConfigError
     from posthouse.daemon.ports import StartError
 
@@ -66,7 +67,9 @@ def _run(asked: Session, config: str | None, data: str | None, check: bool, **_:
     except ConfigError as error:
         raise click.UsageError(error.told(asked.words)) from None
     except StartError as error:
-        raise click.ClickException(error.told(asked.words)) from None
+        # Not that of a wrong configuration: it may be better in a moment, and the unit tries again.
+        click.echo(error.told(asked.words), err=True)
+        return PROBLEM
 
 
 def _check(asked: Session, path: Path) -> int:
