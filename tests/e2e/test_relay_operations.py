@@ -365,6 +365,17 @@ def test_an_address_that_is_not_there_yet_is_no_wrong_configuration() -> None:
         ours.command("queue", "list")
 
 
+def test_a_listener_at_an_address_of_one_interface() -> None:
+    """RFC 4007 section 11: fe80::... is an address only together with its zone."""
+    subprocess.run(["ip", "address", "add", "fe80::61/64", "dev", "lo", "nodad"], check=True)
+    own = '[[listen]]\naddress = "[fe80::61%lo]:26"\nmode = "relay"\nnetworks = ["fe80::/64"]\n'
+    with relay.running(own + relay.text(PLAIN)) as ours:
+        with smtplib.SMTP("fe80::61%lo", 26, timeout=20) as client:
+            client.sendmail(ALICE, [BOB], MESSAGE)
+        (accepted,) = ours.wait_for_log("accepted")
+        assert accepted["client"] == "fe80::61"
+
+
 def test_a_reload_asked_for_before_the_relay_can_hear_it_is_kept_until_it_can() -> None:
     folder = process.new_folder("relay")
     (folder / "data").mkdir(mode=0o700)

@@ -43,6 +43,15 @@ def unbound(address: str) -> socket.socket:
     return sock
 
 
+def bind(sock: socket.socket, address: str, port: int) -> None:
+    """To an address of this machine; "fe80::1%eth0" is one of that interface (RFC 4007 section 11).
+
+    Raises OSError.
+    """
+    found = socket.getaddrinfo(address, port, type=sock.type, flags=socket.AI_NUMERICHOST)
+    sock.bind(found[0][4])
+
+
 def text_of(address: str, port: int) -> str:
     """``0.0.0.0:465`` or ``[::]:465``."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
@@ -71,7 +80,7 @@ def bound(address: str, port: int, *, beside: bool = False) -> socket.socket:
         sock = unbound(address)
         if beside:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.bind((address, port))
+        bind(sock, address, port)
         sock.listen(BACKLOG)
         if beside:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)

@@ -19,7 +19,7 @@ from typing import Final
 
 from posthouse.config import Config
 from posthouse.daemon.metrics import Reader
-from posthouse.daemon.ports import text_of, unbound
+from posthouse.daemon.ports import bind, text_of, unbound
 from posthouse.flow import Finding, Status
 from posthouse.send.owner import user_name
 from posthouse.send.queue.lane import SPARE
@@ -187,7 +187,7 @@ def _bind(one: Listening) -> int:
     """0, or why not."""
     try:
         with unbound(one.address) as sock:
-            sock.bind((one.address, one.port))
+            bind(sock, one.address, one.port)
     except OSError as error:
         return error.errno or errno.EIO
     return 0

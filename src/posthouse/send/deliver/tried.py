@@ -39,6 +39,8 @@ class Tried:
 
     def add(self, place: Place, error: NetworkFailure | Refused) -> None:
         what = str(error.failure) if isinstance(error, NetworkFailure) else str(error.reply)
+        if isinstance(error, NetworkFailure):
+            error.detail.setdefault("host", place.host)
         self.errors.append(error)
         self.said.append({"host": place.host, "port": place.port, "said": what})
 

@@ -640,6 +640,14 @@ async def test_an_address_that_is_dead_costs_no_server() -> None:
         line.quit()
 
 
+async def test_who_answers_with_nonsense_is_named() -> None:
+    async with FakeSmtpServer(Behaviour(ehlo=b"HTTP/1.1 400 Bad Request\r\n")) as server:
+        with pytest.raises(NetworkFailure) as failed:
+            await connector()(hop(server.port))
+    assert failed.value.failure is Failure.BAD_REPLY
+    assert failed.value.detail["host"] == "mail.test"
+
+
 async def test_what_is_told_of_a_host_is_not_that_we_have_no_ipv6() -> None:
     with pytest.raises(NetworkFailure) as failed:
         await connector()(hop(await closed_port(), host="both.test"))
