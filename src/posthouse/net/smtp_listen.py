@@ -38,6 +38,9 @@ CLOSING: Final = 0.05  # seconds between looks for sessions that have come to th
 GRACE: Final = 1.0  # seconds of silence after which one without a message is not about to send it
 SWEEP: Final = 1.0  # seconds between looks for sessions that are over their time
 WHOLE: Final = 3600.0  # seconds one session may last; who sends for longer connects again
+# Octets a second of a message that get it more time: 50 MB over 64 kbit/s take two hours, and would
+# be cut off each time, for ever.
+SLOWEST: Final = 8_192
 AHEAD: Final = 16_384  # octets read and not looked at while an answer waits: a pipelined group
 BACKLOG: Final = 1024  # connections that the kernel keeps until we take them
 UNWRITTEN: Final = 65_536  # octets of replies a client may leave unread before it is cut off
@@ -143,6 +146,7 @@ class _Protocol(asyncio.Protocol):
         "_heard",
         "_listener",
         "_loop",
+        "_octets",
         "_out",
         "_paused",
         "_securing",
@@ -171,6 +175,7 @@ class _Protocol(asyncio.Protocol):
         self._securing = False  # the plain stream is in the hands of TLS
         self._early = b""
         self._begun = self._heard = self._loop.time()
+        self._octets = 0  # read since the last message
         self._transport: asyncio.Transport | None = None
 
     # -- what the loop calls
@@ -189,6 +194,7 @@ class _Protocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard = self._loop.time()
+        self._octets += len(data)
         if self._securing:
             # Decrypted already, and here before ``start_tls`` has given us the new transport.
             self._early += data
@@ -236,7 +242,8 @@ class _Protocol(asyncio.Protocol):
         """Whether the client was silent for too long, or has been here for too long."""
         if self._busy is not None:
             return False
-        return now - self._heard > self._listener.wait or now - self._begun > self._listener.whole
+        longest = self._listener.whole + (0 if self._between else self._octets / SLOWEST)
+        return now - self._heard > self._listener.wait or now - self._begun > longest
 
     def late(self) -> None:
         """Its time is over."""
@@ -297,7 +304,8 @@ class _Protocol(asyncio.Protocol):
 
     def _ended(self, event: BodyEnd) -> None:
         facts = event.facts
-        self._handed_in |= event.last
+        if event.last:
+            self._handed_in, self._octets = True, 0
         if event.last and not event.chunked and (facts.bare_lf or facts.bare_cr):
             self._session.refused(_BARE, "bare_lf" if facts.bare_lf else "bare_cr")
             self._said(_BARE)

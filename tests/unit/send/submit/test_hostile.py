@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from posthouse.letter import Event, Letter
-from posthouse.net import tls_accept
+from posthouse.net import smtp_listen, tls_accept
 from posthouse.net.smtp_listen import Listener
 from posthouse.net.tcp import site
 from posthouse.protocol.smtp.data import BodyFacts
@@ -332,6 +332,25 @@ async def test_a_message_that_drips_is_ended(world: World) -> None:
         assert answer.done()
     assert not world.kept
     assert world.desk.room.left == ROOM
+
+
+async def test_a_message_over_a_narrow_link_is_not(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes steadily, and would be cut off at the same place each time."""
+    monkeypatch.setattr(smtp_listen, "SLOWEST", 1)
+    monkeypatch.setattr(smtp_listen, "SWEEP", 0.01)
+    async with world.client(Mode.RELAY, whole=0.1) as client:
+        await client.say("EHLO x")
+        client.write(BEGIN)
+        for _ in range(3):
+            assert (await client.reply())[:1] in "23"
+        client.write(b"Subject: x\r\n\r\n")
+        await asyncio.sleep(0.3)
+        client.write(b"x\r\n.\r\n")
+        assert (await client.reply())[:3] == "250"
+        assert await client.reply() == "421 4.4.2"
+    assert len(world.kept) == 1
 
 
 async def test_a_handshake_that_never_comes_is_ended(world: World) -> None:
