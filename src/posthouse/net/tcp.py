@@ -7,6 +7,7 @@ clients. Nothing fails here.
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import socket
 import ssl
@@ -27,6 +28,7 @@ KEEP_ALIVE: Final = 30  # seconds of silence before TCP asks whether the peer is
 VANISHED: Final = 3.5 * KEEP_ALIVE
 _LAST_ACK: Final = 56  # where tcpi_last_ack_recv stands in Linux's struct tcp_info
 _MILLISECONDS: Final = struct.Struct("I")
+_NO_WAY: Final = (errno.ENETUNREACH, errno.EHOSTUNREACH)
 _TELLS: Final = sys.platform == "linux"
 
 
@@ -123,4 +125,7 @@ def failure_of(
         kind, stage = Failure.EXHAUSTED, Stage.CONNECT
     else:
         kind, stage = Failure.UNREACHABLE, Stage.CONNECT
+        if isinstance(error, OSError) and error.errno not in _NO_WAY:
+            # It may well be ours: a firewall here, a ``source`` that is no address of this machine.
+            detail["reason"] = error.strerror or str(error)
     return NetworkFailure(kind, stage, **detail)

@@ -648,6 +648,12 @@ async def test_who_answers_with_nonsense_is_named() -> None:
     assert failed.value.detail["host"] == "mail.test"
 
 
+async def test_a_source_that_is_no_address_of_ours_is_told() -> None:
+    with pytest.raises(NetworkFailure) as failed:
+        await connector()(hop(25, source="192.0.2.200"))
+    assert "requested address" in failed.value.detail["reason"].lower()
+
+
 async def test_what_is_told_of_a_host_is_not_that_we_have_no_ipv6() -> None:
     with pytest.raises(NetworkFailure) as failed:
         await connector()(hop(await closed_port(), host="both.test"))
