@@ -52,6 +52,9 @@ from posthouse.send.submit.tls import Certificates, self_made
 Watch = Callable[[Event], None]
 Say = Callable[[str, Mapping[str, Any]], None]
 
+# Questions of DNS at once: 50 are few where a restart asks for thousands of domains, some of which
+# nobody answers for; dnsmasq refuses more than 150.
+DNS_PARALLEL: Final = 150
 LANGUAGES: Final = {"en": ("en",), "zh": ("zh",), "both": ("en", "zh")}  # of reports to senders
 
 
@@ -99,7 +102,7 @@ class Relay:
         self._watch = watch
         self._say = say
         self._clock = clock or SystemClock()
-        self._resolver = resolver or DnsResolver()
+        self._resolver = resolver or DnsResolver(parallel=DNS_PARALLEL)
         self._common = common or Common()
         self._lanes: list[_Lane] = []
         self._listeners: list[Listener] = []

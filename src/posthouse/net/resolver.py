@@ -92,6 +92,7 @@ class DnsResolver:
         *,
         timeout: float = QUERY_SECONDS,
         total: float = TOTAL_SECONDS,
+        parallel: int = PARALLEL,
         clock: Clock | None = None,
     ) -> None:
         self._given = server
@@ -102,8 +103,8 @@ class DnsResolver:
         self._client: Client | None = None
         self._cache: dict[tuple[str, str], tuple[float, Answer]] = {}
         self._held = 0  # octets of the cache
-        self._flights: dict[tuple[str, str], asyncio.Future[Answer | None]] = {}
-        self._slots = asyncio.Semaphore(PARALLEL)
+        self._flights: dict[tuple[str, str], _Flight] = {}
+        self._slots = asyncio.Semaphore(parallel)
         self.hits = 0  # answered by what is known, or being asked already
         self.misses = 0  # put to a server
 
@@ -118,30 +119,43 @@ class DnsResolver:
             return kept[1]
         trying = _Trying()
         try:
-            async with asyncio.timeout(self._total):
-                return await self._shared(key, trying)
+            async with asyncio.timeout(None) as time:
+                return await self._shared(key, trying, time)
         except TimeoutError:
             return Answer(*key, AnswerStatus.TIMEOUT, server=trying.server)
 
-    async def _shared(self, key: tuple[str, str], trying: _Trying) -> Answer:
-        """One question for all who ask it at once. Who gives up does not spoil it for the rest."""
+    async def _shared(self, key: tuple[str, str], trying: _Trying, time: asyncio.Timeout) -> Answer:
+        """One question for all who ask it at once. Who gives up does not spoil it for the rest.
+
+        ``time`` begins when a server is asked: that we have too many questions is not its silence.
+        """
         while (flight := self._flights.get(key)) is not None:
-            theirs = await asyncio.shield(flight)
+            await flight.begun.wait()
+            if not flight.answer.done():
+                self._begin(time)
+            theirs = await asyncio.shield(flight.answer)
             if theirs is not None:
                 self.hits += 1
                 return theirs
-        flight = self._flights[key] = asyncio.get_running_loop().create_future()
+        flight = self._flights[key] = _Flight()
         self.misses += 1
         answer = None
         try:
             async with self._slots:
+                flight.begun.set()
+                self._begin(time)
                 answer = await self._resolve(*key, trying)
         finally:
             del self._flights[key]
-            flight.set_result(answer)  # None: given up; one of those who wait asks anew
+            flight.answer.set_result(answer)  # None: given up; one of those who wait asks anew
+            flight.begun.set()
         if not answer.failed:
             self._keep(answer)
         return answer
+
+    def _begin(self, time: asyncio.Timeout) -> None:
+        if time.when() is None:
+            time.reschedule(asyncio.get_running_loop().time() + self._total)
 
     def _keep(self, answer: Answer) -> None:
         key = (answer.name, answer.type)
@@ -236,6 +250,14 @@ _NO_ADDRESS: Final = (
     (AnswerStatus.SERVFAIL, Failure.DNS_FAILED),
     (AnswerStatus.REFUSED, Failure.DNS_FAILED),
 )
+
+
+class _Flight:
+    """A question that waits for its turn, or is on the way."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.answer: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
 
 
 @dataclass(slots=True)

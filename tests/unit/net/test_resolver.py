@@ -241,6 +241,17 @@ async def test_a_silent_server_costs_no_more_than_the_total() -> None:
     assert time.monotonic() - began < 1
 
 
+async def test_a_question_that_waits_for_others_has_its_whole_time_still() -> None:
+    """Or a relay that starts with a long queue takes its own haste for a silent server."""
+    async with FakeDns(
+        {(f"{n}.test", "A"): DnsReply(("127.0.0.1",), delay=0.2) for n in range(9)}
+    ) as server:
+        resolver = quick(server, timeout=0.5, total=0.5, parallel=1)
+        names = [f"{n}.test" for n in (*range(6), 5, 5)]
+        answers = await asyncio.gather(*(resolver.ask(name, "A") for name in names))
+    assert {answer.status for answer in answers} == {S.OK}
+
+
 async def test_a_closed_port_is_seen_at_once() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
