@@ -26,6 +26,7 @@ from posthouse.net.smtp_server import Message
 pytestmark = [pytest.mark.netns, pytest.mark.peer("nsd", "unbound")]
 
 ONE, TWO, SPARE = "192.0.2.31", "192.0.2.32", "192.0.2.33"  # for an MX, 127.0.0.0/8 is ourselves
+SIX = "fd00::31"
 OTHER = "127.0.0.12"  # of a second relay
 ALICE = "alice@home.test"
 ZONES = {
@@ -48,6 +49,7 @@ ZONES = {
     "under.test": ["@ MX 10 mail_in", f"mail_in A {TWO}"],
     "number.test": [f"@ MX 10 {TWO}."],
     "unlike.test": ["@ MX 10 one", "@ MX 10 two", f"one A {ONE}", f"two A {TWO}"],
+    "dual.test": ["@ MX 10 mx", f"mx AAAA {SIX}", f"mx A {TWO}"],
     "farm.test": [f"@ A {ONE}", f"@ A {TWO}"],
 }  # fmt: skip
 MX = '[[hop]]\nname = "direct"\nmx = true\n[[route]]\nhop = "direct"\n'
@@ -57,8 +59,10 @@ MX = '[[hop]]\nname = "direct"\nmx = true\n[[route]]\nhop = "direct"\n'
 def ours() -> Iterator[relay.Relay]:
     for address in (ONE, TWO, SPARE):
         subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
+    subprocess.run(["ip", "address", "add", f"{SIX}/128", "dev", "lo", "nodad"], check=True)
     with unbound.with_nsd(ZONES), relay.running(relay.text(MX)) as running:
         yield running
+    subprocess.run(["ip", "address", "del", f"{SIX}/128", "dev", "lo"], check=True)
     for address in (ONE, TWO, SPARE):
         subprocess.run(["ip", "address", "del", f"{address}/32", "dev", "lo"], check=True)
 
@@ -102,6 +106,22 @@ def test_the_next_one_is_taken_where_the_first_turns_us_away(ours: relay.Relay) 
     sent = hard("to the second again")
     with there(ONE, behaviour=Behaviour(first="421 4.3.2 Not now")), there(TWO) as (two,):
         ours.send(sent, ALICE, "bob@both.test")
+        assert unchanged(one_of(two).content, sent)
+
+
+@pytest.mark.parametrize(
+    "six",
+    [
+        Behaviour(drop_data_after=10),
+        Behaviour(first="554 5.7.1 Your IPv6 address has no name"),
+    ],
+)
+def test_who_refuses_us_by_ipv6_or_breaks_there_has_it_by_ipv4(
+    ours: relay.Relay, six: Behaviour
+) -> None:
+    sent = hard("by the other family")
+    with there(SIX, behaviour=six), there(TWO) as (two,):
+        ours.send(sent, ALICE, "bob@dual.test")
         assert unchanged(one_of(two).content, sent)
 
 
