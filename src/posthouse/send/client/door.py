@@ -61,7 +61,7 @@ class Door:
             raise ValueError("no password without TLS")
         self.place = place
         self._resolver = resolver
-        self._addresses: list[str] = []  # the one that answered first
+        self._addresses: list[str] = []  # first the one that answered last
         self._context: ssl.SSLContext | None = None
         self._holds = False  # a login was taken, and no connection lost since
         self._trial = asyncio.Lock()  # of the one login that shows whether it holds
@@ -106,25 +106,31 @@ class Door:
         return found
 
     async def _connect(self) -> Carrier:
-        """The first address that answers; from then on it alone is used."""
-        place, last = self.place, self._failure(Failure.NO_ADDRESS, Stage.DNS)
-        for address in self._addresses:
+        """The first address that lets us in (RFC 5321 section 5.1); from then on it comes first."""
+        place, errors = self.place, list[NetworkFailure | Refused]()
+        for address in tuple(self._addresses):
             carrier = Carrier(tls=place.security is Security.TLS)
             try:
                 await self._greeted(carrier, address)
             except NetworkFailure as failure:
                 carrier.abort(failure)
-                last = failure
-                if failure.stage is not Stage.CONNECT:
+                errors.append(failure)
+                if failure.failure is Failure.CERTIFICATE:  # the same at each
                     break
+            except Refused as refused:
+                carrier.quit()
+                errors.append(refused)
             except BaseException:
                 carrier.quit()
                 raise
             else:
-                self._addresses = [address]
+                self._addresses.sort(key=lambda one: one != address)
                 return carrier
+        error = max(errors, key=_tells)
+        if isinstance(error, Refused):
+            raise error
         detail = {"host": place.host, "port": place.port, "seconds": place.timeout}
-        raise NetworkFailure(last.failure, last.stage, **{**last.detail, **detail})
+        raise NetworkFailure(error.failure, error.stage, **{**error.detail, **detail})
 
     async def _greeted(self, carrier: Carrier, address: str) -> None:
         """Connected, encrypted where that comes first, and the server has said 220."""
@@ -217,3 +223,10 @@ class Door:
 
     def _failure(self, kind: Failure, stage: Stage, **more: object) -> NetworkFailure:
         return NetworkFailure(kind, stage, host=self.place.host, port=self.place.port, **more)
+
+
+def _tells(error: NetworkFailure | Refused) -> int:
+    """How much it says of the server; a way that leads nowhere is often that of IPv6."""
+    if isinstance(error, Refused):
+        return 3
+    return {Failure.UNREACHABLE: 0, Failure.TIMEOUT: 1}.get(error.failure, 2)

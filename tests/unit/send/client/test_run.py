@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -391,6 +392,35 @@ def test_a_password_without_tls_is_a_mistake_of_ours() -> None:
     place = Place(HOST, 25, Security.NONE, Account("alice", Secret(PASSWORD)))
     with pytest.raises(ValueError, match="TLS"):
         Door(place, FixtureResolver({}))
+
+
+BOTH = FixtureResolver({(HOST, "AAAA"): ["::1"], (HOST, "A"): ["127.0.0.1"]})
+
+
+@pytest.mark.parametrize("six", [{"first": "554 5.7.1 No name"}, {"first": Action.SILENT}])
+async def test_who_is_no_use_by_ipv6_is_asked_by_ipv4(six: dict[str, Any]) -> None:
+    """RFC 5321 section 5.1: each address, until one succeeds."""
+    async with (
+        FakeSmtpServer() as four,
+        FakeSmtpServer(Behaviour(**six), host="::1", port=four.port) as no_use,
+    ):
+        two = Door(Place(HOST, four.port, Security.NONE, timeout=0.05), BOTH)
+        for _ in range(2):
+            carrier = await two.open()
+            assert carrier.peer == "127.0.0.1"
+            carrier.quit()
+        assert len(no_use.seen) == 1
+
+
+async def test_an_address_that_goes_away_amid_a_run_leaves_the_other() -> None:
+    async with FakeSmtpServer() as four:
+        two = Door(Place(HOST, four.port, Security.NONE, timeout=2), BOTH)
+        async with FakeSmtpServer(host="::1", port=four.port):
+            first = await two.open()
+            first.quit()
+        second = await two.open(again=True)
+        second.quit()
+        assert (first.peer, second.peer) == ("::1", "127.0.0.1")
 
 
 async def test_a_name_that_does_not_exist() -> None:
