@@ -589,6 +589,12 @@ def test_no_descriptor_left_is_our_own_trouble_and_passes(far: FakeSmtpServer) -
 # Metrics
 
 
+def heard(port: int) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket() as client:
+        return client.connect_ex((relay.HOST, port)) == 0
+
+
 def asked(path: str) -> tuple[int, str]:
     try:
         with urlopen(f"http://{relay.HOST}:{relay.METRICS}{path}", timeout=10) as reply:
@@ -632,13 +638,15 @@ def test_metrics_and_readiness(far: FakeSmtpServer) -> None:
 
 
 def test_a_taken_port_of_the_metrics_does_not_stop_the_mail(far: FakeSmtpServer) -> None:
-    with (
-        socket.create_server((relay.HOST, relay.METRICS)),
-        relay.running(relay.text(PLAIN)) as ours,
-    ):
+    taken = socket.create_server((relay.HOST, relay.METRICS))
+    with taken, relay.running(relay.text(PLAIN)) as ours:
         ours.send(MESSAGE, ALICE, BOB)
         ours.wait_until_empty()
         assert ours.log("metrics_failed")
+        taken.close()
+        process.wait_until("metrics", lambda: heard(relay.METRICS))
+        assert asked("/ready")[0] == 200
+        assert len(ours.log("metrics_failed")) == 1
 
 
 # The intruder of above has had its time meanwhile.

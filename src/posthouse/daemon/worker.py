@@ -71,6 +71,7 @@ class Worker:
             numbers.known(post.config.server.data, post.number, metrics.COUNTERS)
         )
         self._log = watch or log.event
+        self._served: WSGIServer | None = None
         self.stop = asyncio.Event()
 
     async def run(self) -> None:
@@ -87,10 +88,11 @@ class Worker:
         )
         mine = lanes(self._post.config, self._post.number)
         await relay.open(mine)
-        served = pruning = None
+        pruning = None
         try:
             await relay.listen(self._post.sockets)
-            served = self._serve_metrics()
+            if error := self._serve_metrics():
+                self._say("metrics_failed", listen=self._post.config.metrics, error=error)
             self._write_metrics(relay)
             self._post.ready()
             pruning = self._prune(mine)
@@ -103,8 +105,8 @@ class Worker:
                 await asyncio.wait([closing], timeout=LOOK)
                 self._write_metrics(relay)
             await closing
-            if served is not None:
-                served.shutdown()
+            if self._served is not None:
+                self._served.shutdown()
 
     def _prune(self, mine: Sequence[int]) -> Pruning | None:
         """Remove old events, where they are not to be kept for ever."""
@@ -114,16 +116,18 @@ class Worker:
         paths = [file_of(config.server.data, lane) for lane in mine]
         return Pruning(paths, config.keep_events, self._say)
 
-    def _serve_metrics(self) -> WSGIServer | None:
-        """By the first worker alone. Mail goes on without, where somebody else has the port."""
-        if self._post.config.metrics is None or self._post.number != 0:
-            return None
-        reader = metrics.Reader(self._post.config.server.data, self._post.config.server.workers)
+    def _serve_metrics(self) -> str:
+        """By the first worker alone; "" or what is in the way. Mail goes on without, where somebody
+        else has the port, or the network is not there yet."""
+        config = self._post.config
+        if config.metrics is None or self._post.number != 0 or self._served is not None:
+            return ""
+        reader = metrics.Reader(config.server.data, config.server.workers)
         try:
-            return metrics.serve(*self._post.config.metrics, reader)
+            self._served = metrics.serve(*config.metrics, reader)
         except OSError as error:
-            self._say("metrics_failed", listen=self._post.config.metrics, error=str(error))
-            return None
+            return str(error)
+        return ""
 
     async def _until_stop(self, relay: Relay) -> None:
         while not self.stop.is_set():
@@ -133,6 +137,7 @@ class Worker:
             if os.getppid() != self._post.supervisor:
                 self._say("orphaned")
                 return
+            self._serve_metrics()  # where it was not to be had before
             self._write_metrics(relay)
 
     def _event(self, event: Event) -> None:
