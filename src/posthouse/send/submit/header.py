@@ -54,6 +54,7 @@ class Header(NamedTuple):
     date: bool = False
     message_id: bytes = b""  # with its brackets, where there is one that can be read
     has_message_id: bool = False
+    void: tuple[tuple[int, int], ...] = ()  # where Message-ID fields stand that hold no id
     private: tuple[tuple[int, int], ...] = ()  # where Bcc and Return-Path fields stand
 
 
@@ -77,6 +78,7 @@ def scan(wire: bytes) -> Header:
 def _fields(section: bytes, end: int, parted: bool) -> Header:
     received, date, message_id, has_id = 0, False, b"", False
     named: dict[bytes, list[bytes]] = {name: [] for name in _NAMED}
+    void: list[tuple[int, int]] = []
     private: list[tuple[int, int]] = []
     for match in _FIELDS.finditer(section):
         name = match[1].lower()
@@ -87,6 +89,10 @@ def _fields(section: bytes, end: int, parted: bool) -> Header:
         elif name == b"date":
             date = True
         elif name == b"message-id":
+            stop = _end_of_field(section, match.end())
+            if section.find(b"<", match.end(), stop) < 0:
+                void.append((match.start(), stop))
+                continue
             found = _MESSAGE_ID.match(section, match.end())
             has_id, message_id = True, message_id or (found[1] if found is not None else b"")
         else:
@@ -94,7 +100,7 @@ def _fields(section: bytes, end: int, parted: bool) -> Header:
     authors, senders, resent, resent_senders = map(tuple, named.values())
     return Header(
         end, parted, received, authors, senders, resent, resent_senders, date, message_id, has_id,
-        tuple(private),
+        tuple(void), tuple(private),
     )  # fmt: skip
 
 

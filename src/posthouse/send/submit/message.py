@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from posthouse.protocol.mailboxes import MailboxError
-from posthouse.protocol.message.recode import RecodeError, to_short_lines
+from posthouse.protocol.message.recode import RecodeError, is_signed, to_short_lines
 from posthouse.protocol.smtp.data import BodyFacts, doubled_dots, stuff, unstuff
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.submit import replies
@@ -165,6 +165,8 @@ def prepare(
     # RFC 6409 section 8 lets the first server mend a message; what another one has had in its hands
     # is that one's (RFC 5321 section 6.4).
     ours = author is not None or header.received == 0
+    if ours and header.void:
+        header = _renewed(first, header)
     added, message_id = _added(header, author, mark) if ours else (b"", _id_of(header))
     rest = parts
     if header.private or (ours and not header.parted):
@@ -231,6 +233,14 @@ def _number(header: Header, author: Author) -> Reply | None:
 
 def _id_of(header: Header) -> str:
     return header.message_id.decode("ascii", "replace")
+
+
+def _renewed(first: bytes, header: Header) -> Header:
+    """RFC 6409 section 8.3: what stands for a Message-ID and holds none goes, and one is added; but
+    a signature may be of it."""
+    if is_signed(first[: header.end]):
+        return header._replace(has_message_id=True)
+    return header._replace(private=tuple(sorted((*header.private, *header.void))))
 
 
 def _added(header: Header, author: Author | None, mark: Mark) -> tuple[bytes, str]:

@@ -314,6 +314,8 @@ FIELDS = [
     (b"From: alice@d.example\r\nBcc: eve@x.example,\r\n mallory@x.example\r\n", ["Date"], ["Bcc"]),
     (b"Subject: x\r\n", ["From", "Date", "Message-ID"], []),
     (b"", ["From", "Date", "Message-ID"], []),
+    (b"Message-ID:\r\nFrom: alice@d.example\r\n", ["From", "Message-ID"], []),
+    (b"From: alice@d.example\r\nMessage-ID: \r\n\tnone\r\nBcc: x\r\n", ["Message-ID"], ["Bcc"]),
 ]
 
 
@@ -333,6 +335,17 @@ async def test_what_is_added_and_taken_out(
     assert parsedate_to_datetime(date[6:]) == world.clock.now()
     assert world.kept[0].message_id == f"<id1@{NAME}>"
     assert f"Message-ID: <id1@{NAME}>" in header
+
+
+@pytest.mark.parametrize(
+    "fields", [b"Message-ID: (mine) <m@d>\r\n", b"Message-ID: m@d\r\nDKIM-Signature: v=1\r\n"]
+)
+async def test_a_message_id_that_may_be_read_or_signed_stays(world: World, fields: bytes) -> None:
+    async with world.alice() as client:
+        assert await client.deliver(fields + b"From: alice@d.example\r\n\r\nx\r\n") == "250 2.0.0"
+    content = world.kept[0].content
+    assert b"\r\n" + fields in content
+    assert content.count(b"\r\nMessage-ID:") == 1
 
 
 async def test_a_lost_empty_line_is_put_in(world: World) -> None:
