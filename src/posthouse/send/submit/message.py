@@ -22,8 +22,7 @@ from posthouse.send.submit.senders import Senders
 from posthouse.send.submit.stamp import date_of
 
 HEADER: Final = 262_144  # octets of a header section; Postfix keeps 100 KiB, Exim takes 1 MiB
-HOPS: Final = 50  # Received fields: RFC 5321 section 6.3 asks for at least 100 where they are the
-# only sign of a loop, for mail from anywhere. What is submitted comes from its author.
+HOPS: Final = 100  # Received fields: RFC 5321 section 6.3, where they are the only sign of a loop
 # A line of an mbox file, as some programs send it along; "From : Alice" is a field.
 _MBOX: Final = re.compile(rb">?From (?![ \t]*:)[^\r\n]*\r\n")
 ROOM: Final = 268_435_456  # octets of unfinished messages in one process, whoever sends them

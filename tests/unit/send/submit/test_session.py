@@ -405,7 +405,7 @@ REFUSED = [
     ),
     (b"Resent-From: eve@x.example <alice@d.example>\r\n" + MESSAGE, "550 5.6.0", "Resent-From"),
     (b"Resent-Sender: alice@d.example, bob@shop.d.example\r\n" + MESSAGE, "550 5.6.0", "Resent"),
-    (b"Received: x\r\n" * 50 + MESSAGE, "554 5.4.6", ""),
+    (b"Received: x\r\n" * 100 + MESSAGE, "554 5.4.6", ""),
     (b"X: " + b"x" * 999 + b"\r\n" + MESSAGE, "554 5.6.0", "998"),
     (b"DKIM-Signature: v=1\r\n" + MESSAGE + b"x" * 999 + b"\r\n", "554 5.6.0", "a signature"),
     (MESSAGE + b"\0\r\n", "554 5.6.0", "NUL"),
@@ -441,7 +441,7 @@ async def test_a_line_too_long_for_any_server_is_broken(world: World) -> None:
     assert len(getaddresses([parsed["To"]])) == 100
 
 
-@pytest.mark.parametrize("received", [0, 49])
+@pytest.mark.parametrize("received", [0, 99])
 async def test_a_message_that_is_long_under_way_is_no_loop(world: World, received: int) -> None:
     async with world.alice() as client:
         assert await client.deliver(b"Received: x\r\n" * received + MESSAGE) == "250 2.0.0"
