@@ -21,11 +21,12 @@ FIELD: Final = 10_000  # octets of such a field: 20 authors with long names have
 _BREAK: Final = b"\r\n"
 # Both want the section to begin with CRLF, so that they begin with something literal.
 _FIELDS: Final = re.compile(
-    rb"\r\n(from|sender|received|return-path|date|message-id|bcc|resent-(?:from|sender|bcc))"
-    rb"[ \t]*:",
+    rb"\r\n(from|sender|received|return-path|date|message-id|bcc"
+    rb"|resent-(?:from|sender|date|message-id|bcc))[ \t]*:",
     re.IGNORECASE,
 )
 _NAMED: Final = (b"from", b"sender", b"resent-from", b"resent-sender")  # as in Header
+_PRIVATE: Final = (b"bcc", b"resent-bcc", b"return-path")
 _NO_FIELD: Final = re.compile(rb"\r\n(?![!-9;-~]+[ \t]*:|[ \t]|\Z)")
 _END_OF_FIELD: Final = re.compile(rb"\r\n(?![ \t])")
 _MESSAGE_ID: Final = re.compile(rb"[ \t\r\n]*(<[^<>\x00-\x20\x7f]{1,250}>)")
@@ -51,6 +52,8 @@ class Header(NamedTuple):
     senders: tuple[bytes, ...] = ()  # and of Sender fields
     resent: tuple[bytes, ...] = ()  # of Resent-From, the last one who sent it again first
     resent_senders: tuple[bytes, ...] = ()
+    resent_date: bool = False
+    resent_id: bool = False
     date: bool = False
     message_id: bytes = b""  # with its brackets, where there is one that can be read
     has_message_id: bool = False
@@ -76,18 +79,18 @@ def scan(wire: bytes) -> Header:
 
 
 def _fields(section: bytes, end: int, parted: bool) -> Header:
-    received, date, message_id, has_id = 0, False, b"", False
+    received, message_id, has_id = 0, b"", False
+    seen: set[bytes] = set()  # of names
     named: dict[bytes, list[bytes]] = {name: [] for name in _NAMED}
     void: list[tuple[int, int]] = []
     private: list[tuple[int, int]] = []
     for match in _FIELDS.finditer(section):
         name = match[1].lower()
+        seen.add(name)
         if name == b"received":
             received += 1
         elif (values := named.get(name)) is not None:
             values.append(section[match.end() : _end_of_field(section, match.end())])
-        elif name == b"date":
-            date = True
         elif name == b"message-id":
             stop = _end_of_field(section, match.end())
             if section.find(b"<", match.end(), stop) < 0:
@@ -95,12 +98,13 @@ def _fields(section: bytes, end: int, parted: bool) -> Header:
                 continue
             found = _MESSAGE_ID.match(section, match.end())
             has_id, message_id = True, message_id or (found[1] if found is not None else b"")
-        else:
+        elif name in _PRIVATE:
             private.append((match.start(), _end_of_field(section, match.end())))
     authors, senders, resent, resent_senders = map(tuple, named.values())
     return Header(
-        end, parted, received, authors, senders, resent, resent_senders, date, message_id, has_id,
-        tuple(void), tuple(private),
+        end, parted, received, authors, senders, resent, resent_senders, b"resent-date" in seen,
+        b"resent-message-id" in seen, b"date" in seen, message_id, has_id, tuple(void),
+        tuple(private),
     )  # fmt: skip
 
 

@@ -253,4 +253,9 @@ def _added(header: Header, author: Author | None, mark: Mark) -> tuple[bytes, st
     if not header.has_message_id:
         message_id = f"<{mark.id}@{mark.name}>"
         lines.append(f"Message-ID: {message_id}\r\n")
+    if header.resent:  # RFC 5322 section 3.6.6; last, for its block stands on top
+        if not header.resent_date:
+            lines.append(f"Resent-Date: {date_of(mark.second)}\r\n")
+        if not header.resent_id:
+            lines.append(f"Resent-Message-ID: <resent.{mark.id}@{mark.name}>\r\n")
     return "".join(lines).encode("utf-8"), message_id

@@ -338,6 +338,24 @@ async def test_what_is_added_and_taken_out(
 
 
 @pytest.mark.parametrize(
+    ("block", "added"),
+    [
+        (b"", []),
+        (b"Resent-From: alice@d.example\r\n", ["Resent-Date", "Resent-Message-ID"]),
+        (b"Resent-Date: x\r\nResent-From: alice@d.example\r\n", ["Resent-Message-ID"]),
+        (b"resent-message-id: <r@d>\r\nResent-From: alice@d.example\r\n", ["Resent-Date"]),
+    ],
+)
+async def test_who_sends_it_again_says_when(world: World, block: bytes, added: list[str]) -> None:
+    """RFC 5322 section 3.6.6; Date and Message-ID are those of the first time."""
+    async with world.alice() as client:
+        assert await client.deliver(block + MESSAGE) == "250 2.0.0"
+    ours = world.kept[0].content.removesuffix(block + MESSAGE).decode()
+    names = [line.partition(":")[0] for line in ours.split("\r\n") if line[:1].isalpha()]
+    assert names == ["Received", *added]
+
+
+@pytest.mark.parametrize(
     "fields", [b"Message-ID: (mine) <m@d>\r\n", b"Message-ID: m@d\r\nDKIM-Signature: v=1\r\n"]
 )
 async def test_a_message_id_that_may_be_read_or_signed_stays(world: World, fields: bytes) -> None:
