@@ -31,7 +31,7 @@ _CRLF: Final = b"\r\n"
 _EIGHT: Final = b"\r\nContent-Transfer-Encoding: 8bit"
 _KIND: Final = b"\r\nContent-Type: multipart/report; report-type=delivery-status;\r\n boundary="
 _OURS: Final = re.compile(re.escape(_KIND) + rb'"(=_[A-Za-z0-9]{0,40}_posthouse_*)"\Z')
-_WHOLE: Final = b"\r\nContent-Type: message/rfc822\r\n"
+_WHOLE: Final = rb"\r\nContent-Type: message/(rfc822|global)\r\n"
 _ID: Final = re.compile(r"<[!-;=?-~]{1,500}>")
 _LAST_BLANK: Final = re.compile(" (?=[^ ])")
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
@@ -96,10 +96,13 @@ def headers_alone(report: bytes) -> bytes | None:
     if found is None:
         return None
     delimiter = b"\r\n--" + found[1]
-    before, whole, part = body.partition(delimiter + _WHOLE)
-    if not whole:
+    whole = re.search(re.escape(delimiter) + _WHOLE, body)
+    if whole is None:
         return None
+    before, part = body[: whole.start()], body[whole.end() :]
     message = part.rpartition(delimiter)[0].partition(b"\r\n\r\n")[2]
+    if whole[1] == b"global":
+        message = binascii.a2b_base64(message)
     head = head.replace(_EIGHT, b"")
     part = _headers_part(_header_of(message))
     return b"".join([head, b"\r\n\r\n", before, delimiter, _CRLF, part, delimiter, b"--\r\n"])
@@ -247,8 +250,11 @@ def _cut(word: str) -> list[str]:
 def _original_part(report: Report) -> bytes:
     message = report.original
     header = _header_of(message)
-    whole = report.full and len(message) <= ORIGINAL_LIMIT and header.isascii()
-    if whole and _short(message, TEXT_LINE + 2):
+    whole = report.full and len(message) <= ORIGINAL_LIMIT
+    if whole and not header.isascii() and is_utf8(header):
+        # RFC 6532 section 3.7; in base64, for who reads the report may be behind an older server.
+        return _part(b"message/global", b"base64", _base64(message))
+    if whole and header.isascii() and _short(message, TEXT_LINE + 2):
         encoding = b"7bit" if message.isascii() else b"8bit"  # RFC 2046 section 5.2.1: no other
         return _part(b"message/rfc822", encoding, message)
     return _headers_part(header)

@@ -547,6 +547,24 @@ def test_a_large_message_is_not_returned_whole() -> None:
     assert returned(made(of=of))[0] == "text/rfc822-headers"
 
 
+def test_a_header_in_utf8_does_not_keep_the_message_from_being_returned() -> None:
+    """RFC 3461 section 4.3, RFC 6532 section 3.7; and with less, where that is too large."""
+    of = letter(content=MESSAGE.replace(b"Dinner", "Grüße".encode()), RET="FULL")
+    report = made(of=of)
+    kind, _ = returned(report)
+    assert (kind, report.params, report.content.isascii()) == ("message/global", {}, True)
+    *_, whole = parse_message(unstuff(report.content)).parts
+    assert whole.content() == unstuff(of.content)
+    assert read(report).message_id == "<dinner@d.example>"
+    to = Item(1, report.id, report.recipients[0], State.READY)
+    large = UNKNOWN._replace(code=552, enhanced="5.3.4", cause="msg.too_big")
+    again = bounces()(report, [(to, large)], "failed", NOW)
+    assert again is not None
+    *_, header = parse_message(unstuff(again.content)).parts
+    assert header.media_type == "message/global-headers"
+    assert header.content() + b"\r\nShall we?\r\n.\r\n" == unstuff(of.content)
+
+
 def test_eight_bits_are_returned_and_told() -> None:
     of = letter(content=MESSAGE + "Grüße\r\n".encode(), RET="FULL")
     report = made(of=of)
