@@ -1,8 +1,8 @@
-"""Parameters of MAIL and RCPT: which are kept, and that nothing hides in them.
+"""Paths and parameters of MAIL and RCPT: what is kept of them, and that nothing hides in them.
 
-Enters: the parameters of a command that is in order. Leaves: those that go on with the letter, or
-the reply that refuses them. Called by ``session``. ENVID and ORCPT are written into reports one
-day, decoded (RFC 3464): what would be a line end there is refused here.
+Enters: the address and parameters of a command that is in order. Leaves: what goes on with the
+letter, or the reply that refuses it. Called by ``session``. ENVID and ORCPT are written into
+reports one day, decoded (RFC 3464): what would be a line end there is refused here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from posthouse.protocol.host import HostError, to_ascii
 from posthouse.protocol.smtp.extensions import decode_xtext
+from posthouse.protocol.smtp.limits import PATH
 from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.submit import replies
 
@@ -21,6 +23,19 @@ _RCPT: Final = ("NOTIFY", "ORCPT")
 _HEX_POINT: Final = re.compile(r"\\x\{([0-9A-Fa-f]{1,8})\}")
 
 Parameters = Mapping[str, str | None]
+
+
+def plainest(address: str) -> str:
+    """An address whose domain alone is beyond ASCII, in A-labels: it is the same one, and needs no
+    SMTPUTF8 of any server on the way (RFC 5890 section 2.3.2.1, RFC 6531 section 3.2)."""
+    local, _, domain = address.rpartition("@")
+    if address.isascii() or not local.isascii():
+        return address
+    try:
+        plain = f"{local}@{to_ascii(domain, underscores=True)}"
+    except HostError:  # DNS will say so
+        return address
+    return plain if len(plain) + len("<>") <= PATH else address
 
 
 def of_mail(params: Parameters) -> dict[str, str | None] | Reply:

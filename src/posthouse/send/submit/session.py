@@ -234,7 +234,7 @@ class Session:
         if isinstance(params, Reply):
             return self._refused("mail", params, "parameter")
         self._begin()
-        self._fresh(command.sender, params)
+        self._fresh(envelope.plainest(command.sender), params)
         return replies.SENDER_OK
 
     def _stranger(self, sender: str) -> tuple[Reply, str] | None:
@@ -268,7 +268,7 @@ class Session:
             limit = self._desk.rates.refusal(self._who, self._desk.clock.monotonic())
             if limit is not None:
                 return self._refused("rcpt", replies.slow_down(limit.wait), "rate")
-        address = command.recipient
+        address = envelope.plainest(command.recipient)
         if "@" not in address:  # RFC 5321 section 4.1.1.3: "Postmaster" is ours
             address = f"{address}@{terms.name}"
         recipients.setdefault(address, Recipient(address, params))

@@ -338,6 +338,32 @@ async def test_what_is_added_and_taken_out(
 
 
 @pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("info@müller.example", "info@xn--mller-kva.example"),
+        ('"a b"@Müller.例.example', '"a b"@xn--mller-kva.xn--fsq.example'),
+        ("info@straße.example", "info@xn--strae-oqa.example"),
+        ("info@XN--mller-kva.example", "info@XN--mller-kva.example"),
+        ("爱@müller.example", "爱@müller.example"),
+        ("info@\U0001f4a9.example", "info@\U0001f4a9.example"),  # no name by IDNA 2008
+        (f"{'x' * 190}@{'é.' * 12}example", f"{'x' * 190}@{'é.' * 12}example"),  # no path any more
+    ],
+)
+async def test_a_domain_of_another_script_needs_no_smtputf8(
+    world: World, given: str, kept: str
+) -> None:
+    """Amazon SES and others take no SMTPUTF8, but every domain in A-labels (RFC 5890)."""
+    async with world.client(Mode.RELAY) as client:
+        await client.say("EHLO app.example", f"MAIL FROM:<{given}> SMTPUTF8", f"RCPT TO:<{given}>")
+        await client.say("DATA")
+        client.write(MESSAGE + b".\r\n")
+        assert await client.reply() == "250 2.0.0"
+    [letter] = world.kept
+    assert (letter.sender, letter.recipients[0].address) == (kept, kept)
+    assert letter.content.isascii() is kept.isascii()
+
+
+@pytest.mark.parametrize(
     ("block", "added"),
     [
         (b"", []),
