@@ -28,8 +28,10 @@ Parameters = Mapping[str, str | None]
 def plainest(address: str) -> str:
     """An address whose domain alone is beyond ASCII, in A-labels: it is the same one, and needs no
     SMTPUTF8 of any server on the way (RFC 5890 section 2.3.2.1, RFC 6531 section 3.2)."""
+    if address.isascii():
+        return address
     local, _, domain = address.rpartition("@")
-    if address.isascii() or not local.isascii():
+    if not local.isascii():
         return address
     try:
         plain = f"{local}@{to_ascii(domain, underscores=True)}"
