@@ -43,7 +43,7 @@ from posthouse.send.deliver.places import (
     places,
     usable,
 )
-from posthouse.send.deliver.tried import Tried, dns_failure, says_most
+from posthouse.send.deliver.tried import Tried, dns_failure, kept, says_most
 from posthouse.send.deliver.tries import is_login
 from posthouse.send.hop import Hop, Target, TlsPolicy
 
@@ -295,7 +295,7 @@ class _Way:
             try:
                 return await self._open(address, share, left), address
             except (NetworkFailure, Refused) as error:
-                errors.append(error)
+                errors.append(kept(error))
                 self.connect.failed(address, self.place.port)
                 if isinstance(error, NetworkFailure) and error.failure is Failure.CERTIFICATE:
                     break  # the same at each address

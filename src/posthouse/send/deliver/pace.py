@@ -69,7 +69,7 @@ class Turns:
 
 
 class Pace:
-    """When one pool's next message may go; ``go_on`` is called when that may be."""
+    """When one pool's next message may go."""
 
     def __init__(
         self,
@@ -79,29 +79,31 @@ class Pace:
         *,
         now: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
-        go_on: Callable[[], None],
     ) -> None:
         self._turns = turns
         self._hop = hop
         self._domain = domain
         self._now = now
         self._sleep = sleep
-        self._go_on = go_on
         self._next = now() + turns.left(hop, domain, now()) if hop.interval else float("-inf")
         self._waiting: asyncio.Task[None] | None = None
 
     @property
     def waits(self) -> bool:
-        """Whether ``go_on`` is to be called."""
+        """Whether somebody is to be called."""
         return self._waiting is not None
 
-    def may_go(self, *, busy: bool) -> bool:
-        """Whether to try for the turn; ``busy``: a message is under way, whose end says more."""
+    def may_go(self, go_on: Callable[[], None], *, busy: bool) -> bool:
+        """Whether to try for the turn; ``busy``: a message is under way, whose end says more.
+
+        ``go_on`` is called when that may be. It is not kept for longer, or a pool that is forgotten
+        would be in a circle with this.
+        """
         wait = self._next - self._now()
         if wait <= 0 and not busy:
             return True
         if self._waiting is None and not busy:
-            self._waiting = asyncio.create_task(self._wait(wait))
+            self._waiting = asyncio.create_task(self._wait(wait, go_on))
         return False
 
     def is_our_turn(self) -> bool:
@@ -116,10 +118,10 @@ class Pace:
         self._next = self._now() + self._hop.interval
         self._turns.over(self._hop, self._domain, self._now())
 
-    async def _wait(self, seconds: float) -> None:
+    async def _wait(self, seconds: float, go_on: Callable[[], None]) -> None:
         await self._sleep(seconds)
         self._waiting = None
-        self._go_on()
+        go_on()
 
 
 def _locked(folder: Path | None, name: str) -> BinaryIO | None:

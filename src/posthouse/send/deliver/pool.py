@@ -34,6 +34,7 @@ from posthouse.send.deliver.signs import closed, failed, is_ill, is_stale, may_g
 from posthouse.send.deliver.slots import AGAIN, Slots
 from posthouse.send.deliver.speed import Speed
 from posthouse.send.deliver.transaction import Task, Transaction, Way, as_it_is
+from posthouse.send.deliver.tried import kept
 from posthouse.send.deliver.tries import LOGIN_SORE, Login, Replies, Tries, is_login
 from posthouse.send.hop import Target
 
@@ -88,10 +89,8 @@ class Pool:
         self._look: asyncio.TimerHandle | None = None  # whether it still does
         self._shares = Shares(way.hop, now)
         self._equals = Equals(way.hop)
-        self._pace = Pace(
-            turns or Turns(), way.hop, way.domain, now=now, sleep=sleep, go_on=self._fill
-        )
-        self._sweeper = asyncio.create_task(self._sweep())
+        self._pace = Pace(turns or Turns(), way.hop, way.domain, now=now, sleep=sleep)
+        self._sweeper = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
         self.opened = 0
 
     @property
@@ -150,8 +149,7 @@ class Pool:
         """Let go of all connections. Tasks that wait stay in the queue, on the disk."""
         self.withdraw()
         self._paused = True
-        self._sweeper.cancel()
-        for handle in (self._asking, self._look):
+        for handle in (self._sweeper, self._asking, self._look):
             if handle is not None:
                 handle.cancel()
         for opening in list(self._opening):
@@ -170,7 +168,7 @@ class Pool:
 
     def _fill(self) -> None:
         """Give waiting tasks to idle connections, and open more where that is not enough."""
-        if self._paused or (self.hop.interval and not self._pace.may_go(busy=bool(self._busy))):
+        if self._paused or (self.hop.interval and not self._may_go()):
             return
         if self._equals.tasks and not self._try_equals():
             return
@@ -179,7 +177,7 @@ class Pool:
             if carrier is None:
                 break
             self._start(carrier, self._waiting.popleft())
-            if self.hop.interval and not self._pace.may_go(busy=bool(self._busy)):
+            if self.hop.interval and not self._may_go():
                 return
         wanted = min(len(self._waiting) - len(self._opening), self._speed.allowed - self.open)
         if not self._is_late():
@@ -192,6 +190,9 @@ class Pool:
             wanted = min(wanted, 1 - len(self._opening))
         if wanted > 0 or self._slots.waits:
             self._open_more(wanted)
+
+    def _may_go(self) -> bool:
+        return self._pace.may_go(self._fill, busy=bool(self._busy))
 
     def _try_equals(self) -> bool:
         """What a server lacks something for goes to one that is as good. Whether others may go."""
@@ -352,7 +353,7 @@ class Pool:
             if self.open == 0:
                 # Told by another worker, it is as old as that one's try: who asks is told again.
                 long = is_login(error) and error.heard
-                self._sore = (self._now() + (LOGIN_SORE if long else SORE), error)
+                self._sore = (self._now() + (LOGIN_SORE if long else SORE), kept(error))
                 self._fail(error)
             self._lack(self._equals.reached(target, None))
             return
@@ -399,16 +400,15 @@ class Pool:
 
     # -- time
 
-    async def _sweep(self) -> None:
+    def _sweep(self) -> None:
         """Idle connections are let go, those that hang are ended."""
-        while True:
-            await asyncio.sleep(SWEEP)
-            loop_time, now = asyncio.get_running_loop().time(), self._now()
-            for carrier in [k for k in self._busy if k.deadline < loop_time or k.vanished]:
-                carrier.abort(NetworkFailure(Failure.SILENT, Stage.ANY))
-            for carrier in [k for k in self._idle if is_stale(self.hop, k, now)]:
-                self._idle.remove(carrier)
-                carrier.quit()
-            self._slots.have(self.open)
-            while self._idle and self._slots.gives_up():
-                self._let_go(self._idle.pop(0))
+        self._sweeper = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
+        loop_time, now = asyncio.get_running_loop().time(), self._now()
+        for carrier in [k for k in self._busy if k.deadline < loop_time or k.vanished]:
+            carrier.abort(NetworkFailure(Failure.SILENT, Stage.ANY))
+        for carrier in [k for k in self._idle if is_stale(self.hop, k, now)]:
+            self._idle.remove(carrier)
+            carrier.quit()
+        self._slots.have(self.open)
+        while self._idle and self._slots.gives_up():
+            self._let_go(self._idle.pop(0))

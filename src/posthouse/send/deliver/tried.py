@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from posthouse.flow import Failure, NetworkFailure
 from posthouse.net.smtp_open import Refused
 from posthouse.protocol.dns import AnswerStatus
 from posthouse.send.deliver.places import Place, no_server, takes_none
 from posthouse.send.deliver.signs import is_closed
+
+E = TypeVar("E", bound=BaseException)
 
 
 @dataclass(slots=True)
@@ -41,7 +43,7 @@ class Tried:
         what = str(error.failure) if isinstance(error, NetworkFailure) else str(error.reply)
         if isinstance(error, NetworkFailure):
             error.detail.setdefault("host", place.host)
-        self.errors.append(error)
+        self.errors.append(kept(error))
         self.said.append({"host": place.host, "port": place.port, "said": what})
 
     def _worst(self) -> NetworkFailure | Refused:
@@ -68,6 +70,16 @@ def says_most(errors: Sequence[NetworkFailure | Refused]) -> NetworkFailure | Re
 
 
 _NOWHERE: Final = {Failure.TIMEOUT: 1, Failure.UNREACHABLE: 2}
+
+
+def kept(error: E) -> E:
+    """An error that is remembered, without the way it came.
+
+    Its frames would keep what was at work in them, a connection with its TLS above all: in a circle
+    mostly, as who remembers it is in one of them, and circles are looked for now and then only.
+    """
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error
 
 
 def dns_failure(statuses: set[AnswerStatus]) -> Failure:
