@@ -7,7 +7,8 @@ the disk is asked to keep them a few times a second, and at the end. Called by `
 a time has it (a lock). Can fail: JournalError, and then nothing more may be sent; what is answered
 may still be noted.
 
-In memory is one key for each message of the journal: about 100 octets.
+In memory is one key for each message of earlier runs: about 100 octets. What this run sends is not
+kept here: whoever reads the messages knows which it has had (``desk``).
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Book(Protocol):
     """What ``crew`` asks and tells."""
 
     def sent_to(self, key: str) -> frozenset[str] | None:
-        """Who has that message already; None: everybody it is for."""
+        """Who has that message by an earlier run; None: everybody it is for."""
         ...
 
     def doubtful(self, key: str) -> bool:
@@ -93,9 +94,10 @@ class Journal:
 
     def __init__(self, path: Path, now: Callable[[], float]) -> None:
         self._now = now
-        self._whole: set[bytes] = set()  # keys of messages that everybody has
+        self._whole: set[bytes] = set()  # keys of messages that everybody has by an earlier run
         self._some: dict[bytes, frozenset[str]] = {}
         self._open: set[bytes] = set()  # tried by an earlier run, and no answer recorded
+        self._sent = 0  # by this run
         self._file = _open(path)
         self._dirty = False
         self._torn = False  # the last line is not whole
@@ -112,7 +114,7 @@ class Journal:
     @property
     def known(self) -> int:
         """How many messages are handed in."""
-        return len(self._whole)
+        return len(self._whole) + self._sent
 
     def sent_to(self, key: str) -> frozenset[str] | None:
         raw = bytes.fromhex(key)
@@ -126,9 +128,9 @@ class Journal:
 
     def sent(self, key: str, to: Iterable[str], *, last: bool, said: str) -> None:
         names = list(to)
-        line = {"sent": key, "to": names, "last": last, "said": said, "at": round(self._now(), 3)}
-        self._write(line)
-        self._take(line)
+        at = round(self._now(), 3)
+        self._write({"sent": key, "to": names, "last": last, "said": said, "at": at})
+        self._sent += last
 
     def ended(self, key: str) -> None:
         self._write({"ended": key})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import tracemalloc
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,6 +37,21 @@ def test_a_second_run_knows_what_was_taken_and_by_whom(tmp_path: Path) -> None:
     assert (second.known, second.uncertain) == (1, 0)
     second.close()
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+
+
+def test_what_this_run_sends_takes_no_memory(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "j")
+    tracemalloc.start()
+    for number in range(2_000):
+        journal.under_way(key := f"{number:032x}")
+        journal.sent(key, ["x@e.example"], last=number % 2 == 0, said="250 Ok")
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 20_000  # octets: ten for each
+    journal.close()
+    again = opened(tmp_path / "j")
+    assert again.known == 1_000
+    again.close()
 
 
 @pytest.mark.parametrize(("ended", "uncertain"), [(True, 0), (False, 1)])
