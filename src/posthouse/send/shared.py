@@ -18,6 +18,7 @@ import os
 import time
 from contextlib import suppress
 from typing import IO, Final
+from weakref import finalize
 
 with suppress(ImportError):  # Windows, where nothing forks
     import fcntl
@@ -39,12 +40,14 @@ class Shared:
     ``memory`` is for ``struct``: eight octets at a multiple of eight are written in one piece.
     """
 
-    __slots__ = ("_fd", "_file", "memory")
+    __slots__ = ("__weakref__", "_fd", "_file", "memory")
 
     def __init__(self, octets: int, *, forks: bool = False) -> None:
         self.memory: mmap.mmap | bytearray = mmap.mmap(-1, octets) if forks else bytearray(octets)
         self._file = _nameless() if forks else None  # only its locks are of interest
         self._fd = -1 if self._file is None else self._file.fileno()
+        if self._file is not None:
+            finalize(self, self._file.close)
 
     def take(self, part: int = 0) -> bool:
         """Wait for our turn; False: it does not come, and there is nothing to ``give``."""

@@ -145,6 +145,10 @@ class Client:
         """The end of it."""
         self._writer.write(b".\r\n")
 
+    def close(self) -> None:
+        """Hang up."""
+        self._writer.close()
+
 
 @asynccontextmanager
 async def serving(folder: Path) -> AsyncIterator[tuple[Relay, list[Client]]]:
@@ -164,6 +168,8 @@ async def serving(folder: Path) -> AsyncIterator[tuple[Relay, list[Client]]]:
         clients.append(client)
     yield relay, clients
     await relay.close(0.1)
+    for client in clients:
+        client.close()
 
 
 def commits(relay: Relay) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import signal
 import sqlite3
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -208,3 +210,11 @@ def test_only_lanes_are_found(tmp_path: Path) -> None:
     with pytest.raises(LaneError, match="damaged"):
         counted(file_of(tmp_path, 2))
     Common().begin(tmp_path)  # a lane that can't be read is none of its business
+
+
+def test_memory_that_nobody_has_any_more_leaves_no_file_open() -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        Shared(64, forks=True)
+        gc.collect()
+    assert [str(one.message) for one in told] == []
