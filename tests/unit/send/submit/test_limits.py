@@ -85,7 +85,7 @@ def test_never_more_than_the_rate_in_any_window(
 def test_keys_do_not_touch_each_other(steps: list[tuple[str, float]]) -> None:
     """Six keys in one bucket count as six ledgers of their own."""
     rates = [Rate(3, 1.0), Rate(0, 2.0), Rate(9, 10.0)]
-    together, alone = Rates(rates, keys=8), {key: Rates(rates) for key in "abcdef"}
+    together, alone = Rates(rates, keys=8), {key: Rates(rates, keys=8) for key in "abcdef"}
     now = 0.0
     for key, step in steps:
         now += step
