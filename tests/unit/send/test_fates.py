@@ -277,7 +277,9 @@ class Walk:
         await self.until(lambda: not (self.dispatcher._hands or self.asked(others)))
         await self.command(Act.RELEASE, "*")
         dispatcher, room = self.dispatcher, self.dispatcher._room
-        await self.until(lambda: self.lane.count == dispatcher.waiting == len(room._letters) == 0)
+        # A letter is out of the count when it is off the disk, and of our hands a moment later.
+        await self.until(lambda: not (dispatcher._hands or self.lane.count or room._letters))
+        await self.until(lambda: dispatcher.waiting == 0)
         assert (room.octets, room._ways, room._aside, room._count) == (0, {}, {}, 0)
         assert (dispatcher._hands, list(dispatcher._ready)) == (set(), [])
         await self.end(kill=False)
