@@ -21,7 +21,7 @@ from posthouse.protocol.smtp.reply import Reply
 from posthouse.send.hop import Hop, TlsPolicy
 
 SESSION_SECONDS: Final = 3_600.0  # an expired or revoked certificate is noticed after that
-SESSIONS_LIMIT: Final = 1_000  # server names; a direct relay meets many, some 2 KB each
+SESSIONS_LIMIT: Final = 500  # server names; some 20 KB each, since the certificates are in it
 # Any TLS is better than none where nobody is verified (RFC 7435 section 3), so keys of 1024 bits
 # pass; old protocol versions don't (RFC 8996), the message goes in the clear as it would without.
 _UNVERIFIED_CIPHERS: Final = MODERN_CIPHERS.replace("@SECLEVEL=2", "@SECLEVEL=1")
