@@ -66,9 +66,8 @@ def _run(asked: Session, config: str | None, data: str | None, check: bool, **_:
         return _serve(Path(config))
     except ConfigError as error:
         raise click.UsageError(error.told(asked.words)) from None
-    except StartError as error:
-        # Not that of a wrong configuration: it may be better in a moment, and the unit tries again.
-        click.echo(error.told(asked.words), err=True)
+    except StartError as error:  # it may pass: systemd tries again, which it does not after USAGE
+        click.echo(f"posthouse: {error.told(asked.words)}", err=True)
         return PROBLEM
 
 

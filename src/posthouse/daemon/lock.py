@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import IO, Final
 
 from posthouse.config import Config
-from posthouse.daemon.ports import StartError
+from posthouse.daemon.ports import StartError, failed
 from posthouse.send.owner import foreign
 from posthouse.send.queue.files import folder_of
 
@@ -36,7 +36,7 @@ def lock(config: Config, say: Callable[..., None]) -> IO[str]:
         os.listdir(folder_of(folder))  # each worker would die of a queue that is somebody else's
         file = (folder / "lock").open("w")
     except OSError as error:
-        raise StartError("data", data=str(folder), error=error.strerror or str(error)) from None
+        raise failed("data", error, data=str(folder)) from None
     begin, told = time.monotonic(), False
     while True:
         try:

@@ -26,7 +26,15 @@ class StartError(Exception):
 
     def told(self, words: Catalogue) -> str:
         """Why, in words."""
-        return words.text(f"serve.error.{self.reason}", **self.detail)
+        why = f"serve.start.{self.detail.get('why')}"  # the system says it in English
+        detail = {**self.detail, "error": words.text(why)} if words.has(why) else self.detail
+        return words.text(f"serve.error.{self.reason}", **detail)
+
+
+def failed(reason: str, error: OSError, **detail: Any) -> StartError:
+    """What the system would not do."""
+    why = errno.errorcode.get(error.errno or 0, "")
+    return StartError(reason, error=error.strerror or str(error), why=why, **detail)
 
 
 def unbound(address: str) -> socket.socket:
@@ -91,5 +99,5 @@ def bound(address: str, port: int, *, beside: bool = False) -> socket.socket:
         reason = {errno.EACCES: "port_denied", errno.EADDRINUSE: "port_in_use"}
         where = text_of(address, port)
         kind = reason.get(error.errno or 0, "port")
-        raise StartError(kind, address=where, error=error.strerror or str(error)) from None
+        raise failed(kind, error, address=where) from None
     return sock

@@ -1,7 +1,10 @@
-"""posthouse serve --check: what is said of a configuration, to people and to programs."""
+"""posthouse serve: what is said of a configuration, and of a start that is not to be had."""
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,3 +73,26 @@ def test_why_a_configuration_cannot_be_read_is_told_in_the_language(
         assert "没有这个文件" in "".join(ran.all.split())
         assert "No such file" not in ran.all
     assert "这是文件夹" in world.run("serve", "--check", "--config", str(tmp_path), lang="zh").err
+
+
+UNIT = Path(__file__).parents[3] / "packaging" / "posthouse.service"
+
+
+@pytest.mark.parametrize(("lang", "why"), [("en", "a file of that name"), ("zh", "已有同名文件")])
+def test_a_start_that_may_be_had_later_is_tried_again_by_systemd(
+    path: Path, lang: str, why: str
+) -> None:
+    """A port or an address may be there in a moment; a wrong file is wrong until it is mended."""
+    never = re.search(r"^RestartPreventExitStatus=(.*)$", UNIT.read_text(), re.MULTILINE)
+    assert never is not None
+    codes = []
+    for text in (SMALL, SMALL.replace("name", "nam")):
+        path.write_text(text)
+        (path.parent / "data").touch()
+        call = [sys.executable, "-P", "-m", "posthouse", "serve", "--lang", lang, "--config", path]
+        ran = subprocess.run(call, capture_output=True, text=True, timeout=60, check=False)
+        codes.append(ran.returncode)
+        assert ran.stderr.startswith("posthouse: ")
+        assert (why in ran.stderr) == (text == SMALL)
+    assert codes == [1, 2]
+    assert never[1].split() == ["2"]
