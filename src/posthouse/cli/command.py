@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
 from posthouse.explain import Catalogue
 
@@ -30,6 +31,7 @@ COMMANDS: Final = (
     "doctor",
     "completion",
 )
+FREE: Final = "TEXT"  # the metavar of options whose value may be empty, as a subject may
 
 
 class Command(click.Command):
@@ -41,6 +43,25 @@ class Command(click.Command):
         self.words = words
         self.key = key or f"cli.{name}"
         self.params.append(help_option(words))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does, and no option is empty: ``--domain "$DOMAIN"`` without that variable would
+        choose the messages of all domains, ``--config "$FILE"`` another relay.
+        """
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.BadOptionUsage as error:
+            error.ctx = error.ctx or ctx  # whose help it is that helps
+            raise
+        for param in self.params:
+            name = param.name or ""
+            if ctx.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+                continue
+            value = ctx.params.get(name)
+            empty = "" in value if isinstance(value, tuple) else value == ""
+            if empty and isinstance(param, click.Option) and param.metavar != FREE:
+                raise click.BadOptionUsage(param.opts[-1], "empty", ctx=ctx)
+        return rest
 
     def get_help(self, ctx: click.Context) -> str:
         """The whole help text."""

@@ -121,14 +121,15 @@ def _reason(error: click.UsageError, words: Catalogue) -> str:
             return _bad_value(error, words)
         case click.BadOptionUsage():
             return words.text("cli.error.option_value", option=error.option_name)
-    return _unnamed(error.format_message(), words)
+    return _unnamed(error, words)
 
 
-def _unnamed(message: str, words: Catalogue) -> str:
+def _unnamed(error: click.UsageError, words: Catalogue) -> str:
     """click has no class of its own for these; its English tells them apart."""
+    message = error.format_message()
     if "No such command" in message:
         name = message.split("'")[1] if "'" in message else message
-        near = _near(name)
+        near = _near(name, error.ctx)
         key = "no_such_command_near" if near else "no_such_command"
         return words.text(f"cli.error.{key}", name=name, near=near)
     if "unexpected extra argument" in message:
@@ -153,10 +154,13 @@ def _bad_value(error: click.BadParameter, words: Catalogue) -> str:
     return error.message
 
 
-def _near(name: str) -> str:
+def _near(name: str, ctx: click.Context | None) -> str:
+    """The command that may be meant, of the group where it was looked for."""
     from difflib import get_close_matches
 
-    return next(iter(get_close_matches(name, COMMANDS, 1)), "")
+    group = ctx.command if ctx is not None else None
+    names = group.list_commands(ctx) if ctx and isinstance(group, click.Group) else COMMANDS
+    return next(iter(get_close_matches(name, names, 1)), "")
 
 
 def _failed(error: Exception, words: Catalogue) -> None:

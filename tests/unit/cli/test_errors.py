@@ -55,7 +55,28 @@ WRONG = [
     (["route", "--lang", "en"], "test is missing"),
     (["user", "--lang", "en"], "add|list|password|revoke|disable|enable|delete is missing"),
     (["domain", "--lang", "en"], "give a domain"),
+    (["route", "tset"], "there is no command 'tset'. Did you mean 'test'?"),
+    (["user", "lst"], "there is no command 'lst'. Did you mean 'list'?"),
+    (["queue", "list", "--config"], "needs a value. Try 'posthouse queue list --help'"),
 ]
+# What a script says whose variable is not set: each would mean more, or another relay.
+EMPTY = [
+    ["queue", "delete", "--state", "held", "--domain", "", "--yes"],
+    ["queue", "delete", "--all", "--yes", "--config", ""],
+    ["queue", "hold", "--from", "", "--cause", "auth.*"],
+    ["user", "add", "shop", "--from", "", "--from", "*@shop.example"],
+    ["user", "password", "shop", "--label", ""],
+    ["serve", "--data", ""],
+    ["doctor", "--config", ""],
+]
+
+
+@pytest.mark.parametrize("arguments", EMPTY, ids=lambda a: " ".join(a))
+def test_an_empty_value_is_no_value(world: World, arguments: list[str]) -> None:
+    ran = world.run(*arguments)
+    option = arguments[arguments.index("") - 1]
+    assert (ran.code, ran.out) == (2, "")
+    assert f"the option {option} needs a value" in ran.err
 
 
 @pytest.mark.parametrize(("arguments", "words"), WRONG, ids=[" ".join(a) for a, _ in WRONG])
