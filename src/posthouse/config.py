@@ -117,7 +117,7 @@ def of(document: Mapping[str, Any], folder: Path) -> Config:
         _check(tls, certificate, key)
     listen = tuple(read_listen(row, where) for where, row in tables(document, "listen"))
     if not listen:
-        raise SettingError("missing", "listen")
+        raise SettingError("no_listen", "listen")
     _check_twice(document, listen)
     return Config(
         _server(document.get("server", {}), folder),
@@ -152,7 +152,7 @@ def _signing(document: Mapping[str, Any], folder: Path) -> Keys:
 
 
 def _path(table: Table, name: str, folder: Path) -> Path | None:
-    text = table.text(name)
+    text = table.place(name)
     return folder / text if text else None
 
 
@@ -160,7 +160,7 @@ def _server(raw: object, folder: Path) -> Server:
     table = Table(
         raw, "server", ("name", "data", "workers", "size", "recipients", "capacity", "lang")
     )
-    data = table.text("data")
+    data = table.place("data")
     if not data:
         raise table.wrong("missing", "data")
     lang = table.text("lang", "both")

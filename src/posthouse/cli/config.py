@@ -49,7 +49,7 @@ def data_folder(words: Catalogue, given: Mapping[str, Any]) -> Path:
         return Path(DATA)
     try:
         table = server_table(load(words, path))
-        data = table.text("data")
+        data = table.place("data")
         if not data:
             raise table.wrong("missing", "data")
     except SettingError as error:

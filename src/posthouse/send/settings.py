@@ -93,6 +93,13 @@ class Table:
         """A string, not empty where it is there."""
         return self._of_kind(name, str, "text", default)
 
+    def place(self, name: str) -> str:
+        """A path. What only a shell would open out is refused: ~ would be a folder of that name."""
+        text = self.text(name)
+        if text.startswith(("~", "$")):
+            raise self.wrong("shell_path", name)
+        return text
+
     def host_name(self, name: str, reason: str) -> str:
         """The A-label form of a name, as it goes out in EHLO (RFC 5321 section 2.3.5)."""
         text = self.text(name)

@@ -166,6 +166,8 @@ def _protection(table: Table, way: _Way) -> tuple[Security, TlsPolicy]:
         usual = TlsPolicy.VERIFIED
     else:
         usual = TlsPolicy.OPPORTUNISTIC
+    if table.raw("tls") in (Security.TLS, Security.STARTTLS):  # what other programs call tls
+        raise table.wrong("tls_security", "tls", choices=", ".join(TlsPolicy))
     policy = table.choice("tls", TlsPolicy, usual)
     if (security is Security.NONE) != (policy is TlsPolicy.NONE):
         raise table.wrong("tls_conflict", "tls", security=security.value)

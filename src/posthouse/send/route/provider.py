@@ -60,7 +60,9 @@ def _of_region(table: Table, known: Provider) -> list[Endpoint]:
     try:
         return list(ses.endpoints(region))
     except ses.SesError as error:
-        raise table.wrong("region", "region", near=error.suggestion or "") from None
+        known_ones = ", ".join(known.regions)
+        near = error.suggestion or ""
+        raise table.wrong("region", "region", near=near, choices=known_ones) from None
 
 
 def _named_region(table: Table, known: Provider) -> list[Endpoint]:

@@ -88,12 +88,20 @@ def read_networks(values: Any, path: str) -> tuple[Network, ...]:
     if not isinstance(values, Sequence) or isinstance(values, str):
         raise SettingError("networks", path)
     found = []
-    for index, value in enumerate(values):
+    for place, value in enumerate(values, 1):
         try:
             found.append(network_of(value if isinstance(value, str) else ""))
         except ValueError:
-            raise SettingError("network", f"{path}[{index}]", value) from None
+            raise SettingError("network", f"{path}[{place}]", value, meant=_meant(value)) from None
     return tuple(found)
+
+
+def _meant(value: object) -> str:
+    """The network in which an address with a prefix lies; "" for what is none."""
+    try:
+        return str(ipaddress.ip_network(value, strict=False)) if isinstance(value, str) else ""
+    except ValueError:
+        return ""
 
 
 def network_of(text: str) -> Network:
@@ -137,10 +145,10 @@ def _closed(networks: Sequence[Network], path: str) -> None:
     """Never an open relay, not even by configuration."""
     if not networks:
         raise SettingError("relay_networks", path)
-    for index, network in enumerate(networks):
+    for place, network in enumerate(networks, 1):
         least = WIDEST if network.version == 4 or network.is_private else WIDEST_PUBLIC_V6
         if network.prefixlen < least:
-            raise SettingError("relay_wide", f"{path}[{index}]", str(network), least=least)
+            raise SettingError("relay_wide", f"{path}[{place}]", str(network), least=least)
 
 
 def _address(value: Any, path: str) -> tuple[str, int]:

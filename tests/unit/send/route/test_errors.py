@@ -46,6 +46,8 @@ HOPS = [
     ('provider = "../x"', "provider", "provider", {}),
     ('provider = "ses"', "region_missing", "region", {"provider": "Amazon SES"}),
     ('provider = "ses"\nregion = "eu-wst-1"', "region", "region", {"near": "eu-west-1"}),
+    ('provider = "ses"\nregion = "mars-1"\n', "region", "region", {"near": ""}),
+    (A + 'tls = "starttls"', "tls_security", "tls", {}),
     ('provider = "tencent-ses"', "region_missing", "region", {}),
     ('provider = "tencent-ses"\nregion = "ap-hongkon"', "region", "region",
      {"near": "ap-hongkong"}),
@@ -136,7 +138,7 @@ ELSEWHERE = {
     *("listen_address", "networks", "network", "relay_networks", "relay_wide"),  # of submit
     # of the configuration as a whole
     *("pair", "address", "certificate", "strangers", "listen_twice", "listen_within"),
-    "server_name",
+    *("server_name", "shell_path", "no_listen"),
     *("order", "key_unreadable", "key_encrypted", "key_kind", "dkim_domain"),  # of deliver
     *("key_too_short", "key_too_long"),
     *("provider_plain", "ses_unknown_region"),  # for facts the directory does not have now
@@ -176,6 +178,12 @@ def check(error: SettingError, reason: str, key: str, told: dict[str, object]) -
 def test_hops(body, reason, key, told) -> None:
     error = caught(f'[[hop]]\nname = "h"\n{body}')
     check(error, reason, f"hop[h].{key}" if key else "hop[h]", told)
+
+
+@pytest.mark.parametrize("provider", ["ses", "tencent-ses"])
+def test_a_region_that_is_not_there_is_told_those_that_are(provider: str) -> None:
+    body = f'[[hop]]\nname = "h"\nprovider = "{provider}"\nregion = "mars-1"\n{LOGIN}'
+    assert ", ap-" in caught(body).told(Catalogue("en"))
 
 
 @pytest.mark.parametrize(("text", "reason", "key", "told"), DOCUMENTS)

@@ -45,12 +45,12 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"address": "0.0.0.0:465", "mode": "tls", "a\nb": 1}, "listen.a?b", "unknown_key"),
     (RELAY, "listen.networks", "relay_networks"),
     (RELAY | {"networks": []}, "listen.networks", "relay_networks"),
-    (RELAY | {"networks": ["10.0.0.0/8", "0.0.0.0/0"]}, "listen.networks[1]", "relay_wide"),
-    (RELAY | {"networks": ["::/0"]}, "listen.networks[0]", "relay_wide"),
-    (RELAY | {"networks": ["2a00::/8"]}, "listen.networks[0]", "relay_wide"),
-    (RELAY | {"networks": ["fd00::/8", "2001::/16"]}, "listen.networks[1]", "relay_wide"),
-    (RELAY | {"networks": ["192.168.0.1/24"]}, "listen.networks[0]", "network"),
-    (RELAY | {"networks": [10]}, "listen.networks[0]", "network"),
+    (RELAY | {"networks": ["10.0.0.0/8", "0.0.0.0/0"]}, "listen.networks[2]", "relay_wide"),
+    (RELAY | {"networks": ["::/0"]}, "listen.networks[1]", "relay_wide"),
+    (RELAY | {"networks": ["2a00::/8"]}, "listen.networks[1]", "relay_wide"),
+    (RELAY | {"networks": ["fd00::/8", "2001::/16"]}, "listen.networks[2]", "relay_wide"),
+    (RELAY | {"networks": ["192.168.0.1/24"]}, "listen.networks[1]", "network"),
+    (RELAY | {"networks": [10]}, "listen.networks[1]", "network"),
     (RELAY | {"networks": "10.0.0.0/8"}, "listen.networks", "networks"),
 ]
 
@@ -64,6 +64,13 @@ def test_a_wrong_listener_names_its_key(table: dict[str, Any], key: str, reason:
         told = wrong.value.told(Catalogue(lang, strict=True))
         assert key in told
         assert "{" not in told
+
+
+def test_a_network_with_bits_behind_its_prefix_is_told_the_one_it_lies_in() -> None:
+    with pytest.raises(SettingError) as wrong:
+        read_listen(RELAY | {"networks": ["10.1.2.3/16"]})
+    for lang in ("en", "zh"):
+        assert "10.1.0.0/16" in wrong.value.told(Catalogue(lang))
 
 
 @pytest.mark.parametrize(
