@@ -19,7 +19,7 @@ from posthouse.protocol.host import HostError, parse_host
 from posthouse.protocol.smtp.limits import RECIPIENTS
 from posthouse.send.deliver.keys import Keys, read_dkim
 from posthouse.send.deliver.retry import Retry, read_retry
-from posthouse.send.document import ConfigError, load
+from posthouse.send.document import ConfigError, load, mistake
 from posthouse.send.hop import Hop
 from posthouse.send.queue.ids import LANES
 from posthouse.send.queue.places import CAPACITY
@@ -84,7 +84,7 @@ def read(path: Path) -> Config:
     try:
         return of(document, path.parent)
     except SettingError as error:
-        raise ConfigError("setting", path=str(path), error=error) from None
+        raise mistake(path, error) from None
 
 
 def _check_twice(document: Mapping[str, Any], listen: Sequence[Listening]) -> None:

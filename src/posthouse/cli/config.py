@@ -33,9 +33,9 @@ def load(words: Catalogue, path: str) -> Mapping[str, Any]:
 
 def setting_error(words: Catalogue, path: str, error: SettingError) -> click.ClickException:
     """A mistake in the file, in words."""
-    from posthouse.send.document import ConfigError
+    from posthouse.send.document import mistake
 
-    return _wrong(words, ConfigError("setting", path=path, error=error))
+    return _wrong(words, mistake(Path(path), error))
 
 
 def data_folder(words: Catalogue, given: Mapping[str, Any]) -> Path:

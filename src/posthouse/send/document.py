@@ -10,11 +10,13 @@ from __future__ import annotations
 import errno
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from posthouse.explain import Catalogue
 from posthouse.send.settings import SettingError
+from posthouse.send.whereabouts import line_of, misread
 
 LIMIT: Final = 1_000_000  # octets; hundreds of rules have some 50,000
 
@@ -43,11 +45,23 @@ class ConfigError(Exception):
         """What is wrong, in words."""
         problem = self.params.get("error")
         if isinstance(problem, SettingError):
-            said = problem.told(words)
-            return words.text("serve.error.setting", path=self.params["path"], problem=said)
-        why = f"serve.why.{self.params.get('why')}"  # the system says it in English
-        params = {**self.params, "error": words.text(why)} if words.has(why) else self.params
+            params = {**self.params, "problem": problem.told(words)}
+            return words.text("serve.error.setting", **params)
+        params = dict(self.params)
+        why = f"serve.why.{params.get('why')}"  # the system says it in English
+        if words.has(why):
+            params["error"] = words.text(why)
+        if params.get("hint"):
+            params["hint"] = words.text(f"serve.hint.{params['hint']}")
         return words.text(f"serve.error.{self.reason}", **params)
+
+
+def mistake(path: Path, error: SettingError) -> ConfigError:
+    """A setting of this file that can't be used, and its line."""
+    with suppress(OSError, ValueError):
+        text = path.read_bytes()[:LIMIT].decode("utf-8-sig")
+        return ConfigError("setting", path=str(path), line=line_of(text, error.key), error=error)
+    return ConfigError("setting", path=str(path), error=error)
 
 
 def load(path: Path) -> Mapping[str, Any]:
@@ -61,9 +75,14 @@ def load(path: Path) -> Mapping[str, Any]:
     if len(raw) > LIMIT:
         raise ConfigError("too_large", path=str(path))
     try:
-        return tomllib.loads(raw.decode("utf-8-sig"))  # editors of Windows put a mark in front
+        text = raw.decode("utf-8-sig")  # editors of Windows put a mark in front
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise ConfigError("not_utf8", path=str(path), line=line) from None
+    try:
+        return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # tomllib's own, and a number of 5,000 digits
-        raise ConfigError("toml", path=str(path), error=str(error)) from None
+        number, hint = misread(text, str(error))
+        raise ConfigError(
+            "toml", path=str(path), line=number, error=str(error), hint=hint
+        ) from None

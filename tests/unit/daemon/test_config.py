@@ -47,7 +47,7 @@ BAD = {
     SMALL.replace('"data"', "5"): "server.data: this must be a text",
     SMALL.replace('"data"', '""'): "server.data",
     SMALL.replace('"data"', '"~/mail"'): "server.data: '~/mail' would be taken as it stands",
-    SMALL.replace('"data"', '"$HOME/mail"'): "server.data: '$HOME/mail' would be taken as it stands",
+    SMALL.replace('"data"', '"$HOME/mail"'): "server.data: '$HOME/mail' would",
     SMALL.replace("[server]", "[[server]]"): "server: this must be a table",
     "[[server": "this is not TOML",
     f"a = {'[' * 50_000}": "this is not TOML",

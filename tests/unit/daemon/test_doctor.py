@@ -8,6 +8,7 @@ import shutil
 import socket
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -75,11 +76,13 @@ def test_files_of_somebody_else_in_the_data_folder(tmp_path) -> None:
     assert owner.params["files"] == "queue/lane-0.sqlite"
 
 
-def test_a_data_folder_that_is_none(tmp_path) -> None:
+def test_a_data_folder_that_is_a_file_is_told_so_and_nobody_sent_to_root(tmp_path) -> None:
     at = config(tmp_path)
     shutil.rmtree(at.server.data)
     at.server.data.write_text("x")
-    assert said(place.look(at)) == {"relay.folder.denied": FAIL}
+    assert said(place.look(at)) == {"relay.folder.file": FAIL}
+    below = replace(at, server=replace(at.server, data=at.server.data / "below"))
+    assert said(place.look(below)) == {"relay.folder.file": FAIL}
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,8 @@ def _denied(data: Path) -> Finding | None:
         next(data.iterdir(), None)
     except FileNotFoundError:
         return None
+    except NotADirectoryError:
+        return Finding("relay.folder.file", Status.FAIL, params={"path": str(data)})
     except OSError as error:
         params = {"path": str(data), "why": error.strerror or str(error)}
         return Finding("relay.folder.denied", Status.FAIL, params=params)
