@@ -64,6 +64,15 @@ WORDS = {
         "{path} cannot be written. Copy the folder to a place you own, then run again.",
         "无法写入 {path}。请把整个目录复制到您有写权限的位置后再运行。",
     ),
+    "not_ours": (
+        "{venv} does not fit, or is closed to this user, who may not change it. As its owner run "
+        "{command} --version. Where that does not help: rm -r {venv}; umask 022; "
+        "/usr/bin/python3 {command} --version, for its Python ({python}) must not stand in "
+        "somebody's home.",
+        "{venv} 与当前代码不符，或者当前用户无权读取，也无权修改。请以它的属主运行 "
+        "{command} --version；还不行，就执行 rm -r {venv}; umask 022; "
+        "/usr/bin/python3 {command} --version：它所用的 Python（{python}）不能放在某个用户的主目录里。",
+    ),
     "pip": ("pip failed: {line}", "pip 出错：{line}"),
 }
 EXIT_NO_NETWORK = 3  # as everywhere in Posthouse: could not be determined
@@ -109,6 +118,8 @@ def ensure(lock: str, venv: Path = VENV) -> Path:
     try:
         with _alone():
             if not _stamp.is_ready(lock, venv):
+                if venv.exists() and not os.access(venv, os.W_OK):
+                    raise _not_ours(venv)
                 began = time.monotonic()
                 say(words("start", seconds=60 if lock == DEV_LOCK else 30))
                 _make(venv, have)
@@ -121,6 +132,12 @@ def ensure(lock: str, venv: Path = VENV) -> Path:
     except OSError as error:
         raise SetupError("pip", line=error) from None
     return python
+
+
+def _not_ours(venv: Path) -> SetupError:
+    """Made by root, used by the relay's user: root's pyenv or umask keeps him out."""
+    python = os.path.realpath(python_of(venv))
+    return SetupError("not_ours", venv=venv, command=ROOT / "posthouse", python=python)
 
 
 def python_of(venv: Path) -> Path:

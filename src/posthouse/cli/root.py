@@ -48,7 +48,7 @@ def run(argv: Sequence[str], lang: str) -> int:
     except click.ClickException as error:
         click.echo(error.format_message(), err=True)
         return USAGE
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # the latter is what click makes of the former
         # The reader has gone (``| head``): nothing to say, and nowhere to say it.
         shut_output()
         return OK

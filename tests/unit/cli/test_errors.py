@@ -151,6 +151,24 @@ def test_interruptions_are_no_bugs(
     assert "bug" not in ran.err
 
 
+@pytest.mark.parametrize("arguments", [("--help",), ("find", "--list-providers"), ("--version",)])
+def test_a_reader_that_has_gone_is_no_problem(arguments: tuple[str, ...]) -> None:
+    """``| head -1`` under pipefail: the answer was fine, and so is the exit code."""
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        ran = subprocess.run(
+            [sys.executable, "-P", "-m", "posthouse", *arguments],
+            stdout=write,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **ENV},
+            check=False,
+        )
+    finally:
+        os.close(write)
+    assert (ran.returncode, ran.stderr) == (0, b"")
+
+
 def test_an_empty_password_file(world: World, tmp_path: Path) -> None:
     empty = tmp_path / "secret"
     empty.write_text("\n")

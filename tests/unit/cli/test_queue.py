@@ -274,6 +274,8 @@ def test_a_message_that_is_gone(world: World, data: Path) -> None:
     assert "No longer in the queue" in ran.out
     assert "deleted carol@qq.com" in ran.out
     assert run(world, data, "show", name, "--content").code == 1
+    ran = run(world, data, "show", name, "--content", "--json")
+    assert (ran.code, ran.out) == (2, "")  # never octets where a program expects JSON
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])

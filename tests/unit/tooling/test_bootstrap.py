@@ -86,6 +86,31 @@ def test_the_life_of_a_checkout(checkout: Path) -> None:
     assert "setting up .venv" in again.stderr
 
 
+@pytest.mark.parametrize("closed", ["Python", ".venv"])
+def test_another_user_who_is_shut_out_learns_what_its_owner_has_to_do(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    """root made it by a Python in root's home, or under umask 077; then the relay's user comes."""
+    monkeypatch.syspath_prepend(checkout / "scripts")
+    monkeypatch.delitem(sys.modules, "_stamp", raising=False)
+    env = load(checkout / "scripts/_env.py")
+    home = checkout / "home"
+    (checkout / ".venv/bin").mkdir(parents=True)
+    home.mkdir()
+    (home / "python3").symlink_to(sys.executable)
+    (checkout / ".venv/bin/python").symlink_to(home / "python3")
+    monkeypatch.setattr(env.os, "access", lambda *_: False)  # as for one who is not root
+    shut = home if closed == "Python" else checkout / ".venv"
+    shut.chmod(0)
+    try:
+        with pytest.raises(env.SetupError) as told:
+            env.ensure(env.RUN_LOCK)
+    finally:
+        shut.chmod(0o700)
+    assert str(told.value).startswith(f"{checkout / '.venv'} does not fit, or is closed")
+    assert f"{checkout / 'posthouse'} --version" in str(told.value)
+
+
 @pytest.mark.parametrize("name", ["posthouse", "scripts/_stamp.py"])
 def test_the_first_steps_parse_on_old_pythons(name: str) -> None:
     """Newer syntax would end in a SyntaxError where the user should read what to install."""

@@ -104,6 +104,8 @@ def _show(asked: Session, desk: Desk, given: Mapping[str, Any]) -> int:
     from posthouse.cli.answer import print_json
     from posthouse.cli.queue import show
 
+    if given["content"] and asked.json:
+        raise click.UsageError(asked.words.text("queue.error.content_json"))
     if given["content"]:
         return _content(asked, desk, given["id"])
     shown = desk.show(given["id"])
