@@ -71,7 +71,8 @@ WORDS = {
         "somebody's home.",
         "{venv} 与当前代码不符，或者当前用户无权读取，也无权修改。请以它的属主运行 "
         "{command} --version；还不行，就执行 rm -r {venv}; umask 022; "
-        "/usr/bin/python3 {command} --version：它所用的 Python（{python}）不能放在某个用户的主目录里。",
+        "/usr/bin/python3 {command} --version：它所用的 Python（{python}）"
+        "不能放在某个用户的主目录里。",
     ),
     "pip": ("pip failed: {line}", "pip 出错：{line}"),
 }
