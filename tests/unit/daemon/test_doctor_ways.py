@@ -8,7 +8,7 @@ from fakes.behaviour import Behaviour
 from fakes.certs import Authority, Kind
 from fakes.smtp import FakeSmtpServer
 from posthouse.daemon.doctor import ways
-from posthouse.flow import Failure, Status
+from posthouse.flow import Failure, NetworkFailure, Stage, Status
 from posthouse.net.clock import SystemClock
 from posthouse.net.dial import MemoryDialer
 from posthouse.net.http import FixtureHttp
@@ -51,6 +51,21 @@ async def test_a_server(tmp_path, behaviour, more, found) -> None:
     async with FakeSmtpServer(behaviour) as server:
         got = await looked(tmp_path, [f"127.0.0.1:{server.port}"], more)
     assert got == {f"relay.hop.{id_}": status for id_, status in found.items()}
+
+
+@pytest.mark.parametrize(("port", "security"), [(465, "starttls"), (587, "tls"), (465, "tls")])
+async def test_a_port_that_speaks_the_other_way_is_named_where_it_fails(
+    tmp_path, monkeypatch, port, security
+) -> None:
+    async def dead(*_: object) -> None:
+        raise NetworkFailure(Failure.TIMEOUT, Stage.GREETING)
+
+    monkeypatch.setattr(ways.Connect, "__call__", dead)
+    at = config(tmp_path, smart([f"192.0.2.1:{port}"], f'security = "{security}"'))
+    [one] = await ways.look(at, net(), SystemClock(), SECONDS)
+    assert said([one]) == {"relay.hop.failed": FAIL}
+    usual = None if (port, security) == (465, "tls") else {465: "tls", 587: "starttls"}[port]
+    assert one.params.get("usual") == usual
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ from typing import Any
 
 from posthouse.config import Config
 from posthouse.explain import explain_failure
-from posthouse.flow import Failure, Finding, NetworkFailure, Stage, Status
+from posthouse.flow import Failure, Finding, NetworkFailure, Security, Stage, Status
 from posthouse.net.clock import Clock
 from posthouse.net.smtp_open import Refused
+from posthouse.protocol.ports import usual_security
 from posthouse.protocol.smtp.extensions import auth_mechanisms, size_limit
 from posthouse.send.deliver.connect import Connect, Line
 from posthouse.send.deliver.encrypt import policy_of
@@ -92,15 +93,16 @@ async def _server(
     connect: Connect, hop: Hop, target: Target, size: int, seconds: float
 ) -> list[Finding]:
     where: dict[str, Any] = {"hop": hop.name, "server": f"{target.host}:{target.port}"}
+    crossed = _crossed(hop, target)
     alone = replace(hop, targets=(target,), user="", secret=None, tls=policy_of(hop))
     try:
         async with asyncio.timeout(seconds):
             line = await connect(alone)
     except TimeoutError:
         failure = NetworkFailure(Failure.TIMEOUT, Stage.CONNECT)
-        return [_failed(where, failure)]
+        return [_failed(where | crossed, failure)]
     except (NetworkFailure, Refused) as error:
-        return [_failed(where, error)]
+        return [_failed(where | crossed, error)]
     try:
         return list(_offers(line, hop, size, where))
     finally:
@@ -119,6 +121,15 @@ def _offers(line: Line, hop: Hop, size: int, where: dict[str, Any]) -> Sequence[
         return made
     tls = line.tls.version() if line.tls is not None else ""
     return [Finding("relay.hop.ok", Status.OK, params={**where, "tls": tls}), *made]
+
+
+def _crossed(hop: Hop, target: Target) -> dict[str, Any]:
+    """The mode that its port is known for, where TLS from the first octet meets STARTTLS: each side
+    waits for the other, and nothing that they say names the cause."""
+    usual = usual_security(target.port)
+    if {usual, hop.security} != {Security.TLS, Security.STARTTLS}:
+        return {}
+    return {"usual": str(usual)}
 
 
 def _failed(where: dict[str, Any], error: NetworkFailure | Refused) -> Finding:
