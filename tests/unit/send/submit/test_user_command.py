@@ -164,7 +164,7 @@ WRONG = [
     (["user", "add"], "NAME is missing"),
     (["user", "add", "shop"], "--from ADDRESS"),
     (["user", "add", "shop", "--from", "x y"], "neither an address nor *@domain"),
-    (["user", "add", "a@d.example", "--network", "10.0.0.1/8"], "--network[0]: '10.0.0.1/8'"),
+    (["user", "add", "a@d.example", "--network", "10.0.0.1/8"], "--network[1]: '10.0.0.1/8'"),
     (["user", "add", "known@d.example"], "already"),
     (["user", "password", "nobody"], "no user nobody"),
     (["user", "password", "known@d.example", "--expires", "1999-01-01"], "no date to come"),
