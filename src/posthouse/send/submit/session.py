@@ -27,11 +27,8 @@ from posthouse.protocol.smtp import command as c
 from posthouse.protocol.smtp.connection import Connection
 from posthouse.protocol.smtp.events import BodyEnd
 from posthouse.protocol.smtp.reply import Reply
-from posthouse.protocol.smtp.sasl.common import SaslError
-from posthouse.protocol.smtp.sasl.plain import LoginServer, PlainServer
 from posthouse.send.submit import envelope, replies
-from posthouse.send.submit.accounts import normal_name
-from posthouse.send.submit.credentials import Credentials
+from posthouse.send.submit.credentials import Claim, Exchange, Unfit
 from posthouse.send.submit.desk import Desk
 from posthouse.send.submit.login import Denied, Identity
 from posthouse.send.submit.message import Author, Body, Mark, prepare
@@ -50,10 +47,6 @@ _NO_SMTP: Final = re.compile(
     r"[!-9;-~]+:|[A-Z]+ \S+ HTTP/",
     re.IGNORECASE,
 )
-_MECHANISMS: Final[Mapping[str, type[PlainServer] | type[LoginServer]]] = {
-    "PLAIN": PlainServer,  # RFC 4616
-    "LOGIN": LoginServer,
-}
 _DENIED: Final = {
     Denied.WRONG: replies.WRONG,
     Denied.BUSY: replies.BUSY,
@@ -68,16 +61,15 @@ class Session:
         "_begun",
         "_body",
         "_client",
-        "_credentials",
         "_desk",
         "_ehlo",
+        "_exchange",
         "_hello",
         "_helo",
         "_here",
         "_identity",
         "_junk",
         "_listening",
-        "_mechanism",
         "_origin",
         "_params",
         "_recipients",
@@ -98,8 +90,7 @@ class Session:
         self._ehlo = False
         self._origin = ""  # first lines of our Received field; "" where they have to be made
         self._identity: Identity | None = None
-        self._mechanism: PlainServer | LoginServer | None = None
-        self._credentials = Credentials()
+        self._exchange = Exchange()
         self._junk = 0
         self._begun = False  # whether there is a transaction, or something of one, to forget
         self._fresh()
@@ -166,7 +157,8 @@ class Session:
     def secured(self, peer: Peer) -> None:
         self._tls = _tls_of(peer)
         self._helo, self._ehlo, self._origin = "", False, ""
-        self._identity = self._mechanism = None
+        self._identity = None
+        self._exchange.forget()
         self._forget()
 
     def closed(self, reason: str) -> None:
@@ -184,35 +176,11 @@ class Session:
         name = Reply(250, (self._desk.terms.name,))  # HELO is told no more
         return self._idle(self._hello[bool(self._tls)] if self._ehlo else name)
 
-    def _on_auth(self, command: c.Auth) -> Answer:
-        """RFC 4954. The engine lets it through only where it was offered: inside TLS."""
-        kind = _MECHANISMS.get(command.mechanism)
-        if kind is None:
-            return self._refused("auth", replies.NO_MECHANISM, "mechanism")
-        self._mechanism = kind(self._credentials)
-        return self._exchange(self._mechanism.start, command.initial)
-
-    def _on_response(self, command: c.AuthResponse) -> Answer:
-        if command.data is None or self._mechanism is None:
-            self._mechanism = None
-            return self._refused("auth", replies.CANCELLED, "cancelled")
-        return self._exchange(self._mechanism.receive, command.data)
-
-    def _exchange(self, step: Callable[[Any], bytes | None], data: bytes | None) -> Answer:
-        """One step of the mechanism, which tells only what the client claims to be."""
-        try:
-            challenge = step(data)
-        except SaslError:
-            self._mechanism = None
-            return self._refused("auth", replies.UNREADABLE, "unreadable")
-        if challenge is not None:
-            return Reply.challenge(challenge)
-        mechanism, self._mechanism = self._mechanism, None
-        user, secret = self._credentials.taken()
-        authzid = mechanism.authzid if mechanism is not None else ""
-        if authzid and normal_name(authzid) != normal_name(user):  # RFC 4616 section 2
-            return self._refused("auth", replies.NOT_FOR_OTHERS, "authzid")
-        return self._sign_in(user, secret)
+    def _stepped(self, step: Reply | Claim | Unfit) -> Answer:
+        """What a step of a login leads to."""
+        if isinstance(step, Claim):
+            return self._sign_in(step.user, step.secret)
+        return self._refused("auth", step.reply, step.reason) if isinstance(step, Unfit) else step
 
     async def _sign_in(self, user: str, secret: Secret) -> Reply:
         if self._desk.gate is None:
@@ -415,8 +383,8 @@ _ANSWERS: Final[Mapping[type[c.Command], Callable[[Session, Any], Answer]]] = {
     c.Ehlo: Session._on_ehlo,
     c.Helo: Session._on_ehlo,
     c.StartTls: lambda session, _: replies.TLS_READY,
-    c.Auth: Session._on_auth,
-    c.AuthResponse: Session._on_response,
+    c.Auth: lambda session, command: session._stepped(session._exchange.begin(command)),
+    c.AuthResponse: lambda session, command: session._stepped(session._exchange.go_on(command)),
     c.Mail: Session._on_mail,
     c.Rcpt: Session._on_rcpt,
     c.Data: lambda session, _: replies.GO_AHEAD,
