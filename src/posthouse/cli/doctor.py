@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,12 +96,22 @@ def _show(session: Session, findings: Sequence[Finding], heading: str, area: str
     return 1 if bad else 0
 
 
+def _in_words(words: Catalogue, params: Mapping[str, Any]) -> dict[str, str]:
+    """What DNS or the network said, in the user's language, where there are words for it."""
+    shown = {}
+    answer = f"domain.word.{params.get('answer')}"
+    if words.has(answer):
+        shown["answer"] = words.text(answer)
+    failure, reason = f"find.failure.{params.get('failure')}", params.get("reason")
+    if words.has(failure):
+        shown["said"] = words.text(failure) + (f" ({reason})" if reason else "")
+    return shown
+
+
 def _text(words: Catalogue, finding: Finding) -> str:
     """What is the case, and what to do; findings of the audit of a domain have their own words."""
     if finding.id.startswith(("doctor.", "relay.")):
-        answer = f"domain.word.{finding.params.get('answer')}"  # of DNS
-        shown = {"answer": words.text(answer)} if words.has(answer) else {}
-        return words.text(finding.id, **{**finding.params, **shown})
+        return words.text(finding.id, **{**finding.params, **_in_words(words, finding.params)})
     from posthouse.flow import Status
     from posthouse.setup.domain.words import finding_text, fix
 

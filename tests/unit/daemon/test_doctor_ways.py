@@ -7,7 +7,9 @@ import pytest
 from fakes.behaviour import Behaviour
 from fakes.certs import Authority, Kind
 from fakes.smtp import FakeSmtpServer
+from posthouse.cli import doctor as cli
 from posthouse.daemon.doctor import ways
+from posthouse.explain import catalogue
 from posthouse.flow import Failure, NetworkFailure, Stage, Status
 from posthouse.net.clock import SystemClock
 from posthouse.net.dial import MemoryDialer
@@ -113,6 +115,14 @@ async def test_a_host_that_does_not_exist_is_explained(tmp_path) -> None:
     assert said([one]) == {"relay.hop.failed": FAIL}
     assert one.cause == "dns.server_name"
     assert "Host not found" in one.params["said"]
+    for lang, told in (("en", "there is no such host"), ("zh", "没有这台主机")):
+        assert told in cli._text(catalogue(lang), one)
+
+
+def test_a_reason_of_the_system_stands_behind_our_words() -> None:
+    error = NetworkFailure(Failure.UNREACHABLE, Stage.CONNECT, host="x", port=25, reason="no way")
+    found = ways._failed({"hop": "out", "server": "x:25"}, error)
+    assert "主机无法到达 (no way)" in cli._text(catalogue("zh"), found)
 
 
 HOSTS = ("smtp.gmail.com", "smtp.qq.com", "smtp.fastmail.com")

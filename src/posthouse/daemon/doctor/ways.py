@@ -135,6 +135,7 @@ def _crossed(hop: Hop, target: Target) -> dict[str, Any]:
 def _failed(where: dict[str, Any], error: NetworkFailure | Refused) -> Finding:
     if isinstance(error, NetworkFailure):
         said, cause = words(error), explain_failure(error).cause.id
+        where = where | {"failure": str(error.failure), "reason": error.detail.get("reason")}
     else:
         reply = error.reply
         said = str(reply)
