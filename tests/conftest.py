@@ -3,6 +3,7 @@
 Tests that need real ports or a real program, and can't have them, are skipped by name (and fail
 where POSTHOUSE_REQUIRE_PEERS=1 is set); a line at the end tells which peers there were.
 All output of the run is searched for the passwords of ``canaries``: one found fails the run.
+No generated example has a time limit: a machine that does something else is slow, not wrong.
 """
 
 from __future__ import annotations
@@ -16,10 +17,14 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import HealthCheck, settings
 
 import peers
 from canaries import find_leaks
 from peers import process
+
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 REPORT_SUFFIXES = {".log", ".out", ".err", ".json", ".jsonl", ".html", ".report"}
 leaks: list[str] = []
