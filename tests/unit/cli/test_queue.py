@@ -127,6 +127,23 @@ def test_filters(world: World, data: Path, given: list[str], count: int) -> None
     assert (ran.code, ran.json["total"], len(ran.json["messages"])) == (0, count, count)
 
 
+def test_a_domain_is_shown_as_people_write_it(world: World, data: Path) -> None:
+    """It is kept in A-labels, and a program gets those."""
+    kept = "bob@xn--mller-kva.example"
+
+    async def put() -> None:
+        lane = Lane(data / "queue" / "lane-0.sqlite")
+        await lane.open()
+        await lane.put(Letter(text_of(7), kept, (Recipient(kept),), BODY, time.time()))
+        await lane.close()
+
+    asyncio.run(put())
+    for action in ("list", "show"):
+        more = [text_of(7)] if action == "show" else []
+        assert run(world, data, action, *more).out.count("bob@müller.example") == 2
+        assert run(world, data, action, *more, "--json").out.count(kept) >= 2
+
+
 def test_an_empty_list_is_no_problem(world: World, data: Path) -> None:
     ran = run(world, data, "list", "--to", "nobody@x.example")
     assert (ran.code, ran.out) == (0, "No message that waits fits this.\n")

@@ -15,6 +15,7 @@ from posthouse.cli.options import Session
 from posthouse.cli.plain import Plain
 from posthouse.cli.prose import cells, printable
 from posthouse.explain import Catalogue
+from posthouse.protocol.host import to_unicode
 
 if TYPE_CHECKING:
     from posthouse.letter import Entry, Event, Item
@@ -46,16 +47,24 @@ def page(asked: Session, found: Page, now: float, *, filtered: bool = False) -> 
 def _cells(words: Catalogue, entry: Entry, now: float) -> list[str]:
     states = {item.state for item in entry.items}
     state = next(iter(states), "lost") if len(states) < 2 else "mixed"
-    to = entry.items[0].recipient.address if entry.items else ""
+    to = _address(entry.items[0].recipient.address) if entry.items else ""
     more = f" +{len(entry.items) - 1}" if len(entry.items) > 1 else ""
     return [
         entry.id,
         age(now - entry.accepted),
         size(entry.size),
         words.text(f"queue.state.{state}"),
-        printable(entry.sender) or "<>",
-        f"{printable(to)}{more}",
+        _address(entry.sender) or "<>",
+        f"{to}{more}",
     ]
+
+
+def _address(address: str) -> str:
+    """With the domain as people write it: it is kept in A-labels."""
+    if "xn--" not in address:
+        return printable(address)
+    local, at, domain = address.rpartition("@")
+    return printable(f"{local}{at}{to_unicode(domain)}")
 
 
 def _row(values: Sequence[str], widths: Sequence[int]) -> str:
@@ -105,7 +114,7 @@ def letter(asked: Session, shown: Shown, now: float) -> None:
 
 def _facts(words: Catalogue, shown: Shown, entry: Entry) -> Iterable[tuple[str, str]]:
     values = {
-        "from": entry.sender or "<>",
+        "from": _address(entry.sender) or "<>",
         "accepted": moment(entry.accepted),
         "size": words.text("queue.show.octets", n=entry.size),
         "user": entry.user,
@@ -123,7 +132,7 @@ def _facts(words: Catalogue, shown: Shown, entry: Entry) -> Iterable[tuple[str, 
 def _recipient(plain: Plain, item: Item, now: float) -> None:
     words = plain.words
     state = words.text(f"queue.state.{item.state}")
-    plain.say(f"{printable(item.recipient.address)}  {state}", indent=2)
+    plain.say(f"{_address(item.recipient.address)}  {state}", indent=2)
     rows = [(words.text("queue.show.attempts"), str(item.attempts))]
     if item.state == "deferred":
         wait = item.due - now
