@@ -101,6 +101,7 @@ class Dispatcher:
             self._recorder, self._steady, schedule=schedule, bounce=bounce, now=now, alarm=alarm
         )
         self._loading: asyncio.Task[None] | None = None
+        self._unread: set[str] = set()  # letters that can't be read, as the log has said
         self._looking: asyncio.Task[None] | None = None
         self._closing = False
         self._halted = False  # the pools are
@@ -374,11 +375,13 @@ class Dispatcher:
                     await asyncio.sleep(0)
                     continue  # all may be otherwise by now
                 name, items = self._ready.popleft()
-                letter = await self._queue.load(name)
-                if letter is not None:
+                if (letter := await self._queue.load(name)) is not None:
                     self._take(letter, self._still_due(letter, items))
-        except StoreError:  # behind the others: it may be the only one that can't be read
+        except StoreError as error:  # behind the others: it may be the only one
             self._ready.append((name, items))
+            if name not in self._unread:
+                loop.tell(f"message {name} could not be read", error)
+            self._unread.add(name)
         finally:
             self._loading = None
 
