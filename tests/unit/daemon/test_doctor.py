@@ -319,6 +319,9 @@ async def test_queue_and_users(tmp_path) -> None:
     assert found["relay.lane.unreadable"] is FAIL
     assert found["relay.lane.empty"] is found["relay.lane.version"] is FAIL
     assert list(lanes_in(at.server.data)) == [0, 1, 2, 3, 5]
+    assert found["relay.lane.counted"] is OK
+    (at.server.data / "queue" / "lane-0.sqlite").write_bytes(b"x" * 5_000)
+    assert "relay.lane.counted" not in said(kept.look(at, clock))  # what can't be read is not empty
 
 
 # -- what DNS says of us

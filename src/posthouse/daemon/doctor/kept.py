@@ -42,19 +42,20 @@ def _lanes(config: Config, clock: Clock) -> Iterator[Finding]:
         yield Finding("relay.lane.gone", Status.FAIL, params={"path": str(file_of(data, lane))})
     paths = there.values()
     end = clock.monotonic() + SECONDS
-    messages = 0
+    messages = readable = 0
     for path in paths:
         found = look_at(path, lambda: clock.monotonic() > end)
         messages += found.messages
+        readable += not found.problem or found.messages > 0
         if found.problem:
             params = {"path": str(path), "why": found.problem}
             yield Finding(f"relay.lane.{found.kind}", Status.FAIL, params=params)
         elif not found.whole:
             params = {"path": str(path), "seconds": f"{SECONDS:.0f}"}
             yield Finding("relay.lane.unfinished", Status.UNKNOWN, params=params)
-    if gone and not paths:
+    if not readable and (gone or paths):  # what can't be read is not empty
         return
-    lanes = {"lanes": len(paths), "messages": messages}
+    lanes = {"lanes": readable, "messages": messages}
     status = Status.OK if paths else Status.SKIPPED
     yield Finding("relay.lane.counted" if paths else "relay.lane.none", status, params=lanes)
 
