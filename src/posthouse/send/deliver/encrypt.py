@@ -5,12 +5,14 @@ Enters: a hop. Leaves: the policy that holds for it, and a ``Sessions`` context.
 
 A full handshake costs half a millisecond of processor time, one that resumes a tenth; what is kept
 is a session per server name, for an hour at most: a resumed handshake does not look at the
-certificate again. A context that does not verify and one that does never share sessions.
+certificate again. A context that does not verify and one that does never share sessions. A session
+is fetched only where none was resumed, and where Python leaks it, only so often.
 """
 
 from __future__ import annotations
 
 import ssl
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -22,6 +24,10 @@ from posthouse.send.hop import Hop, TlsPolicy
 
 SESSION_SECONDS: Final = 3_600.0  # an expired or revoked certificate is noticed after that
 SESSIONS_LIMIT: Final = 500  # server names; some 20 KB each, since the certificates are in it
+# Before Python 3.12.8 and 3.13.1 ``SSLObject.session`` copies the session and loses the copy
+# (CPython's issue 116810): each time takes 6 to 20 KB until the process ends.
+LEAKS: Final = sys.version_info < (3, 12, 8) or (3, 13) <= sys.version_info < (3, 13, 1)
+LEAKED_LIMIT: Final = 500  # times, for each context; after that handshakes are whole ones
 # Any TLS is better than none where nobody is verified (RFC 7435 section 3), so keys of 1024 bits
 # pass; old protocol versions don't (RFC 8996), the message goes in the clear as it would without.
 _UNVERIFIED_CIPHERS: Final = MODERN_CIPHERS.replace("@SECLEVEL=2", "@SECLEVEL=1")
@@ -35,6 +41,7 @@ class Sessions(ssl.SSLContext):
 
     _now: Callable[[], float]
     _kept: dict[str, tuple[float, ssl.SSLSession]]
+    _leaked: int  # sessions
 
     @classmethod
     def client(cls, now: Callable[[], float]) -> Sessions:
@@ -42,6 +49,7 @@ class Sessions(ssl.SSLContext):
         context = cls(ssl.PROTOCOL_TLS_CLIENT)
         context._now = now
         context._kept = {}
+        context._leaked = 0
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
         return context
@@ -54,16 +62,19 @@ class Sessions(ssl.SSLContext):
         return super().wrap_bio(*args, **more)
 
     def keep(self, host: str, secured: ssl.SSLObject | None) -> None:
-        """Remember a good connection's session. TLS 1.3 sends it with the first answers."""
-        session = secured.session if secured is not None else None
-        if secured is None or session is None or not session.has_ticket:
+        """Remember a good connection's session. TLS 1.3 sends it with the first answers.
+
+        What was resumed is kept on, and is as old as the handshake that looked at the certificate.
+        """
+        if secured is None or secured.session_reused or self._leaked >= LEAKED_LIMIT:
+            return
+        self._leaked += LEAKS
+        session = secured.session
+        if session is None or not session.has_ticket:
             return
         if len(self._kept) >= SESSIONS_LIMIT:
             self._kept.clear()
-        known = self._kept.get(host)
-        # A resumed session keeps the age of the handshake that looked at the certificate.
-        until = known[0] if known and secured.session_reused else self._now() + SESSION_SECONDS
-        self._kept[host] = (until, session)
+        self._kept[host] = (self._now() + SESSION_SECONDS, session)
 
     def forget(self, host: str) -> None:
         """The next handshake is a whole one."""
