@@ -1,7 +1,7 @@
 """Numbers for Prometheus, and whether the relay is ready: what each worker counts, added up.
 
 Enters: events, and numbers that a worker knows of itself. Leaves: ``/metrics`` and ``/ready`` on an
-address of its own, served by worker 0 in a thread, from the files of all (``numbers``). Called by
+address of its own, served by worker 0 in threads, from the files of all (``numbers``). Called by
 ``worker``. Nothing fails.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -127,8 +126,7 @@ class Reader:
 
     def alive(self) -> dict[int, dict[str, Any]]:
         """The workers that wrote within the last seconds, and what."""
-        now = time.time()
-        return {n: one for n, one in self._contents() if now - one.get("at", 0) < numbers.FRESH}
+        return {n: one for n, one in self._contents() if numbers.is_fresh(one)}
 
     def _contents(self) -> Iterable[tuple[int, dict[str, Any]]]:
         for worker in range(self._workers):

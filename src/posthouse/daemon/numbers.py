@@ -44,6 +44,12 @@ def read(folder: Path, worker: int) -> dict[str, Any]:
     return found
 
 
+def is_fresh(one: Mapping[str, Any]) -> bool:
+    """Whether the worker that wrote this still works."""
+    fresh: bool = time.time() - one.get("at", 0) < FRESH
+    return fresh
+
+
 def known(folder: Path, worker: int, names: Collection[str]) -> dict[tuple[str, str], int]:
     """The counters of a worker that has ended, for the next one with its number."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
@@ -59,7 +65,7 @@ def lost(folder: Path) -> dict[str, str]:
     for path in folder.glob("metrics/worker-*.json"):
         with contextlib.suppress(OSError, ValueError):
             one = json.loads(path.read_text())
-            if time.time() - one.get("at", 0) < FRESH:
+            if is_fresh(one):
                 found |= one.get("lost", {})
     return found
 

@@ -313,14 +313,11 @@ def _entry(row: tuple[Any, ...], items: Sequence[Item]) -> Entry:
 def _shown(db: sqlite3.Connection, number: int) -> Shown | None:
     row = db.execute(f"SELECT {_ENTRY}, params FROM letters WHERE id = ?", (number,)).fetchone()  # noqa: S608
     sql = (
-        "SELECT at, kind, recipient, data FROM (SELECT * FROM events WHERE letter = ?"
+        "SELECT at, kind, letter, recipient, data FROM (SELECT * FROM events WHERE letter = ?"
         " ORDER BY id DESC LIMIT ?) ORDER BY id"
     )
     name = text_of(number)
-    events = tuple(
-        Event(at, kind, name, recipient, json.loads(data))
-        for at, kind, recipient, data in db.execute(sql, (number, EVENTS))
-    )
+    events = tuple(map(rows.event_of, db.execute(sql, (number, EVENTS))))
     if row is None:
         return Shown(name, None, {}, b"", events) if events else None
     *fields, params = row

@@ -88,8 +88,8 @@ class Lane:
         with _told(self._path):
             self._bare = json.dumps([row[0] for row in self._reader.execute(_BARE)])
         self._count_letters()
-        self._seen = self._changes()
         self._told = self._last()
+        self._seen = self._told[0]
 
     @property
     def count(self) -> int:
@@ -190,7 +190,7 @@ class Lane:
 
     async def waiting(self) -> AsyncIterator[Sequence[Item]]:
         """See ``Queue``. What ``put`` is about to give to its caller is not among them."""
-        seen, top = self._changes(), self.highest
+        (seen, _), top = self._last(), self.highest
         behind = (0, -1)
         while True:
             with _told(self._path):
@@ -211,7 +211,7 @@ class Lane:
 
     def changed(self) -> bool:
         """See ``Queue``. The command counts its changes in the file."""
-        return self._changes() != self._seen
+        return self._last()[0] != self._seen
 
     async def told(self) -> AsyncIterator[Sequence[Event]]:
         """See ``Queue``. Where the command has changed nothing, there are none to be looked for."""
@@ -247,11 +247,6 @@ class Lane:
             kept = self._reader.execute(_OTHERS, (putting, self._bare)).fetchone()[0]
         self._places.put(self._number, kept + len(self._putting))
         self._recount = False
-
-    def _changes(self) -> int:
-        with _told(self._path):
-            changes: int = self._reader.execute("SELECT n FROM changes").fetchone()[0]
-        return changes
 
     def _last(self) -> tuple[int, int]:
         """The command's changes and the last event, as of one moment."""
